@@ -1,0 +1,343 @@
+"""A site as its owner describes it: circuits, meters, relay modules, appliances, charge points.
+
+The keys are those of the site file and of the API. Unknown keys and wrong types are refused;
+references between parts are checked in `SiteConfig`.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from datetime import time
+from typing import Annotated, Literal, Self
+from zoneinfo import available_timezones
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+
+Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
+Identity = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^/:\s]+$")]
+RelayRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[1-9][0-9]*$")]
+Phase = Literal["L1", "L2", "L3"]
+Phases = Annotated[list[Phase], Field(min_length=1, max_length=3)]
+Watts = Annotated[float, Field(gt=0, le=1_000_000)]
+Amps = Annotated[float, Field(ge=0, le=1000)]
+
+ApplianceMode = Literal["off", "on", "solar_only", "solar_and_timer", "timer_only", "manual"]
+ConnectorMode = Literal[
+    "off", "on", "solar_only", "solar_and_timer", "timer_only", "manual", "min_and_solar", "full"
+]
+ApplianceKind = Literal[
+    "water_heater", "water_heater_no_neutral", "sg_ready", "heat_pump", "radiator", "pool_pump", "generic"
+]
+DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
+
+
+class SiteModel(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+def parse_days(text: str) -> frozenset[int]:
+    """Read "mon-fri,sun" as {0, 1, 2, 3, 4, 6}. A span may wrap: "sat-mon".
+
+    Raises:
+        ValueError: a part is neither a day nor a span of days.
+    """
+    days: set[int] = set()
+    for part in text.lower().replace(" ", "").split(","):
+        first, _, last = part.partition("-")
+        if first not in DAYS or (last or first) not in DAYS:
+            raise ValueError(f'days such as "mon-fri,sun" expected, not {part!r}')
+        start, end = DAYS.index(first), DAYS.index(last or first)
+        days.update((start + i) % 7 for i in range((end - start) % 7 + 1))
+    return frozenset(days)
+
+
+def parse_time(text: str) -> time:
+    """Read "HH:MM"; "24:00" is midnight."""
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d|24:00", text):
+        raise ValueError(f'a time such as "02:30" expected, not {text!r}')
+    return time(0) if text == "24:00" else time.fromisoformat(text)
+
+
+class WindowConfig(SiteModel):
+    """A daily span in the site's local time; `to` at or before `from` crosses midnight."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    days: str = "mon-sun"
+    start: str = Field(alias="from")
+    end: str = Field(alias="to")
+
+    @field_validator("days")
+    @classmethod
+    def _days_are_known(cls, value: str) -> str:
+        parse_days(value)
+        return value
+
+    @field_validator("start", "end")
+    @classmethod
+    def _times_are_times(cls, value: str) -> str:
+        parse_time(value)
+        return value
+
+
+class SiteInfo(SiteModel):
+    id: Id
+    name: str = Field(min_length=1, max_length=200)
+    timezone: str
+    voltage_v: float = Field(default=230, ge=100, le=300)
+    control_interval_s: float = Field(default=60, ge=1, le=900)
+
+    @field_validator("timezone")
+    @classmethod
+    def _timezone_exists(cls, value: str) -> str:
+        if value not in available_timezones():
+            raise ValueError("an IANA time zone such as Europe/Zurich expected")
+        return value
+
+
+class CircuitConfig(SiteModel):
+    id: Id
+    parent: Id | None = None
+    limit_a: Annotated[list[Annotated[float, Field(gt=0, le=10_000)]], Field(min_length=3, max_length=3)]
+
+
+class BusAddress(SiteModel):
+    """Where a Modbus device answers. rtu_over_tcp: behind a transparent RS485-Ethernet converter."""
+
+    id: Id
+    name: str | None = None
+    driver: Literal["modbus"]
+    model: str
+    host: str = Field(min_length=1)
+    port: int | None = Field(default=None, ge=1, le=65535)
+    unit: int = Field(default=1, ge=0, le=255)
+    framing: Literal["tcp", "rtu_over_tcp"] | None = None
+
+
+class MeterConfig(BusAddress):
+    """circuit: for role "zone", the circuit whose whole current the meter sees."""
+
+    role: Literal["grid", "pv", "battery", "load", "zone"]
+    circuit: Id | None = None
+    invert: bool = False
+
+
+class RelayModuleConfig(BusAddress):
+    pass
+
+
+class StepConfig(SiteModel):
+    """One independently switched step: the relays that close together, and what flows then."""
+
+    relays: Annotated[list[RelayRef], Field(min_length=1)]
+    power_w: Watts
+    phases: Phases = ["L1"]
+
+
+class NoNeutralRelays(SiteModel):
+    l1_l2: RelayRef
+    l1_l3: RelayRef
+
+
+class ApplianceConfig(SiteModel):
+    """Most kinds have `steps`; water_heater_no_neutral has `relays` and `rated_power_w`; sg_ready has one or
+    two `relays` (lowest bit first: recommendation, then forced) and `power_w`."""
+
+    id: Id
+    name: str | None = None
+    kind: ApplianceKind
+    circuit: Id
+    mode: ApplianceMode = "solar_only"
+    min_on_min: float = Field(default=10, ge=0, le=1440)
+    min_off_min: float = Field(default=2, ge=0, le=1440)
+    windows: list[WindowConfig] = []
+    steps: list[StepConfig] = []
+    relays: NoNeutralRelays | list[RelayRef] | None = None
+    rated_power_w: Watts | None = None
+    power_w: Watts | None = None
+    phases: Phases = ["L1", "L2", "L3"]
+    meter: Id | None = None
+
+    @model_validator(mode="after")
+    def _shape_fits_the_kind(self) -> Self:
+        if self.kind == "water_heater_no_neutral":
+            if not isinstance(self.relays, NoNeutralRelays) or self.rated_power_w is None or self.steps:
+                raise ValueError(
+                    "water_heater_no_neutral needs relays = {l1_l2, l1_l3} and rated_power_w, no steps"
+                )
+        elif self.kind == "sg_ready":
+            if not isinstance(self.relays, list) or len(self.relays) not in (1, 2) or self.power_w is None:
+                raise ValueError("sg_ready needs relays = [one or two] and power_w")
+        elif not self.steps or self.relays is not None:
+            raise ValueError(f"{self.kind} needs steps = [{{relays, power_w, phases}}, …]")
+        if self.mode in ("solar_and_timer", "timer_only") and not self.windows:
+            raise ValueError(f"mode {self.mode} needs windows")
+        return self
+
+    def relay_refs(self) -> list[str]:
+        if isinstance(self.relays, NoNeutralRelays):
+            return [self.relays.l1_l2, self.relays.l1_l3]
+        if self.relays is not None:
+            return list(self.relays)
+        return [relay for step in self.steps for relay in step.relays]
+
+
+class ConnectorConfig(SiteModel):
+    """safe_a: what the station falls back to when the central system is silent; see `safe_currents`."""
+
+    id: int = Field(ge=1, le=1000)
+    phases: Phases = ["L1", "L2", "L3"]
+    min_a: Amps = 6
+    max_a: Amps = 16
+    step_a: Annotated[float, Field(ge=0.1, le=100)] = 1
+    mode: ConnectorMode = "solar_only"
+    windows: list[WindowConfig] = []
+    modulates: bool = True
+    safe_a: Amps | None = None
+
+    @model_validator(mode="after")
+    def _currents_fit(self) -> Self:
+        if self.min_a < 6:
+            raise ValueError("min_a of at least 6 A expected (IEC 61851)")
+        if self.max_a < self.min_a:
+            raise ValueError(f"max_a of at least min_a ({self.min_a:g} A) expected")
+        if self.safe_a is not None and self.safe_a != 0 and not self.min_a <= self.safe_a <= self.max_a:
+            raise ValueError("safe_a of 0 or between min_a and max_a expected")
+        if self.mode in ("solar_and_timer", "timer_only") and not self.windows:
+            raise ValueError(f"mode {self.mode} needs windows")
+        if len(set(self.phases)) != len(self.phases):
+            raise ValueError("each phase at most once expected")
+        return self
+
+
+class ChargePointConfig(SiteModel):
+    id: Identity
+    name: str | None = None
+    circuit: Id
+    connectors: Annotated[list[ConnectorConfig], Field(min_length=1)]
+
+
+class SiteConfig(SiteModel):
+    """The whole site. Building one checks every reference between its parts."""
+
+    site: SiteInfo
+    circuit: Annotated[list[CircuitConfig], Field(min_length=1)]
+    meter: list[MeterConfig] = []
+    relay_module: list[RelayModuleConfig] = []
+    appliance: list[ApplianceConfig] = []
+    charge_point: list[ChargePointConfig] = []
+
+    @model_validator(mode="after")
+    def _parts_refer_to_parts(self) -> Self:
+        faults = list(_reference_faults(self))
+        if faults:
+            raise ReferenceFaults(faults)
+        return self
+
+
+class ReferenceFaults(ValueError):
+    """faults: (path into the site file, value given, what was expected)."""
+
+    def __init__(self, faults: list[tuple[tuple[str | int, ...], object, str]]) -> None:
+        super().__init__(
+            "; ".join(f"{'.'.join(map(str, p))}: {v!r} given, {e} expected" for p, v, e in faults)
+        )
+        self.faults = faults
+
+
+Fault = tuple[tuple[str | int, ...], object, str]
+
+
+def _reference_faults(site: SiteConfig) -> Iterator[Fault]:
+    yield from _duplicate_ids(site)
+    yield from _circuit_faults(site)
+    circuits = {c.id for c in site.circuit}
+    for kind in ("meter", "appliance", "charge_point"):
+        for i, part in enumerate(getattr(site, kind)):
+            if part.circuit is not None and part.circuit not in circuits:
+                yield (kind, i, "circuit"), part.circuit, f"one of the circuits {sorted(circuits)}"
+    for i, meter in enumerate(site.meter):
+        if meter.role == "zone" and meter.circuit is None:
+            yield ("meter", i, "circuit"), None, "the circuit that this zone meter measures"
+    if sum(m.role == "grid" for m in site.meter) > 1:
+        yield ("meter",), [m.id for m in site.meter if m.role == "grid"], "at most one meter with role grid"
+    yield from _relay_faults(site)
+
+
+def _duplicate_ids(site: SiteConfig) -> Iterator[Fault]:
+    for kind in ("circuit", "meter", "relay_module", "appliance", "charge_point"):
+        counts = Counter(part.id for part in getattr(site, kind))
+        for i, part in enumerate(getattr(site, kind)):
+            if counts[part.id] > 1:
+                yield (kind, i, "id"), part.id, "an id that is used once"
+    for i, point in enumerate(site.charge_point):
+        ids = [c.id for c in point.connectors]
+        if len(set(ids)) != len(ids):
+            yield ("charge_point", i, "connectors"), ids, "connector ids that are used once"
+
+
+def _circuit_faults(site: SiteConfig) -> Iterator[Fault]:
+    parents = {c.id: c.parent for c in site.circuit}
+    for i, circuit in enumerate(site.circuit):
+        if circuit.parent is not None and circuit.parent not in parents:
+            yield ("circuit", i, "parent"), circuit.parent, f"one of the circuits {sorted(parents)}"
+            continue
+        seen: set[str] = set()
+        above: str | None = circuit.id
+        while above is not None and above not in seen:
+            seen.add(above)
+            above = parents.get(above)
+        if above is not None:
+            yield ("circuit", i, "parent"), circuit.parent, "a parent that is not below this circuit"
+
+
+def _relay_faults(site: SiteConfig) -> Iterator[Fault]:
+    modules = {m.id for m in site.relay_module}
+    meters = {m.id for m in site.meter}
+    owners: dict[str, str] = {}
+    for i, appliance in enumerate(site.appliance):
+        for relay in appliance.relay_refs():
+            if relay.split("/")[0] not in modules:
+                yield ("appliance", i, "relays"), relay, f"a relay of one of the modules {sorted(modules)}"
+            elif relay in owners:
+                yield (
+                    ("appliance", i, "relays"),
+                    relay,
+                    f"a relay that {owners[relay]!r} does not use already",
+                )
+            owners.setdefault(relay, appliance.id)
+        if appliance.meter is not None and appliance.meter not in meters:
+            yield ("appliance", i, "meter"), appliance.meter, f"one of the meters {sorted(meters)}"
+
+
+def safe_currents(site: SiteConfig) -> dict[tuple[str, int], float]:
+    """What each connector (charge point id, connector id) is left with while the central system is silent. [A]
+
+    An explicit safe_a is taken. The rest get their minimum if every circuit can carry all of them
+    at once, else 0: a dead server must neither overload a fuse nor strand a driver without need.
+    """
+    explicit = {(p.id, c.id): c.safe_a for p in site.charge_point for c in p.connectors}
+    generous = {k: (c.min_a if (v := explicit[k]) is None else v) for k, c in _connectors(site)}
+    if _fits_circuits(site, generous):
+        return generous
+    return {key: explicit[key] or 0.0 for key in explicit}
+
+
+def _connectors(site: SiteConfig) -> Iterator[tuple[tuple[str, int], ConnectorConfig]]:
+    for point in site.charge_point:
+        for connector in point.connectors:
+            yield (point.id, connector.id), connector
+
+
+def _fits_circuits(site: SiteConfig, currents: dict[tuple[str, int], float]) -> bool:
+    parents = {c.id: c.parent for c in site.circuit}
+    load = {c.id: [0.0, 0.0, 0.0] for c in site.circuit}
+    for point in site.charge_point:
+        for connector in point.connectors:
+            circuit: str | None = point.circuit
+            while circuit is not None:
+                for phase in connector.phases:
+                    load[circuit][["L1", "L2", "L3"].index(phase)] += currents[point.id, connector.id]
+                circuit = parents[circuit]
+    return all(used <= limit for c in site.circuit for used, limit in zip(load[c.id], c.limit_a, strict=True))

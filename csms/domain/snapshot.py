@@ -1,0 +1,76 @@
+"""The latest minute of a site as people and programs are shown it: made by the control loop, read by API and page."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Literal
+
+LoadState = Literal[
+    "off", "on", "waiting", "charging", "paused", "plugged", "free", "finished", "offline", "fault"
+]
+
+
+@dataclass(frozen=True, slots=True)
+class LoadSnapshot:
+    """An appliance or a connector.
+
+    kind: "connector" or the appliance's kind. setpoint_a: for connectors, the limit decided; steps_on /
+    steps: for appliances, closed steps of all. power_w: measured where there is a measurement, else expected.
+    """
+
+    id: str
+    name: str
+    kind: str
+    mode: str
+    modes: tuple[str, ...]
+    state: LoadState
+    power_w: float
+    power_is_measured: bool
+    reason: str
+    reason_code: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+    setpoint_a: float | None = None
+    offered_a: float | None = None
+    current_a: tuple[float, float, float] | None = None
+    steps_on: tuple[str, ...] = ()
+    steps: tuple[str, ...] = ()
+    session_wh: float | None = None
+    id_tag: str | None = None
+    transaction_id: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class DeviceSnapshot:
+    """A meter, relay module or charge point: is it well? age_s: since its last good answer, None = never."""
+
+    id: str
+    kind: Literal["meter", "relay_module", "charge_point"]
+    label: str
+    ok: bool
+    age_s: float | None
+    problem: str | None = None
+    power_w: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SiteSnapshot:
+    """All powers [W], signed: grid_w + drawn − exported, pv_w <= 0 while producing, battery_w + charging.
+
+    house_w: what is consumed and not controlled by this system. None = not known.
+    """
+
+    site_id: str
+    name: str
+    at: datetime
+    grid_w: float | None
+    pv_w: float | None
+    battery_w: float | None
+    house_w: float | None
+    controlled_w: float
+    surplus_w: float | None
+    available_w: float | None
+    loads: tuple[LoadSnapshot, ...]
+    devices: tuple[DeviceSnapshot, ...]
+    warnings: tuple[str, ...] = ()

@@ -1,0 +1,44 @@
+"""What happens, told to whoever listens: pages, server-sent events, later other nodes."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+QUEUE_LIMIT = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """kind: dotted, e.g. "site.decided", "connector.status", "transaction.started", "station.connected"."""
+
+    kind: str
+    at: datetime
+    data: dict[str, Any]
+
+
+class EventBus:
+    """In-process fan-out. A listener too slow to keep up loses its oldest events, never blocks the sender."""
+
+    def __init__(self) -> None:
+        self._listeners: set[asyncio.Queue[Event]] = set()
+
+    def publish(self, kind: str, at: datetime, **data: Any) -> None:
+        event = Event(kind, at, data)
+        for queue in self._listeners:
+            if queue.full():
+                queue.get_nowait()
+            queue.put_nowait(event)
+
+    @asynccontextmanager
+    async def subscribe(self) -> AsyncIterator[asyncio.Queue[Event]]:
+        queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_LIMIT)
+        self._listeners.add(queue)
+        try:
+            yield queue
+        finally:
+            self._listeners.discard(queue)

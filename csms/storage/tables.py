@@ -1,0 +1,290 @@
+"""The database's tables, named as the domain names them. Schema changes are Alembic revisions in migrations/.
+
+Times are stored as aware UTC (`UtcTime`), powers in W, energies in Wh, currents in A.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import Any
+
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Boolean,
+    Column,
+    DateTime,
+    Float,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    TypeDecorator,
+    UniqueConstraint,
+)
+
+metadata = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "uq": "uq_%(table_name)s_%(column_0_N_name)s",
+        "fk": "fk_%(table_name)s_%(column_0_N_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+# SQLite counts only INTEGER PRIMARY KEY by itself; PostgreSQL wants 64 bits for rows that never stop coming.
+RowId = BigInteger().with_variant(Integer, "sqlite")
+
+
+class UtcTime(TypeDecorator[datetime]):
+    """Aware UTC in and out. SQLite has no time zone: there it is stored naive and made aware on reading."""
+
+    impl = DateTime(timezone=True)
+    cache_ok = True
+
+    def process_bind_param(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        if value.tzinfo is None:
+            raise ValueError("naive time given, aware UTC expected")
+        value = value.astimezone(UTC)
+        return value.replace(tzinfo=None) if dialect.name == "sqlite" else value
+
+    def process_result_value(self, value: datetime | None, dialect: Any) -> datetime | None:
+        if value is None:
+            return None
+        return value.replace(tzinfo=UTC) if value.tzinfo is None else value.astimezone(UTC)
+
+
+# --- the site as described: one row a part; `config` holds the part's keys as in the site file ---
+
+sites = Table(
+    "sites",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("position", Integer, nullable=False, default=0),
+    Column("config", JSON, nullable=False),
+)
+
+
+def _part(name: str, id_length: int = 64) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("site_id", ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True),
+        Column("id", String(id_length), primary_key=True),
+        Column("position", Integer, nullable=False),
+        Column("config", JSON, nullable=False),
+    )
+
+
+circuits = _part("circuits")
+meters = _part("meters")
+relay_modules = _part("relay_modules")
+appliances = _part("appliances")
+site_charge_points = _part("site_charge_points", 255)
+
+# What a person set by hand since the site file was applied: wins over `config`. load_id: "boiler" or "CP1/1".
+load_modes = Table(
+    "load_modes",
+    metadata,
+    Column("site_id", ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True),
+    Column("load_id", String(320), primary_key=True),
+    Column("mode", String(32), nullable=False),
+    Column("manual", JSON, nullable=True),  # appliances: list of step ids; connectors: a current [A]
+    Column("set_at", UtcTime, nullable=False),
+)
+
+# --- charging stations as they present themselves ---
+
+charge_points = Table(
+    "charge_points",
+    metadata,
+    Column("identity", String(255), primary_key=True),
+    Column("registration", String(16), nullable=False),  # Accepted, Pending, Rejected
+    Column("vendor", String(255)),
+    Column("model", String(255)),
+    Column("serial_number", String(255)),
+    Column("firmware_version", String(255)),
+    Column("boot_info", JSON),
+    Column("booted_at", UtcTime),
+    Column("last_seen_at", UtcTime),
+    Column("configuration", JSON),  # key -> {"value": …, "readonly": …} as last read
+    Column("created_at", UtcTime, nullable=False),
+)
+
+connector_status = Table(
+    "connector_status",
+    metadata,
+    Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), primary_key=True),
+    Column("connector_id", Integer, primary_key=True),
+    Column("status", String(32), nullable=False),
+    Column("error_code", String(64), nullable=False),
+    Column("info", String(255)),
+    Column("vendor_error_code", String(255)),
+    Column("status_at", UtcTime),  # by the station's clock
+    Column("received_at", UtcTime, nullable=False),
+)
+
+id_tags = Table(
+    "id_tags",
+    metadata,
+    Column("id_tag", String(64), primary_key=True),  # stored in lower case: CiString
+    Column("shown_as", String(64), nullable=False),
+    Column("name", String(200)),
+    Column("parent_id_tag", String(64)),
+    Column("blocked", Boolean, nullable=False, default=False),
+    Column("expires_at", UtcTime),
+    Column("max_transactions", Integer),  # at once; None = no limit
+)
+
+transactions = Table(
+    "transactions",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("identity", ForeignKey("charge_points.identity"), nullable=False),
+    Column("connector_id", Integer, nullable=False),
+    Column("id_tag", String(255), nullable=False),
+    Column("start_status", String(32), nullable=False),  # AuthorizationStatus answered
+    Column("started_at", UtcTime, nullable=False),
+    Column("meter_start_wh", Float, nullable=False),
+    Column("start_received_at", UtcTime, nullable=False),
+    Column("reservation_id", Integer),
+    Column("stopped_at", UtcTime),
+    Column("meter_stop_wh", Float),
+    Column("stop_reason", String(32)),
+    Column("stop_id_tag", String(255)),
+    Column("stop_received_at", UtcTime),
+    Column("last_register_wh", Float),
+    Column("last_register_at", UtcTime),
+    UniqueConstraint("identity", "connector_id", "id_tag", "started_at", "meter_start_wh"),
+    Index("ix_transactions_open", "identity", "connector_id", "stopped_at"),
+    sqlite_autoincrement=True,
+)
+
+# One row per MeterValue element. dedup_key: hash of station, connector, transaction, time and sampled values.
+meter_values = Table(
+    "meter_values",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("identity", String(255), nullable=False),
+    Column("connector_id", Integer, nullable=False),
+    Column("transaction_id", Integer),
+    Column("measured_at", UtcTime, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("power_w", Float),
+    Column("current_l1_a", Float),
+    Column("current_l2_a", Float),
+    Column("current_l3_a", Float),
+    Column("energy_wh", Float),
+    Column("soc_percent", Float),
+    Column("context", String(32)),
+    Column("other", JSON),  # sampled values not in the columns above, as received
+    Column("dedup_key", String(40), nullable=False, unique=True),
+    Index("ix_meter_values_connector_time", "identity", "connector_id", "measured_at"),
+)
+
+# Answers given to calls that change something, so that a retry gets the same one.
+answered_calls = Table(
+    "answered_calls",
+    metadata,
+    Column("identity", String(255), primary_key=True),
+    Column("call_key", String(64), primary_key=True),  # hash of action and content
+    Column("answer", JSON, nullable=False),
+    Column("answered_at", UtcTime, nullable=False, index=True),
+)
+
+# Every frame in both directions, as text, and why something was refused or repaired.
+frames = Table(
+    "frames",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("identity", String(255), nullable=False),
+    Column("at", UtcTime, nullable=False),
+    Column("direction", String(3), nullable=False),  # in, out
+    Column("action", String(64)),
+    Column("message_id", String(64)),
+    Column("text", Text, nullable=False),
+    Column("note", Text),
+    Index("ix_frames_identity_at", "identity", "at"),
+)
+
+charging_profiles = Table(
+    "charging_profiles",
+    metadata,
+    Column("identity", String(255), primary_key=True),
+    Column("connector_id", Integer, primary_key=True),
+    Column("purpose", String(32), primary_key=True),
+    Column("stack_level", Integer, primary_key=True),
+    Column("profile", JSON, nullable=False),
+    Column("accepted_at", UtcTime, nullable=False),
+)
+
+# --- what the controller saw and decided ---
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("site_id", String(64), primary_key=True),
+    Column("at", UtcTime, primary_key=True),
+    Column("surplus_w", Float),
+    Column("available_w", Float),
+    Column("inputs", JSON, nullable=False),
+    Column("outcome", JSON, nullable=False),
+)
+
+# What the next decision must remember, so that a restart changes nothing.
+control_memory = Table(
+    "control_memory",
+    metadata,
+    Column("site_id", String(64), primary_key=True),
+    Column("at", UtcTime, nullable=False),
+    Column("memory", JSON, nullable=False),
+)
+
+site_minutes = Table(
+    "site_minutes",
+    metadata,
+    Column("site_id", String(64), primary_key=True),
+    Column("at", UtcTime, primary_key=True),
+    Column("grid_w", Float),
+    Column("pv_w", Float),
+    Column("battery_w", Float),
+    Column("house_w", Float),
+    Column("controlled_w", Float),
+    Column("loads_w", JSON, nullable=False),  # load id -> W
+)
+
+# --- who may do what ---
+
+api_tokens = Table(
+    "api_tokens",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),
+    Column("name", String(200), nullable=False),
+    Column("role", String(16), nullable=False),  # admin, operator, viewer
+    Column(
+        "token_hash", String(64), nullable=False, unique=True
+    ),  # SHA-256: tokens are random, not passwords
+    Column("created_at", UtcTime, nullable=False),
+    Column("last_used_at", UtcTime),
+)
+
+users = Table(
+    "users",
+    metadata,
+    Column("name", String(200), primary_key=True),
+    Column("role", String(16), nullable=False),
+    Column("password_hash", Text, nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+signing_keys = Table(
+    "signing_keys",
+    metadata,
+    Column("purpose", String(32), primary_key=True),
+    Column("key", Text, nullable=False),
+)

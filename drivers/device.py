@@ -1,0 +1,88 @@
+"""What every device offers, whatever wire it hangs on; and the faults it can have.
+
+DeviceError
+├── DeviceUnreachable      no connection, no answer in time
+├── DeviceRefused          the device answered with an exception (Modbus exception code, HTTP status)
+├── ImplausibleReading     answered, but the value cannot be true (NaN, out of range)
+├── ReadbackMismatch       a relay was written and reads back differently
+└── DeviceConfigError      unknown model, relay number out of range, framing not supported by the model
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+PhaseTriple = tuple[float, float, float]
+
+
+class DeviceError(Exception):
+    """A device did not do what was asked. The text is fit for an installer."""
+
+
+class DeviceUnreachable(DeviceError):
+    pass
+
+
+class DeviceRefused(DeviceError):
+    pass
+
+
+class ImplausibleReading(DeviceError):
+    pass
+
+
+class ReadbackMismatch(DeviceError):
+    pass
+
+
+class DeviceConfigError(DeviceError):
+    pass
+
+
+@dataclass(frozen=True, slots=True)
+class MeterReading:
+    """One sample. Power + is drawn, − is delivered (after the meter's `invert`).
+
+    current_a is signed like the power of its phase where the meter tells the phases' power.
+    Energies are the meter's own registers in Wh. What a meter does not tell is None.
+    """
+
+    power_w: float
+    read_at: datetime
+    phase_power_w: PhaseTriple | None = None
+    current_a: PhaseTriple | None = None
+    voltage_v: PhaseTriple | None = None
+    frequency_hz: float | None = None
+    import_wh: float | None = None
+    export_wh: float | None = None
+
+    def age_s(self, now: datetime) -> float:
+        return (now - self.read_at).total_seconds()
+
+
+class Meter(Protocol):
+    """Raises DeviceError."""
+
+    id: str
+
+    async def read(self) -> MeterReading: ...
+
+
+class Relay(Protocol):
+    """One contact. Raises DeviceError. `switch` writes, reads back and raises ReadbackMismatch if they differ."""
+
+    id: str
+
+    async def read(self) -> bool: ...
+
+    async def switch(self, on: bool) -> None: ...
+
+
+class DigitalInput(Protocol):
+    """One contact that the site closes, e.g. the grid operator's load-shedding signal. Raises DeviceError."""
+
+    id: str
+
+    async def read(self) -> bool: ...

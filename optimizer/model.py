@@ -1,0 +1,261 @@
+"""What the optimizer is given and what it answers: frozen records, no behaviour.
+
+Conventions: power and current are signed, + is drawn from the grid or consumed, − is
+exported or produced. A `PhaseTriple` is always (L1, L2, L3). Times are aware UTC; windows
+are in the site's local time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, time
+from enum import StrEnum
+
+PhaseTriple = tuple[float, float, float]
+NO_CURRENT: PhaseTriple = (0.0, 0.0, 0.0)
+
+
+class Mode(StrEnum):
+    """How a load is to be run. The last two are for connectors only."""
+
+    OFF = "off"
+    ON = "on"
+    SOLAR_ONLY = "solar_only"
+    SOLAR_AND_TIMER = "solar_and_timer"
+    TIMER_ONLY = "timer_only"
+    MANUAL = "manual"
+    MIN_AND_SOLAR = "min_and_solar"
+    FULL = "full"
+
+
+@dataclass(frozen=True, slots=True)
+class Window:
+    """A daily span in local time. `end` <= `start` crosses midnight and belongs to the day it starts on.
+
+    days: 0 = Monday … 6 = Sunday.
+    """
+
+    days: frozenset[int]
+    start: time
+    end: time
+
+
+@dataclass(frozen=True, slots=True)
+class Circuit:
+    """A fuse and what hangs below it. limit_a [A] holds on each phase."""
+
+    id: str
+    parent: str | None
+    limit_a: PhaseTriple
+
+
+@dataclass(frozen=True, slots=True)
+class Element:
+    """One independently switched step of an appliance: what its relay adds when it closes. [W, A]"""
+
+    id: str
+    power_w: float
+    current_a: PhaseTriple
+
+
+@dataclass(frozen=True, slots=True)
+class JointState:
+    """What an appliance draws when exactly these elements are closed, where steps do not simply add up.
+
+    Used for heaters without a neutral and for two-contact SG-Ready. A set of elements without
+    a joint state is not allowed.
+    """
+
+    elements: frozenset[str]
+    power_w: float
+    current_a: PhaseTriple
+
+
+@dataclass(frozen=True, slots=True)
+class Appliance:
+    """A load behind relays.
+
+    Without `joint_states` its elements are independent and their powers add. switching_cost_w is
+    what one toggle of one element must be worth in the minute [W].
+    """
+
+    id: str
+    circuit: str
+    mode: Mode
+    elements: tuple[Element, ...]
+    joint_states: tuple[JointState, ...] = ()
+    windows: tuple[Window, ...] = ()
+    min_on_s: float = 600.0
+    min_off_s: float = 120.0
+    switching_cost_w: float = 150.0
+    manual_on: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Connector:
+    """One outlet of a charging station, id "CP1/1".
+
+    phases: indices of the site's phases it is wired to, in the station's own order.
+    modulates: False for a vehicle or station that cannot vary its current (on at max_a, or off).
+    """
+
+    id: str
+    circuit: str
+    phases: tuple[int, ...]
+    min_a: float
+    max_a: float
+    step_a: float
+    mode: Mode
+    windows: tuple[Window, ...] = ()
+    modulates: bool = True
+    min_on_s: float = 300.0
+    min_off_s: float = 300.0
+    switching_cost_w: float = 1000.0
+    manual_a: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Site:
+    """What does not change from minute to minute. draw_penalty: W of sun that 1 W of draw must be worth."""
+
+    id: str
+    timezone: str
+    voltage_v: float
+    circuits: tuple[Circuit, ...]
+    appliances: tuple[Appliance, ...]
+    connectors: tuple[Connector, ...]
+    draw_penalty: float = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class PowerReading:
+    """A meter's mean over the last interval. current_a is signed like the power of its phase."""
+
+    power_w: float
+    current_a: PhaseTriple | None
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Readings:
+    """The meters of a site. `zones`: circuit id -> the meter of all that flows through its fuse."""
+
+    grid: PowerReading | None
+    zones: Mapping[str, PowerReading] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplianceDemand:
+    """What is known of an appliance now. on: closed elements as read back, None = relays unreachable.
+
+    power_w: its own sub-meter, if it has one.
+    """
+
+    on: frozenset[str] | None
+    power_w: float | None = None
+
+
+class ConnectorState(StrEnum):
+    """What a connector is doing, told from OCPP status, transaction and measured current."""
+
+    OFFLINE = "offline"  # the station is not connected: it acts by its own fail-safe
+    FREE = "free"  # nobody plugged in
+    PLUGGED = "plugged"  # cable in, no transaction: waits for a badge
+    READY = "ready"  # transaction open, takes nothing
+    CHARGING = "charging"
+    FINISHED = "finished"  # transaction over, cable still in
+    FAULTED = "faulted"
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorDemand:
+    """What is known of a connector now.
+
+    power_w, current_a: measured, None = the station does not say. session: changes with each
+    transaction. offered_a: the limit the station last accepted.
+    """
+
+    state: ConnectorState
+    power_w: float | None = None
+    current_a: PhaseTriple | None = None
+    offered_a: float | None = None
+    session: str | None = None
+    delivered_wh: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Demands:
+    appliances: Mapping[str, ApplianceDemand] = field(default_factory=dict)
+    connectors: Mapping[str, ConnectorDemand] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """Why a load got what it got: a code and figures for programs, a sentence for people."""
+
+    code: str
+    text: str
+    figures: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class ApplianceDecision:
+    """on: elements to be closed. power_w: what is expected to flow then."""
+
+    id: str
+    on: frozenset[str]
+    power_w: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorDecision:
+    """limit_a: 0, or at least the connector's minimum. power_w: what is expected to flow then."""
+
+    id: str
+    limit_a: float
+    power_w: float
+    reason: Reason
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """The minute's answer for every load.
+
+    surplus_w: power at the grid connection point turned round (what would be exported now).
+    available_w: the surplus if every load that could be chosen were off. None = no usable meter.
+    """
+
+    at: datetime
+    surplus_w: float | None
+    available_w: float | None
+    appliances: tuple[ApplianceDecision, ...]
+    connectors: tuple[ConnectorDecision, ...]
+    feasible: bool
+    method: str
+
+
+@dataclass(frozen=True, slots=True)
+class ElementMemory:
+    on: bool
+    changed_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorMemory:
+    """offered_at: offered without a pause since. taking_at: when it was last seen taking."""
+
+    limit_a: float
+    changed_at: datetime
+    session: str | None = None
+    offered_at: datetime | None = None
+    taking_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Memory:
+    """What one minute must know of the last. Keys of `elements`: (appliance id, element id)."""
+
+    elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
+    connectors: Mapping[str, ConnectorMemory] = field(default_factory=dict)
