@@ -71,7 +71,7 @@ class Meter(Protocol):
 
 
 class Relay(Protocol):
-    """One contact. Raises DeviceError. `switch` writes, reads back and raises ReadbackMismatch if they differ."""
+    """One contact. Raises DeviceError. `switch` writes and reads back; ReadbackMismatch if they differ."""
 
     id: str
 

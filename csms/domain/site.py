@@ -312,7 +312,7 @@ def _relay_faults(site: SiteConfig) -> Iterator[Fault]:
 
 
 def safe_currents(site: SiteConfig) -> dict[tuple[str, int], float]:
-    """What each connector (charge point id, connector id) is left with while the central system is silent. [A]
+    """What each connector (charge point, connector) is left with while the central system is silent. [A]
 
     An explicit safe_a is taken. The rest get their minimum if every circuit can carry all of them
     at once, else 0: a dead server must neither overload a fuse nor strand a driver without need.

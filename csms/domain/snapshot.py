@@ -1,4 +1,4 @@
-"""The latest minute of a site as people and programs are shown it: made by the control loop, read by API and page."""
+"""A site's latest minute as people and programs see it: made by the control loop, read by API and page."""
 
 from __future__ import annotations
 
