@@ -10,11 +10,16 @@ DeviceError
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Literal, Protocol
 
+Now = Callable[[], datetime]
+Sleep = Callable[[float], Awaitable[None]]
 PhaseTriple = tuple[float, float, float]
+Framing = Literal["tcp", "rtu_over_tcp"]
+Failsafe = Literal["pulse", "pulse_short", "watchdog", "watchdog_in_device", "none"]
 
 
 class DeviceError(Exception):
@@ -26,7 +31,11 @@ class DeviceUnreachable(DeviceError):
 
 
 class DeviceRefused(DeviceError):
-    pass
+    """code: the Modbus exception code."""
+
+    def __init__(self, text: str, code: int | None = None) -> None:
+        super().__init__(text)
+        self.code = code
 
 
 class ImplausibleReading(DeviceError):
@@ -38,7 +47,9 @@ class ReadbackMismatch(DeviceError):
 
 
 class DeviceConfigError(DeviceError):
-    pass
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        super().__init__(f"{field}: {value!r} given, {expected} expected")
+        self.field, self.value, self.expected = field, value, expected
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,97 @@
+"""From a meter's values to a `MeterReading`: signs, phases, and whether it can be true. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from datetime import datetime
+
+from drivers.device import ImplausibleReading, MeterReading, PhaseTriple
+from drivers.registers import MeterModel
+
+Values = Mapping[str, float | None]
+
+_VOLTAGE_V = (100.0, 300.0)
+_SUM_TOLERANCE = 0.02
+_SUM_TOLERANCE_W = 20.0
+
+
+def assemble(model: MeterModel, values: Values, read_at: datetime, invert: bool) -> MeterReading:
+    """values: as `Request.decode` gives them; a refused one is absent.
+
+    A one-phase meter stands in L1. Inverting turns the direction of power, current and energy.
+
+    Raises:
+        ImplausibleReading: no power, a voltage no phase has, or phases that do not add up to the total.
+    """
+    direction = -model.sign if invert else model.sign
+    power_w = _power_w(model, values) * direction
+    phase_power_w = _scaled(_triple(model, values, "p"), direction)
+    voltage_v = _triple(model, values, "v")
+    _check_voltage(voltage_v)
+    if phase_power_w is not None:
+        _check_sum(power_w, phase_power_w)
+    current_a = _triple(model, values, "i")
+    if current_a is not None and phase_power_w is not None:
+        current_a = _with_direction(current_a, phase_power_w)
+    import_wh, export_wh = values.get("e_imp"), values.get("e_exp")
+    if invert:
+        import_wh, export_wh = export_wh, import_wh
+    return MeterReading(
+        power_w=power_w,
+        read_at=read_at,
+        phase_power_w=phase_power_w,
+        current_a=current_a,
+        voltage_v=voltage_v,
+        frequency_hz=values.get("f"),
+        import_wh=import_wh,
+        export_wh=export_wh,
+    )
+
+
+def _power_w(model: MeterModel, values: Values) -> float:
+    if model.point("p_import"):
+        drawn_w, delivered_w = values.get("p_import"), values.get("p_export")
+        total_w = None if drawn_w is None or delivered_w is None else drawn_w - delivered_w
+    else:
+        total_w = values.get("p_tot")
+    if total_w is None:
+        total_w = model.power_when_not_available_w
+    if total_w is None:
+        raise ImplausibleReading("answers, but tells no power (not available or out of its range)")
+    return total_w
+
+
+def _triple(model: MeterModel, values: Values, kind: str) -> PhaseTriple | None:
+    """None unless every phase that the model knows has a value."""
+    known = [values.get(f"{kind}{phase}") for phase in range(1, model.phases(kind) + 1)]
+    numbers = [v for v in known if v is not None]
+    if not numbers or len(numbers) < len(known):
+        return None
+    l1, l2, l3 = (*numbers, 0.0, 0.0)[:3]
+    return l1, l2, l3
+
+
+def _scaled(triple: PhaseTriple | None, factor: int) -> PhaseTriple | None:
+    return None if triple is None else (triple[0] * factor, triple[1] * factor, triple[2] * factor)
+
+
+def _with_direction(current_a: PhaseTriple, phase_power_w: PhaseTriple) -> PhaseTriple:
+    l1, l2, l3 = (math.copysign(i, p) for i, p in zip(current_a, phase_power_w, strict=True))
+    return l1, l2, l3
+
+
+def _check_voltage(voltage_v: PhaseTriple | None) -> None:
+    for phase, value_v in enumerate(voltage_v or (), 1):
+        if value_v != 0 and not _VOLTAGE_V[0] <= value_v <= _VOLTAGE_V[1]:
+            raise ImplausibleReading(
+                f"voltage of L{phase} reads {value_v:.4g} V, 0 or 100 to 300 V expected: check the model"
+            )
+
+
+def _check_sum(power_w: float, phase_power_w: PhaseTriple) -> None:
+    sum_w = sum(phase_power_w)
+    if abs(power_w - sum_w) > _SUM_TOLERANCE * abs(power_w) + _SUM_TOLERANCE_W:
+        raise ImplausibleReading(
+            f"power reads {power_w:.0f} W in total, but {sum_w:.0f} W as the sum of the phases"
+        )
