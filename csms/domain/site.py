@@ -103,7 +103,10 @@ class CircuitConfig(SiteModel):
 
 
 class BusAddress(SiteModel):
-    """Where a Modbus device answers. rtu_over_tcp: behind a transparent RS485-Ethernet converter."""
+    """Where a Modbus device answers. What is absent is usual for the model.
+
+    framing rtu_over_tcp: behind a transparent RS485-Ethernet converter.
+    """
 
     id: Id
     name: str | None = None
@@ -111,7 +114,7 @@ class BusAddress(SiteModel):
     model: str
     host: str = Field(min_length=1)
     port: int | None = Field(default=None, ge=1, le=65535)
-    unit: int = Field(default=1, ge=0, le=255)
+    unit: int | None = Field(default=None, ge=0, le=255)
     framing: Literal["tcp", "rtu_over_tcp"] | None = None
 
 

@@ -55,6 +55,15 @@ class DeviceSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class MeasuredPower:
+    """Of a site's meters by role, signed [W]; None = no such meter, or no fresh reading."""
+
+    grid_w: float | None
+    pv_w: float | None
+    battery_w: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class SiteSnapshot:
     """All powers [W], signed: grid_w + drawn − exported, pv_w <= 0 while producing, battery_w + charging.
 

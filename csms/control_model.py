@@ -1,0 +1,150 @@
+"""A described site as the optimizer sees it: elements with watts and amperes, modes, windows, dwell times.
+
+Element ids: steps are "1", "2", … in the order of the site file; a heater without a neutral has
+"l1_l2" and "l1_l3"; SG-Ready contacts are "1" (recommendation) and "2" (forced).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from csms.domain.site import (
+    ApplianceConfig,
+    ChargePointConfig,
+    ConnectorConfig,
+    NoNeutralRelays,
+    SiteConfig,
+    WindowConfig,
+    parse_days,
+    parse_time,
+)
+from optimizer import model
+
+PHASE_INDEX = {"L1": 0, "L2": 1, "L3": 2}
+SG_READY_DWELL_S = 20 * 60  # heat pump controllers allow about three starts an hour
+
+Modes = Mapping[str, tuple[str, Any]]
+"""load id -> (mode, manual): element ids for an appliance, a current [A] for a connector."""
+
+
+def control_site(config: SiteConfig, modes: Modes | None = None) -> model.Site:
+    """Translate a site. `modes` are those set by hand; they win over the description."""
+    modes = modes or {}
+    return model.Site(
+        id=config.site.id,
+        timezone=config.site.timezone,
+        voltage_v=config.site.voltage_v,
+        circuits=tuple(model.Circuit(c.id, c.parent, _triple(c.limit_a)) for c in config.circuit),
+        appliances=tuple(_appliance(a, config.site.voltage_v, modes.get(a.id)) for a in config.appliance),
+        connectors=tuple(
+            _connector(point, connector, modes.get(f"{point.id}/{connector.id}"))
+            for point in config.charge_point
+            for connector in point.connectors
+        ),
+    )
+
+
+def element_relays(appliance: ApplianceConfig) -> dict[str, tuple[str, ...]]:
+    """Which relays close for each element: {"1": ("io1/1",), …}."""
+    if isinstance(appliance.relays, NoNeutralRelays):
+        return {"l1_l2": (appliance.relays.l1_l2,), "l1_l3": (appliance.relays.l1_l3,)}
+    if appliance.relays is not None:
+        return {str(n): (relay,) for n, relay in enumerate(appliance.relays, 1)}
+    return {str(n): tuple(step.relays) for n, step in enumerate(appliance.steps, 1)}
+
+
+def _appliance(a: ApplianceConfig, voltage_v: float, by_hand: tuple[str, Any] | None) -> model.Appliance:
+    mode, manual = by_hand or (a.mode, None)
+    elements, joint_states = _states(a, voltage_v)
+    dwell_s = SG_READY_DWELL_S if a.kind == "sg_ready" else 0
+    return model.Appliance(
+        id=a.id,
+        circuit=a.circuit,
+        mode=model.Mode(mode),
+        elements=elements,
+        joint_states=joint_states,
+        windows=_windows(a.windows),
+        min_on_s=max(a.min_on_min * 60, dwell_s),
+        min_off_s=max(a.min_off_min * 60, dwell_s),
+        manual_on=frozenset(manual or ()),
+    )
+
+
+def _states(
+    a: ApplianceConfig, voltage_v: float
+) -> tuple[tuple[model.Element, ...], tuple[model.JointState, ...]]:
+    if a.kind == "water_heater_no_neutral":
+        return _no_neutral_states(a.rated_power_w or 0.0, voltage_v)
+    if a.kind == "sg_ready":
+        return _sg_ready_states(a, voltage_v)
+    elements = tuple(
+        model.Element(str(n), step.power_w, _currents(step.power_w, step.phases, voltage_v))
+        for n, step in enumerate(a.steps, 1)
+    )
+    return elements, ()
+
+
+def _no_neutral_states(
+    rated_w: float, voltage_v: float
+) -> tuple[tuple[model.Element, ...], tuple[model.JointState, ...]]:
+    """Two lines in series see 400 V: half the rated power at √3/2 of the rated line current."""
+    full_a = rated_w / 3 / voltage_v
+    half_a = full_a * 3**0.5 / 2
+    pairs = {"l1_l2": (half_a, half_a, 0.0), "l1_l3": (half_a, 0.0, half_a)}
+    elements = tuple(model.Element(name, rated_w / 2, amps) for name, amps in pairs.items())
+    joint_states = (
+        model.JointState(frozenset(), 0.0, model.NO_CURRENT),
+        *(model.JointState(frozenset({e.id}), e.power_w, e.current_a) for e in elements),
+        model.JointState(frozenset(pairs), rated_w, (full_a, full_a, full_a)),
+    )
+    return elements, joint_states
+
+
+def _sg_ready_states(
+    a: ApplianceConfig, voltage_v: float
+) -> tuple[tuple[model.Element, ...], tuple[model.JointState, ...]]:
+    """Contacts (second, first): 00 normal, 01 recommended, 11 forced. 10 would block the heat pump."""
+    power_w = a.power_w or 0.0
+    amps = _currents(power_w, a.phases, voltage_v)
+    first = model.Element("1", power_w, amps)
+    if len(a.relay_refs()) == 1:
+        return (first,), ()
+    second = model.Element("2", 0.0, model.NO_CURRENT)
+    return (first, second), (
+        model.JointState(frozenset(), 0.0, model.NO_CURRENT),
+        model.JointState(frozenset({"1"}), power_w, amps),
+        model.JointState(frozenset({"1", "2"}), power_w, amps),
+    )
+
+
+def _connector(
+    point: ChargePointConfig, c: ConnectorConfig, by_hand: tuple[str, Any] | None
+) -> model.Connector:
+    mode, manual = by_hand or (c.mode, None)
+    return model.Connector(
+        id=f"{point.id}/{c.id}",
+        circuit=point.circuit,
+        phases=tuple(PHASE_INDEX[p] for p in c.phases),
+        min_a=c.min_a,
+        max_a=c.max_a,
+        step_a=c.step_a,
+        mode=model.Mode(mode),
+        windows=_windows(c.windows),
+        modulates=c.modulates,
+        manual_a=float(manual or 0.0),
+    )
+
+
+def _windows(windows: Sequence[WindowConfig]) -> tuple[model.Window, ...]:
+    return tuple(model.Window(parse_days(w.days), parse_time(w.start), parse_time(w.end)) for w in windows)
+
+
+def _currents(power_w: float, phases: Sequence[str], voltage_v: float) -> model.PhaseTriple:
+    amps = power_w / len(phases) / voltage_v
+    return _triple([amps if name in phases else 0.0 for name in PHASE_INDEX])
+
+
+def _triple(values: Sequence[float]) -> model.PhaseTriple:
+    first, second, third = values
+    return first, second, third

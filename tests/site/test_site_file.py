@@ -1,0 +1,129 @@
+"""What an installer writes into the site file, right and wrong."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from csms.domain.site import SiteConfig, parse_days, safe_currents
+from csms.site_file import SiteFileError, read_site, write_site
+
+EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
+HOUSE = (Path(__file__).parents[2] / "examples" / "house.toml").read_text()
+
+
+def faults(text: str) -> list[str]:
+    with pytest.raises(SiteFileError) as refused:
+        read_site(text)
+    return [str(fault) for fault in refused.value.faults]
+
+
+def line_of(text: str, part: str) -> int:
+    return next(n for n, line in enumerate(text.splitlines(), 1) if part in line)
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_examples_read_and_write_back_to_the_same_site(path: Path) -> None:
+    site = read_site(path.read_text())
+    assert read_site(write_site(site)) == site
+
+
+@pytest.mark.parametrize(
+    ("written", "instead", "message"),
+    [
+        ('timezone = "Europe/Zurich"', 'timezone = "Europe/Bern"', "an IANA time zone"),
+        ("limit_a = [40, 40, 40]", "limit_a = [40, 40]", "at least 3 items"),
+        ("limit_a = [40, 40, 40]", 'limit_a = [40, 40, "much"]', "valid number"),
+        ("limit_a = [40, 40, 40]", "limit_a = [40, 40, nan]", "finite number"),
+        ('model = "eastron_sdm630"', 'model = "eastron_630"', "eastron_630"),
+        ('role = "grid"', 'role = "net"', "'grid', 'pv'"),
+        ("unit = 1\n\n[[meter]]", "unti = 1\n\n[[meter]]", "unknown key"),
+        ("min_on_min = 10", "min_on_min = -1", "greater than or equal to 0"),
+        ('mode = "solar_and_timer"', 'mode = "sun"', "'off', 'on', 'solar_only'"),
+        ("windows = [{days", "windos = [{days", "unknown key"),
+        ('from = "02:00"', 'from = "2 am"', 'a time such as "02:30" expected'),
+        ('days = "mon-sun"', 'days = "mon-son"', 'days such as "mon-fri,sun" expected'),
+        ('{relays = ["io1/2"]', '{relays = ["io1/1"]', "a relay that 'boiler' does not use already"),
+        ('{relays = ["io1/2"]', '{relays = ["io9/2"]', "a relay of one of the modules"),
+        ('id = "CP1"\nname = "Garage"\ncircuit = "main"', 'id = "CP1"\ncircuit = "cellar"', "cellar"),
+        ("min_a = 6", "min_a = 5", "min_a of at least 6 A expected"),
+        ("max_a = 16", "max_a = 5", "max_a of at least min_a (6 A) expected"),
+        ("port = 15021", "port = 70000", "65535"),
+    ],
+)
+def test_a_fault_is_told_with_its_line(written: str, instead: str, message: str) -> None:
+    assert written in HOUSE
+    text = HOUSE.replace(written, instead, 1)
+    told = faults(text)
+    assert any(message in fault for fault in told), told
+    assert all(fault.startswith("line ") for fault in told), told
+
+
+def test_the_line_is_the_one_of_the_key() -> None:
+    text = HOUSE.replace('model = "wellpro_wp8024adam"', 'modell = "wellpro_wp8024adam"')
+    told = faults(text)
+    assert f"line {line_of(text, 'modell')}: relay_module.0.modell" in told[-1]
+    assert any("relay_module.0.model = missing" in fault for fault in told)
+
+
+def test_every_fault_is_told_at_once_and_nothing_is_taken() -> None:
+    text = HOUSE.replace('timezone = "Europe/Zurich"', 'timezone = "Mars"').replace("min_a = 6", "min_a = 2")
+    assert len(faults(text)) == 2
+
+
+def test_toml_that_cannot_be_read_names_the_line() -> None:
+    text = HOUSE.replace("limit_a = [40, 40, 40]", "limit_a = [40, 40, 40")
+    assert faults(text)[0].startswith("line ")
+
+
+def test_circuits_that_hang_on_each_other_are_refused() -> None:
+    text = HOUSE.replace(
+        '[[circuit]]\nid = "main"',
+        '[[circuit]]\nid = "a"\nparent = "b"\nlimit_a = [1, 1, 1]\n\n'
+        '[[circuit]]\nid = "b"\nparent = "a"\nlimit_a = [1, 1, 1]\n\n[[circuit]]\nid = "main"',
+    )
+    assert sum("a parent that is not below this circuit" in fault for fault in faults(text)) == 2
+
+
+@pytest.mark.parametrize(
+    ("text", "days"),
+    [
+        ("mon-sun", range(7)),
+        ("sat,sun", [5, 6]),
+        ("sat-mon", [5, 6, 0]),
+        ("wed", [2]),
+        ("Mon - Fri", range(5)),
+    ],
+)
+def test_days(text: str, days: list[int]) -> None:
+    assert parse_days(text) == frozenset(days)
+
+
+def _garage(stations: int, limit_a: float, **connector: object) -> SiteConfig:
+    return SiteConfig.model_validate(
+        {
+            "site": {"id": "s", "name": "s", "timezone": "UTC"},
+            "circuit": [{"id": "main", "limit_a": [limit_a] * 3}],
+            "charge_point": [
+                {"id": f"CP{n}", "circuit": "main", "connectors": [{"id": 1, **connector}]}
+                for n in range(stations)
+            ],
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("stations", "limit_a", "connector", "expected_a"),
+    [
+        (10, 63, {}, 6),  # ten times 6 A fit a 63 A breaker
+        (11, 63, {}, 0),  # eleven do not: nobody charges while the server is away
+        (2, 63, {"min_a": 8}, 8),
+        (30, 63, {"safe_a": 0}, 0),
+        (2, 63, {"safe_a": 10}, 10),
+    ],
+)
+def test_a_dead_server_neither_overloads_a_fuse_nor_strands_a_driver(
+    stations: int, limit_a: float, connector: dict[str, object], expected_a: float
+) -> None:
+    assert set(safe_currents(_garage(stations, limit_a, **connector)).values()) == {expected_a}
