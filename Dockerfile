@@ -1,0 +1,19 @@
+FROM python:3.13-slim AS build
+WORKDIR /src
+COPY requirements.txt ./
+RUN python -m venv /opt/helianthus && /opt/helianthus/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
+COPY . .
+RUN /opt/helianthus/bin/pip install --no-cache-dir setuptools && \
+    /opt/helianthus/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
+
+FROM python:3.13-slim
+RUN useradd --system --uid 10001 --create-home --home-dir /data helianthus
+COPY --from=build /opt/helianthus /opt/helianthus
+ENV PATH=/opt/helianthus/bin:$PATH CSMS_DATA_DIR=/data CSMS_LOG_FORMAT=json PYTHONUNBUFFERED=1
+USER helianthus
+WORKDIR /data
+VOLUME /data
+EXPOSE 9000 8080
+HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD \
+    python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"
+CMD ["csms", "serve"]
