@@ -1,0 +1,158 @@
+"""What a run was worth: the figures of result.json. docs/simulate.md explains each for its reader."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from simulation.plant import SessionOutcome, Trace
+
+Watts = npt.NDArray[np.float64]
+
+
+@dataclass(frozen=True, slots=True)
+class Flows:
+    """A run as arrays, one value per step [W]. solar_w: sun that went into controlled loads."""
+
+    step_s: float
+    pv_w: Watts
+    load_w: Watts
+    grid_w: Watts
+    loads_w: dict[str, Watts]
+    controlled_w: Watts
+    solar_w: Watts
+
+    @classmethod
+    def of(cls, trace: Trace) -> Flows:
+        pv_w, load_w = np.array(trace.series.pv_w), np.array(trace.series.load_w)
+        loads_w = {name: np.array(load.power_w) for name, load in trace.loads.items()}
+        controlled_w = sum(loads_w.values(), np.zeros_like(pv_w))
+        solar_w = np.minimum(controlled_w, np.maximum(pv_w - load_w, 0.0))
+        return cls(trace.series.step_s, pv_w, load_w, np.array(trace.grid_w), loads_w, controlled_w, solar_w)
+
+    def kwh(self, power_w: Watts) -> float:
+        return float(power_w.sum()) * self.step_s / 3_600_000
+
+    def solar_of(self, load: str) -> Watts:
+        """The sun in one load: the controlled loads share it in proportion to what they draw."""
+        return self.loads_w[load] * np.divide(
+            self.solar_w, self.controlled_w, out=np.zeros_like(self.solar_w), where=self.controlled_w > 0
+        )
+
+
+def score(trace: Trace) -> dict[str, Any]:
+    """All figures of one run, ready for JSON."""
+    flows = Flows.of(trace)
+    import_kwh = flows.kwh(np.maximum(flows.grid_w, 0.0))
+    export_kwh = flows.kwh(np.maximum(-flows.grid_w, 0.0))
+    pv_kwh, load_kwh, controlled_kwh = (flows.kwh(w) for w in (flows.pv_w, flows.load_w, flows.controlled_w))
+    solar_kwh = flows.kwh(flows.solar_w)
+    days = len(flows.pv_w) * flows.step_s / 86_400
+    switchings = {name: sum(load.switchings.values()) for name, load in trace.loads.items()}
+    return {
+        "self_consumption_percent": _percent(pv_kwh - export_kwh, pv_kwh),
+        "self_sufficiency_percent": _percent(
+            load_kwh + controlled_kwh - import_kwh, load_kwh + controlled_kwh
+        ),
+        "import_kwh": round(import_kwh, 3),
+        "export_kwh": round(export_kwh, 3),
+        "pv_kwh": round(pv_kwh, 3),
+        "load_kwh": round(load_kwh, 3),
+        "controlled_kwh": round(controlled_kwh, 3),
+        "solar_into_loads_kwh": round(solar_kwh, 3),
+        "caused_import_kwh": round(controlled_kwh - solar_kwh, 3),
+        "caused_import_kwh_per_day": round((controlled_kwh - solar_kwh) / days, 3),
+        "loads": {name: _load_figures(flows, name) for name in trace.loads},
+        "switchings": {
+            name: {str(day): load.switchings[day] for day, _ in trace.days}
+            for name, load in trace.loads.items()
+        },
+        "switchings_per_day": {name: round(count / days, 2) for name, count in switchings.items()},
+        "switchings_per_day_total": round(sum(switchings.values()) / days, 2),
+        "shortest_on_s": {name: load.shortest_on_s for name, load in trace.loads.items()},
+        "energy_missing_kwh": round(sum(missing_wh(s) for s in trace.sessions) / 1000, 3),
+        "sessions": [_session_figures(outcome) for outcome in trace.sessions],
+        "sessions_that_waited": sum(s.waited for s in trace.sessions),
+        "fuse_excess_s": round(trace.fuse_excess_s, 3),
+        "days": round(days, 4),
+    }
+
+
+def missing_wh(outcome: SessionOutcome) -> float:
+    """What a vehicle lacked when it left; nothing is known yet of one that has not left."""
+    return max(outcome.session.energy_wh - outcome.delivered_wh, 0.0) if outcome.departed else 0.0
+
+
+def sentences(figures: dict[str, Any], compare: dict[str, dict[str, Any]]) -> list[str]:
+    """The headline in words an owner understands."""
+    days = figures["days"]
+    none = compare["none"]
+    lines = [
+        f"In {days:g} days the roof produced {figures['pv_kwh']:.0f} kWh. "
+        f"{_share(figures, 'self_consumption_percent')} of it is used on site, "
+        f"against {_share(none, 'self_consumption_percent')} without control.",
+        f"{figures['solar_into_loads_kwh']:.0f} of the {figures['controlled_kwh']:.0f} kWh that vehicles and "
+        f"appliances took came straight from the roof; {figures['caused_import_kwh']:.1f} kWh came "
+        f"from the grid ({figures['caused_import_kwh_per_day']:.2f} kWh a day, forced times included).",
+        f"The site covers {_share(figures, 'self_sufficiency_percent')} of its own consumption.",
+    ]
+    if figures["sessions"]:
+        lines.append(_vehicle_sentence(figures))
+    if figures["fuse_excess_s"]:
+        lines.append(f"A fuse limit was exceeded for {figures['fuse_excess_s']:g} seconds in all.")
+    else:
+        lines.append("No fuse limit was exceeded.")
+    return lines
+
+
+def _vehicle_sentence(figures: dict[str, Any]) -> str:
+    left = [s for s in figures["sessions"] if s["departed"]]
+    short = sum(s["missing_kwh"] >= 0.1 for s in left)
+    if not short:
+        return f"All {len(left)} vehicles that left had the energy they came for."
+    return (
+        f"{short} of {len(left)} vehicles left with less than they came for, "
+        f"{figures['energy_missing_kwh']:.1f} kWh in all."
+    )
+
+
+def _share(figures: dict[str, Any], key: str) -> str:
+    value = figures[key]
+    return "none" if value is None else f"{value:.1f} %"
+
+
+def _percent(part: float, whole: float) -> float | None:
+    return round(100 * part / whole, 3) if whole > 0 else None
+
+
+def _load_figures(flows: Flows, load: str) -> dict[str, float]:
+    power_w = flows.loads_w[load]
+    return {
+        "energy_kwh": round(flows.kwh(power_w), 3),
+        "solar_kwh": round(flows.kwh(flows.solar_of(load)), 3),
+        "on_h": round(float(np.count_nonzero(power_w)) * flows.step_s / 3600, 3),
+    }
+
+
+def _session_figures(outcome: SessionOutcome) -> dict[str, Any]:
+    session = outcome.session
+    return {
+        "station_id": session.station_id,
+        "connector": session.connector,
+        "arrival_utc": session.arrival_at.isoformat().replace("+00:00", "Z"),
+        "departure_utc": session.departure_at.isoformat().replace("+00:00", "Z"),
+        "energy_kwh": round(session.energy_wh / 1000, 3),
+        "delivered_kwh": round(outcome.delivered_wh / 1000, 3),
+        "missing_kwh": round(missing_wh(outcome) / 1000, 3),
+        "departed": outcome.departed,
+    }
+
+
+def day_slices(trace: Trace) -> Sequence[tuple[str, slice]]:
+    """Each local day with its steps."""
+    ends = [first for _, first in trace.days[1:]] + [len(trace.grid_w)]
+    return [(str(day), slice(first, end)) for (day, first), end in zip(trace.days, ends, strict=True)]

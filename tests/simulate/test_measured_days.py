@@ -1,0 +1,85 @@
+"""Two measured June days with real workplace sessions, when the evaluation data is at hand."""
+
+from __future__ import annotations
+
+import os
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from replay_builders import Replayed, boiler, make_site, station
+
+from simulation.replay import ReplayOptions, run
+
+ROOT = Path(__file__).parents[2]
+DATA = Path(os.environ.get("HELIANTHUS_DATA", ROOT.parent / "shared" / "data"))
+SERIES = DATA / "scenario_2016-06-01_15.csv.gz"
+SESSIONS = DATA / "scenario_2016-06-01_15_workplace_sessions.csv.gz"
+COLUMNS = {
+    "load_w": "load_h1_w",
+    "load_l1_w": "load_h1_l1_w",
+    "load_l2_w": "load_h1_l2_w",
+    "load_l3_w": "load_h1_l3_w",
+    "phases": "phases_est",
+    "max_current_a": "max_current_a_est",
+    "declared_departure_utc": "estimated_departure_utc",
+    "requested_kwh": "requested_energy_kwh",
+}
+pytestmark = pytest.mark.skipif(
+    not SERIES.exists(), reason=f"measured data not found in {DATA} (set HELIANTHUS_DATA)"
+)
+
+
+@pytest.fixture(scope="module")
+def workplace(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
+    """Eight single-phase stations and a boiler under 30 kWp, 6 and 7 June."""
+    site = make_site(
+        [boiler()],
+        [station(f"CP{n}", phases=[f"L{(n - 1) % 3 + 1}"], max_a=32) for n in range(1, 9)],
+        limit_a=100,
+    )
+    return Replayed(
+        run(
+            ReplayOptions(
+                site=site,
+                series=SERIES,
+                sessions=SESSIONS,
+                columns=COLUMNS,
+                stations="auto",
+                pv_scale=3,
+                start=datetime(2016, 6, 6, tzinfo=UTC),
+                end=datetime(2016, 6, 8, tzinfo=UTC),
+                compare=["rule"],
+                out=tmp_path_factory.mktemp("workplace"),
+            )
+        )
+    )
+
+
+def test_control_uses_more_sun_than_none_and_keeps_the_fuses(workplace: Replayed) -> None:
+    figures = workplace.figures
+    assert figures["solar_into_loads_kwh"] > figures["compare"]["none"]["solar_into_loads_kwh"]
+    assert figures["fuse_excess_s"] == 0
+    assert figures["days"] == 2
+
+
+def test_control_is_calmer_than_the_plain_rule_at_about_the_same_sun(workplace: Replayed) -> None:
+    figures = workplace.figures
+    rule = figures["compare"]["rule"]
+    assert figures["switchings_per_day_total"] < rule["switchings_per_day_total"]
+    assert figures["solar_into_loads_kwh"] > 0.98 * rule["solar_into_loads_kwh"]
+
+
+def test_no_vehicle_gets_more_than_it_took_in_reality(workplace: Replayed) -> None:
+    sessions = workplace.figures["sessions"]
+    assert len(sessions) > 20
+    assert all(s["delivered_kwh"] <= s["energy_kwh"] + 1e-3 for s in sessions)
+    delivered_kwh = sum(s["delivered_kwh"] for s in sessions)
+    columns = [name for name in workplace.minutes[0] if name.startswith("CP") and name.endswith("_w")]
+    drawn_kwh = sum(sum(workplace.column(name)) for name in columns) / 60_000
+    assert drawn_kwh == pytest.approx(delivered_kwh, abs=0.05)
+
+
+def test_an_offer_is_nothing_or_at_least_the_minimum(workplace: Replayed) -> None:
+    for n in range(1, 9):
+        assert all(offer == 0 or 6 <= offer <= 32 for offer in workplace.column(f"CP{n}/1_offered_a"))
