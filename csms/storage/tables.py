@@ -113,6 +113,8 @@ charge_points = Table(
     Column("booted_at", UtcTime),
     Column("last_seen_at", UtcTime),
     Column("configuration", JSON),  # key -> {"value": …, "readonly": …} as last read
+    Column("diagnostics_status", String(32)),
+    Column("firmware_status", String(32)),
     Column("created_at", UtcTime, nullable=False),
 )
 
@@ -149,19 +151,24 @@ transactions = Table(
     Column("connector_id", Integer, nullable=False),
     Column("id_tag", String(255), nullable=False),
     Column("start_status", String(32), nullable=False),  # AuthorizationStatus answered
+    Column("start_id_tag_info", JSON, nullable=False),  # the whole answer: a retry gets the same
     Column("started_at", UtcTime, nullable=False),
     Column("meter_start_wh", Float, nullable=False),
     Column("start_received_at", UtcTime, nullable=False),
     Column("reservation_id", Integer),
     Column("stopped_at", UtcTime),
     Column("meter_stop_wh", Float),
-    Column("stop_reason", String(32)),
+    Column("stop_reason", String(32)),  # "Lost": closed by us, no StopTransaction came (yet)
     Column("stop_id_tag", String(255)),
+    Column("stop_id_tag_info", JSON),
     Column("stop_received_at", UtcTime),
     Column("last_register_wh", Float),
     Column("last_register_at", UtcTime),
-    UniqueConstraint("identity", "connector_id", "id_tag", "started_at", "meter_start_wh"),
+    UniqueConstraint(
+        "identity", "connector_id", "id_tag", "started_at", "meter_start_wh", name="uq_transactions_start"
+    ),
     Index("ix_transactions_open", "identity", "connector_id", "stopped_at"),
+    Index("ix_transactions_stopped_at", "stopped_at"),
     sqlite_autoincrement=True,
 )
 
@@ -187,14 +194,19 @@ meter_values = Table(
     Index("ix_meter_values_connector_time", "identity", "connector_id", "measured_at"),
 )
 
-# Answers given to calls that change something, so that a retry gets the same one.
-answered_calls = Table(
-    "answered_calls",
+# Stops that belong to no transaction we know: kept as sent and answered; matched if their start still comes.
+unmatched_stops = Table(
+    "unmatched_stops",
     metadata,
-    Column("identity", String(255), primary_key=True),
-    Column("call_key", String(64), primary_key=True),  # hash of action and content
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("identity", String(255), nullable=False),
+    Column("stopped_at", UtcTime, nullable=False),
+    Column("payload", JSON, nullable=False),
     Column("answer", JSON, nullable=False),
-    Column("answered_at", UtcTime, nullable=False, index=True),
+    Column("received_at", UtcTime, nullable=False),
+    Column("transaction_id", Integer),  # the transaction it was matched to after all
+    Column("dedup_key", String(40), nullable=False, unique=True),
+    Index("ix_unmatched_stops_identity", "identity", "stopped_at"),
 )
 
 # Every frame in both directions, as text, and why something was refused or repaired.
@@ -210,6 +222,7 @@ frames = Table(
     Column("text", Text, nullable=False),
     Column("note", Text),
     Index("ix_frames_identity_at", "identity", "at"),
+    Index("ix_frames_at", "at"),
 )
 
 charging_profiles = Table(
@@ -245,18 +258,28 @@ control_memory = Table(
     Column("memory", JSON, nullable=False),
 )
 
-site_minutes = Table(
-    "site_minutes",
-    metadata,
-    Column("site_id", String(64), primary_key=True),
-    Column("at", UtcTime, primary_key=True),
-    Column("grid_w", Float),
-    Column("pv_w", Float),
-    Column("battery_w", Float),
-    Column("house_w", Float),
-    Column("controlled_w", Float),
-    Column("loads_w", JSON, nullable=False),  # load id -> W
-)
+
+def _site_powers(name: str, *more: Column[Any]) -> Table:
+    return Table(
+        name,
+        metadata,
+        Column("site_id", String(64), primary_key=True),
+        Column("at", UtcTime, primary_key=True),
+        Column("grid_w", Float),
+        Column("pv_w", Float),
+        Column("battery_w", Float),
+        Column("house_w", Float),
+        Column("controlled_w", Float),
+        Column("loads_w", JSON, nullable=False),  # load id -> W
+        *more,
+    )
+
+
+site_minutes = _site_powers("site_minutes")
+
+# Means of 15 and 60 minutes, so that a year is read as quickly as a week. minutes: how many were measured.
+site_quarters = _site_powers("site_quarters", Column("minutes", Integer, nullable=False))
+site_hours = _site_powers("site_hours", Column("minutes", Integer, nullable=False))
 
 # --- who may do what ---
 

@@ -1,0 +1,151 @@
+"""Charging stations as they are right now: live records, and what a connector is doing."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+from typing import Literal
+
+Registration = Literal["Accepted", "Pending", "Rejected"]
+PhaseTriple = tuple[float, float, float]
+
+TAKING_A = 1.0
+TAKING_W = 100.0
+READING_TRUSTED_FOR = timedelta(minutes=3)
+SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
+QUIRK_KINDS = 100
+
+_SESSION_STATUSES = ("Charging", "SuspendedEV", "SuspendedEVSE")
+_STATES_WITHOUT_SESSION = {"Preparing": "plugged", "Finishing": "finished", "Faulted": "faulted"}
+
+
+@dataclass(slots=True)
+class OpenTransaction:
+    """energy_wh: what the register has grown by since the start; it never falls."""
+
+    id: int
+    id_tag: str
+    started_at: datetime
+    meter_start_wh: float
+    energy_wh: float = 0.0
+
+    def register_read(self, register_wh: float) -> None:
+        self.energy_wh = max(self.energy_wh, register_wh - self.meter_start_wh)
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectorReading:
+    """Measured by the station at `at`. None = it did not say. energy_wh: the meter's register."""
+
+    at: datetime
+    power_w: float | None = None
+    current_a: PhaseTriple | None = None
+    energy_wh: float | None = None
+    soc_percent: float | None = None
+
+    def is_taking(self) -> bool | None:
+        """Does power flow into the vehicle? None = neither current nor power was measured."""
+        if self.current_a is None and self.power_w is None:
+            return None
+        most_a = max(map(abs, self.current_a)) if self.current_a is not None else 0.0
+        return most_a >= TAKING_A or (self.power_w or 0.0) >= TAKING_W
+
+    def completed_by(self, other: ConnectorReading) -> ConnectorReading:
+        """This reading, with what it leaves out taken from `other` of the same sample."""
+        names = ("power_w", "current_a", "energy_wh", "soc_percent")
+        return replace(self, **{n: getattr(other, n) for n in names if getattr(self, n) is None})
+
+
+@dataclass(slots=True)
+class LiveConnector:
+    """status, error_code: as last reported; None = never. status_at: when that arrived.
+
+    offered_a: the limit the station last accepted. [A per phase] setpoint_problem: why it does not follow.
+    """
+
+    status: str | None = None
+    error_code: str = "NoError"
+    status_at: datetime | None = None
+    transaction: OpenTransaction | None = None
+    reading: ConnectorReading | None = None
+    offered_a: float | None = None
+    offered_at: datetime | None = None
+    setpoint_problem: str | None = None
+
+    def state(self, now: datetime, connected: bool = True) -> str:
+        """One of offline, free, plugged, ready, charging, finished, faulted.
+
+        What is measured counts more than the reported status, which may lag or be missing; a reading
+        too old to be trusted, or older than the status, does not.
+        """
+        if not connected:
+            return "offline"
+        if self.status == "Faulted":
+            return "faulted"
+        is_taking = self._is_taking(now)
+        if is_taking:
+            return "charging"
+        over = self.status in ("Finishing", "Available")  # with a transaction open: its stop is on the way
+        if (self.transaction is not None and not over) or self.status in _SESSION_STATUSES:
+            return "charging" if self.status == "Charging" and is_taking is None else "ready"
+        return _STATES_WITHOUT_SESSION.get(self.status or "", "free")
+
+    def _is_taking(self, now: datetime) -> bool | None:
+        reading = self.reading
+        if reading is None or abs(now - reading.at) > READING_TRUSTED_FOR:
+            return None
+        if self.status_at is not None and reading.at < self.status_at:
+            return None
+        return reading.is_taking()
+
+    def take_reading(self, reading: ConnectorReading, now: datetime) -> bool:
+        """Keep the newest reading. False: it is older than the one we have (a replayed past).
+
+        A reading from the future, by a clock that was wrong, does not bar those that follow it.
+        """
+        last = self.reading
+        if last is not None and last.at <= now + READING_TRUSTED_FOR:
+            if reading.at < last.at - SAME_SAMPLE:
+                return False
+            if abs(reading.at - last.at) <= SAME_SAMPLE:
+                reading = reading.completed_by(last)
+        self.reading = reading
+        if self.transaction is not None and reading.energy_wh is not None:
+            self.transaction.register_read(reading.energy_wh)
+        return True
+
+
+@dataclass(slots=True)
+class Station:
+    """A charging station. configuration: key -> value as last read, None = set but not told.
+
+    quirks: how often which deviation from OCPP was repaired.
+    """
+
+    identity: str
+    registration: Registration
+    vendor: str | None = None
+    model: str | None = None
+    serial_number: str | None = None
+    firmware_version: str | None = None
+    connected: bool = False
+    connected_at: datetime | None = None
+    last_seen_at: datetime | None = None
+    configuration: dict[str, str | None] = field(default_factory=dict)
+    read_only_keys: set[str] = field(default_factory=set)
+    quirks: Counter[str] = field(default_factory=Counter)
+    connectors: dict[int, LiveConnector] = field(default_factory=dict)
+
+    def connector(self, connector_id: int) -> LiveConnector:
+        """The connector's record, made when it is first heard of."""
+        return self.connectors.setdefault(connector_id, LiveConnector())
+
+    def connector_state(self, connector_id: int, now: datetime) -> str:
+        return self.connectors.get(connector_id, LiveConnector()).state(now, self.connected)
+
+    def count_quirks(self, kinds: list[str]) -> None:
+        """Beyond QUIRK_KINDS the rest is counted as one, so that no station can fill our memory."""
+        for kind in kinds:
+            is_known = kind in self.quirks or len(self.quirks) < QUIRK_KINDS
+            self.quirks[kind if is_known else "other"] += 1

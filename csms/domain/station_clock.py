@@ -1,0 +1,38 @@
+"""How far a station's clock is off, told from the times in its messages. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+EXACT_ENOUGH = timedelta(seconds=60)
+STEADY_WITHIN = timedelta(seconds=10)
+FAR_ENOUGH_APART = timedelta(seconds=5)
+HISTORIC_AFTER = timedelta(minutes=10)
+CLOCK_NEVER_SET = datetime(2010, 1, 1, tzinfo=UTC)  # stations that boot without a network begin in 1970
+
+
+def is_historic(happened_at: datetime, received_at: datetime) -> bool:
+    """Told from the station's queue, long after it happened? A clock that was never set says nothing."""
+    return happened_at > CLOCK_NEVER_SET and received_at - happened_at > HISTORIC_AFTER
+
+
+@dataclass(slots=True)
+class StationClock:
+    """A station with local time marked as UTC lags by the same hours in every message, while messages
+    replayed from a queue lag less and less. The former is corrected, the latter are old indeed."""
+
+    lag: timedelta | None = None
+    received_at: datetime | None = None
+    is_off: bool = False
+
+    def true_time(self, measured_at: datetime, received_at: datetime) -> datetime:
+        """When it was measured by our clock, as well as can be told."""
+        lag = received_at - measured_at
+        is_steady = self.lag is not None and abs(lag - self.lag) <= STEADY_WITHIN
+        if abs(lag) <= EXACT_ENOUGH or not is_steady:
+            self.is_off = False
+        elif self.received_at is not None and received_at - self.received_at >= FAR_ENOUGH_APART:
+            self.is_off = True
+        self.lag, self.received_at = lag, received_at
+        return received_at if self.is_off else measured_at

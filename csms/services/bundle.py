@@ -1,0 +1,34 @@
+"""Everything the API and the pages may call, in one record: built once by the composition root."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from csms.clock import Clock
+from csms.services.accounts import Accounts
+from csms.services.charge_points import ChargePoints
+from csms.services.commands import Commands
+from csms.services.events import EventBus
+from csms.services.frame_log import FrameLog
+from csms.services.live import LiveSites
+from csms.services.reporting import Reporting
+from csms.services.sites import Sites
+from csms.storage.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class Services:
+    """login_required: the web page asks for a user and password. The API always asks for a token."""
+
+    database: Database
+    charge_points: ChargePoints
+    commands: Commands
+    sites: Sites
+    live: LiveSites
+    reporting: Reporting
+    accounts: Accounts
+    events: EventBus
+    frames: FrameLog
+    clock: Clock
+    login_required: bool
+    version: str

@@ -1,0 +1,284 @@
+"""Which stations are connected, and what each of their connectors is doing right now.
+
+In memory; loaded from storage at start. Identities are compared without regard to case; the spelling
+first stored is the one used everywhere. What stations report reaches this record from
+`StationMessages`, after it is committed; each change is published as an event.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import asdict
+from datetime import datetime
+from typing import Any, Literal, Protocol, cast
+
+import structlog
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from csms.clock import Clock
+from csms.domain.charge_point import (
+    ConnectorReading,
+    LiveConnector,
+    OpenTransaction,
+    Registration,
+    Station,
+)
+from csms.errors import NotConnected, NotFound
+from csms.services.events import EventBus
+from csms.storage import sites, stations, transactions
+from csms.storage.database import Database
+
+log = structlog.get_logger()
+
+REPLACED = 1000  # close code for a connection that a newer one of the same station replaces
+_IDENTITY = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
+
+
+class StationLink(Protocol):
+    """A station's open connection. `call` raises CallFailed, CallTimeout or NotConnected."""
+
+    @property
+    def identity(self) -> str: ...
+
+    async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]: ...
+
+    async def close(self, code: int, reason: str) -> None:
+        """Begin to close; does not wait for the other side."""
+
+
+class ChargePoints:
+    """unknown: what to do with a station that neither the database nor a site names."""
+
+    def __init__(
+        self,
+        database: Database,
+        clock: Clock,
+        events: EventBus,
+        unknown: Literal["reject", "pending", "accept"],
+    ) -> None:
+        self._database, self._clock, self._events, self._unknown = database, clock, events, unknown
+        self._stations: dict[str, Station] = {}
+        self._links: dict[str, StationLink] = {}
+
+    async def start(self) -> None:
+        """Load stations, what their connectors last reported, and open transactions."""
+        async with self._database.read() as conn:
+            rows = await stations.load_all(conn)
+            statuses = await stations.connector_statuses(conn)
+            opened = await transactions.open_transactions(conn)
+        for row in rows:
+            self._add(row)
+        for row in statuses:
+            connector = self.station(row["identity"]).connector(row["connector_id"])
+            connector.status, connector.error_code = row["status"], row["error_code"]
+            connector.status_at = row["received_at"]
+        for row in opened:  # oldest first: the newest of a connector stays
+            connector = self.station(row["identity"]).connector(row["connector_id"])
+            connector.transaction = _open_transaction(row)
+
+    # --- connections ---
+
+    async def admit(self, identity: str) -> str | None:
+        """The station's identity as we spell it, or None: it is to be refused.
+
+        Known are stations in the database and those that a site names; those are created when they first
+        come, and accepted if they were pending.
+        """
+        station = self._stations.get(identity.casefold())
+        if station is not None and station.registration != "Pending":
+            return station.identity
+        if not _IDENTITY.fullmatch(identity):
+            return None
+        async with self._database.read() as conn:
+            of_sites = await sites.charge_point_identities(conn)
+            stored = await stations.registration(conn, identity)
+        named = next((name for name in of_sites if name.casefold() == identity.casefold()), None)
+        if station is not None:
+            if named is not None:
+                await self.accept(station.identity)
+            return station.identity
+        if named is not None or stored is not None:
+            return await self._create(named or identity, "Accepted")
+        if self._unknown == "reject":
+            return None
+        return await self._create(identity, "Accepted" if self._unknown == "accept" else "Pending")
+
+    async def accept(self, identity: str) -> None:
+        """An operator, or a site that names it, lets a pending or rejected station in.
+
+        From now on all it sends is taken; it learns of it with its next BootNotification.
+        """
+        station = self.station(identity)
+        await self._database.write(lambda conn: stations.set_registration(conn, station.identity, "Accepted"))
+        station.registration = "Accepted"
+        self._publish("station.accepted", station)
+
+    async def connected(self, link: StationLink) -> None:
+        """The newest connection wins: one that is still open is closed."""
+        station = self.station(link.identity)
+        replaced = self._links.get(station.identity)
+        self._links[station.identity] = link
+        now = self._clock.now()
+        station.connected, station.connected_at, station.last_seen_at = True, now, now
+        if replaced is not None and replaced is not link:
+            log.info("connection replaced", charge_point=station.identity)
+            await replaced.close(REPLACED, "replaced by a newer connection")
+        log.info("station connected", charge_point=station.identity)
+        self._publish("station.connected", station)
+
+    async def disconnected(self, link: StationLink) -> None:
+        """Ignored unless it is still the station's current connection."""
+        station = self.station(link.identity)
+        if self._links.get(station.identity) is not link:
+            return
+        del self._links[station.identity]
+        station.connected = False
+        log.info("station disconnected", charge_point=station.identity)
+        self._publish("station.disconnected", station)
+        seen_at = station.last_seen_at or self._clock.now()
+        await self._database.write(lambda conn: stations.save_seen(conn, station.identity, seen_at))
+
+    def is_connected(self, identity: str) -> bool:
+        station = self._stations.get(identity.casefold())
+        return station is not None and station.connected
+
+    def link(self, identity: str) -> StationLink:
+        """Raises: NotFound, NotConnected"""
+        station = self.station(identity)
+        if (link := self._links.get(station.identity)) is None:
+            raise NotConnected(station.identity)
+        return link
+
+    def station(self, identity: str) -> Station:
+        """Raises: NotFound"""
+        try:
+            return self._stations[identity.casefold()]
+        except KeyError:
+            raise NotFound("charge point", identity) from None
+
+    def stations(self) -> list[Station]:
+        """By identity."""
+        return sorted(self._stations.values(), key=lambda station: station.identity)
+
+    # --- what stations report, told after it is committed ---
+
+    def seen(self, identity: str, now: datetime) -> None:
+        self.station(identity).last_seen_at = now
+
+    def mended(self, identity: str, kinds: list[str]) -> None:
+        """Count deviations from OCPP that were repaired."""
+        self.station(identity).count_quirks(kinds)
+
+    def booted(self, identity: str, info: Mapping[str, Any], now: datetime) -> None:
+        """info: the BootNotification's payload."""
+        station = self.station(identity)
+        station.vendor = info.get("chargePointVendor") or station.vendor
+        station.model = info.get("chargePointModel") or station.model
+        serial_number = info.get("chargePointSerialNumber") or info.get("chargeBoxSerialNumber")
+        station.serial_number = serial_number or station.serial_number
+        station.firmware_version = info.get("firmwareVersion") or station.firmware_version
+        station.last_seen_at = now
+        self._publish("station.booted", station, vendor=station.vendor, model=station.model)
+
+    def status(self, identity: str, connector_id: int, status: str, error_code: str, at: datetime) -> None:
+        """at: when it arrived. Repeating a status does not make it newer."""
+        station, connector = self._connector(identity, connector_id)
+        if (connector.status, connector.error_code) != (status, error_code):
+            connector.status_at = at
+        connector.status, connector.error_code = status, error_code
+        self._publish(
+            "connector.status", station, connector_id=connector_id, status=status, error_code=error_code
+        )
+
+    def started(self, identity: str, connector_id: int, transaction: OpenTransaction) -> None:
+        station, connector = self._connector(identity, connector_id)
+        connector.transaction = transaction
+        connector.offered_a = connector.offered_at = connector.setpoint_problem = None
+        self._publish(
+            "transaction.started",
+            station,
+            connector_id=connector_id,
+            transaction_id=transaction.id,
+            id_tag=transaction.id_tag,
+        )
+
+    def stopped(self, identity: str, connector_id: int) -> None:
+        station, connector = self._connector(identity, connector_id)
+        transaction, connector.transaction = connector.transaction, None
+        connector.offered_a = connector.offered_at = None
+        self._publish(
+            "transaction.stopped",
+            station,
+            connector_id=connector_id,
+            transaction_id=transaction.id if transaction else None,
+        )
+
+    def metered(self, identity: str, connector_id: int, reading: ConnectorReading) -> None:
+        station, connector = self._connector(identity, connector_id)
+        if connector.take_reading(reading, self._clock.now()):
+            self._publish(
+                "connector.metered",
+                station,
+                connector_id=connector_id,
+                **_shown(connector.reading or reading),
+            )
+
+    def profiles_cleared(self, identity: str) -> None:
+        """An operator cleared charging profiles: whoever wrote them must write them anew."""
+        self._publish("station.profiles_cleared", self.station(identity))
+
+    def configured(
+        self, identity: str, configuration: Mapping[str, str | None], read_only_keys: set[str]
+    ) -> None:
+        station = self.station(identity)
+        station.configuration = dict(configuration)
+        station.read_only_keys = set(read_only_keys)
+
+    # --- inside ---
+
+    def _connector(self, identity: str, connector_id: int) -> tuple[Station, LiveConnector]:
+        station = self.station(identity)
+        return station, station.connector(connector_id)
+
+    def _publish(self, kind: str, station: Station, **data: Any) -> None:
+        self._events.publish(kind, self._clock.now(), identity=station.identity, **data)
+
+    async def _create(self, identity: str, registration: Registration) -> str:
+        now = self._clock.now()
+
+        async def job(conn: AsyncConnection) -> str | None:
+            await stations.ensure(conn, identity, registration, now)
+            return await stations.registration(conn, identity)
+
+        stored = cast(Registration, await self._database.write(job))
+        log.info("station created", charge_point=identity, registration=stored)
+        return self._stations.setdefault(identity.casefold(), Station(identity, stored)).identity
+
+    def _add(self, row: Mapping[str, Any]) -> Station:
+        stored: dict[str, dict[str, Any]] = row["configuration"] or {}
+        station = Station(
+            identity=row["identity"],
+            registration=row["registration"],
+            vendor=row["vendor"],
+            model=row["model"],
+            serial_number=row["serial_number"],
+            firmware_version=row["firmware_version"],
+            last_seen_at=row["last_seen_at"],
+            configuration={key: entry.get("value") for key, entry in stored.items()},
+            read_only_keys={key for key, entry in stored.items() if entry.get("readonly")},
+        )
+        return self._stations.setdefault(station.identity.casefold(), station)
+
+
+def _open_transaction(row: Mapping[str, Any]) -> OpenTransaction:
+    transaction = OpenTransaction(row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"])
+    if row["last_register_wh"] is not None:
+        transaction.register_read(row["last_register_wh"])
+    return transaction
+
+
+def _shown(reading: ConnectorReading) -> dict[str, Any]:
+    shown = asdict(reading)
+    shown["measured_at"] = shown.pop("at").isoformat()
+    return shown

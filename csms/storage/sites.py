@@ -1,0 +1,97 @@
+"""Sites as described: one row a part, from which an equal `SiteConfig` is built again."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel
+from sqlalchemy import Table, delete, func, select
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from csms.domain.site import SiteConfig
+from csms.storage.database import insert
+from csms.storage.tables import (
+    appliances,
+    circuits,
+    load_modes,
+    meters,
+    relay_modules,
+    site_charge_points,
+    sites,
+)
+
+PART_TABLES: dict[str, Table] = {
+    "circuit": circuits,
+    "meter": meters,
+    "relay_module": relay_modules,
+    "appliance": appliances,
+    "charge_point": site_charge_points,
+}
+
+
+async def load_all(conn: AsyncConnection) -> list[SiteConfig]:
+    """Every site, in the order they were first applied."""
+    rows = (await conn.execute(select(sites).order_by(sites.c.position, sites.c.id))).mappings().all()
+    described: dict[str, dict[str, Any]] = {row["id"]: {"site": row["config"]} for row in rows}
+    for kind, table in PART_TABLES.items():
+        for row in (await conn.execute(select(table).order_by(table.c.position))).mappings():
+            described[row["site_id"]].setdefault(kind, []).append(row["config"])
+    return [SiteConfig.model_validate(site) for site in described.values()]
+
+
+async def save(conn: AsyncConnection, site: SiteConfig) -> None:
+    """Replace the site's whole description; modes set by hand stay for the loads that it still has."""
+    info = _config(site.site)
+    position = select(func.coalesce(func.max(sites.c.position), 0) + 1).scalar_subquery()
+    new = insert(conn, sites).values(id=site.site.id, position=position, config=info)
+    await conn.execute(new.on_conflict_do_update(index_elements=["id"], set_={"config": info}))
+    for kind, table in PART_TABLES.items():
+        await conn.execute(delete(table).where(table.c.site_id == site.site.id))
+        rows = [
+            {"site_id": site.site.id, "id": part.id, "position": position, "config": _config(part)}
+            for position, part in enumerate(getattr(site, kind))
+        ]
+        if rows:
+            await conn.execute(insert(conn, table), rows)
+    await conn.execute(
+        delete(load_modes).where(
+            load_modes.c.site_id == site.site.id, load_modes.c.load_id.not_in(load_ids(site))
+        )
+    )
+
+
+async def remove(conn: AsyncConnection, site_id: str) -> None:
+    """With everything that describes it; what was recorded of it stays."""
+    await conn.execute(delete(sites).where(sites.c.id == site_id))
+
+
+async def charge_point_identities(conn: AsyncConnection) -> set[str]:
+    """The charge points that some site names."""
+    return set((await conn.execute(select(site_charge_points.c.id))).scalars())
+
+
+async def load_modes_set(conn: AsyncConnection) -> dict[tuple[str, str], tuple[str, Any]]:
+    """(site id, load id) -> (mode, manual) as set by hand."""
+    rows = (await conn.execute(select(load_modes))).mappings()
+    return {(row["site_id"], row["load_id"]): (row["mode"], row["manual"]) for row in rows}
+
+
+async def save_load_mode(
+    conn: AsyncConnection, site_id: str, load_id: str, mode: str, manual: Any, now: datetime
+) -> None:
+    """manual: the steps that are on (appliance) or a current in A (connector), for mode "manual"."""
+    values = {"mode": mode, "manual": manual, "set_at": now}
+    new = insert(conn, load_modes).values(site_id=site_id, load_id=load_id, **values)
+    await conn.execute(new.on_conflict_do_update(index_elements=["site_id", "load_id"], set_=values))
+
+
+def load_ids(site: SiteConfig) -> list[str]:
+    """Appliances by their id, connectors as "CP1/1"."""
+    connectors = [f"{point.id}/{c.id}" for point in site.charge_point for c in point.connectors]
+    return [appliance.id for appliance in site.appliance] + connectors
+
+
+def _config(part: BaseModel) -> dict[str, Any]:
+    """The part's keys as in the site file, what was left out left out."""
+    return part.model_dump(mode="json", by_alias=True, exclude_unset=True)

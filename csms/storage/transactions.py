@@ -1,0 +1,274 @@
+"""Transactions and meter values: what was charged, exactly once.
+
+A transaction whose `stop_received_at` is empty although `stopped_at` is set was closed by us as
+lost; a StopTransaction that comes after all corrects it. `last_register_wh` only rises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import BindParameter, ColumnElement, bindparam, func, or_, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from csms.storage.database import insert
+from csms.storage.tables import meter_values, transactions, unmatched_stops
+
+HIGHEST_ADOPTED_ID = 2**30  # OCPP's integers end at 2**31 − 1
+LOST = "Lost"  # stop_reason of a transaction that we closed ourselves
+Row = dict[str, Any]
+t = transactions.c
+
+
+async def open_transactions(conn: AsyncConnection) -> list[Row]:
+    """Every transaction not stopped, oldest first."""
+    return await _rows(conn, t.stopped_at.is_(None))
+
+
+async def open_on_connector(conn: AsyncConnection, identity: str, connector_id: int) -> list[Row]:
+    return await _rows(conn, t.identity == identity, t.connector_id == connector_id, t.stopped_at.is_(None))
+
+
+async def by_id(conn: AsyncConnection, identity: str, transaction_id: int) -> Row | None:
+    """Only if it is this station's."""
+    return _last(await _rows(conn, t.identity == identity, t.id == transaction_id))
+
+
+async def duplicate_start(
+    conn: AsyncConnection,
+    identity: str,
+    connector_id: int,
+    id_tag: str,
+    started_at: datetime | None,
+    meter_start_wh: float | None,
+) -> Row | None:
+    """The transaction this StartTransaction has begun before. Without a time: one that is still open.
+
+    meter_start_wh: None = the station did not know it.
+    """
+    same = [t.identity == identity, t.connector_id == connector_id, t.id_tag == id_tag]
+    same.append(t.stopped_at.is_(None) if started_at is None else t.started_at == started_at)
+    if meter_start_wh is not None:
+        same.append(t.meter_start_wh == meter_start_wh)
+    return _last(await _rows(conn, *same))
+
+
+async def repeated_stop(
+    conn: AsyncConnection, identity: str, stopped_at: datetime, meter_stop_wh: float
+) -> Row | None:
+    """The transaction that a stop without a usable transaction id has ended before."""
+    return _last(
+        await _rows(
+            conn,
+            t.identity == identity,
+            t.stopped_at == stopped_at,
+            t.meter_stop_wh == meter_stop_wh,
+            t.stop_received_at.is_not(None),
+        )
+    )
+
+
+async def stoppable(
+    conn: AsyncConnection, identity: str, stopped_at: datetime, meter_stop_wh: float
+) -> list[Row]:
+    """Transactions, oldest first, that a stop without a usable transaction id may be meant for."""
+    return await _rows(
+        conn,
+        t.identity == identity,
+        t.stop_received_at.is_(None),
+        t.started_at <= stopped_at,
+        func.coalesce(t.last_register_wh, t.meter_start_wh) <= meter_stop_wh,
+    )
+
+
+async def running_at(conn: AsyncConnection, identity: str, connector_id: int, at: datetime) -> Row | None:
+    """The transaction that ran on the connector at a time, or is still open."""
+    return _last(
+        await _rows(
+            conn,
+            t.identity == identity,
+            t.connector_id == connector_id,
+            t.started_at <= at,
+            or_(t.stopped_at.is_(None), t.stopped_at >= at),
+        )
+    )
+
+
+async def successor(conn: AsyncConnection, transaction: Row) -> Row | None:
+    """The next transaction on its connector."""
+    later = await _rows(
+        conn,
+        t.identity == transaction["identity"],
+        t.connector_id == transaction["connector_id"],
+        t.id != transaction["id"],
+        t.started_at >= transaction["started_at"],
+    )
+    return later[0] if later else None
+
+
+async def last_register_wh(conn: AsyncConnection, identity: str, connector_id: int) -> float | None:
+    """What the connector's meter was last known to show."""
+    m = meter_values.c
+    query = (
+        select(m.energy_wh)
+        .where(m.identity == identity, m.connector_id == connector_id, m.energy_wh.is_not(None))
+        .order_by(m.measured_at.desc())
+        .limit(1)
+    )
+    return (await conn.execute(query)).scalar_one_or_none()
+
+
+async def count_open_with_tag(conn: AsyncConnection, id_tag: str) -> int:
+    query = select(func.count()).where(t.stopped_at.is_(None), func.lower(t.id_tag) == id_tag.lower())
+    return (await conn.execute(query)).scalar_one()
+
+
+async def start(conn: AsyncConnection, **values: Any) -> int:
+    """Record a transaction (columns of the table); returns its id, positive and never used before."""
+    new = insert(conn, transactions).values(**values).returning(t.id)
+    transaction_id: int = (await conn.execute(new)).scalar_one()
+    return transaction_id
+
+
+async def adopt(conn: AsyncConnection, transaction_id: int, **values: Any) -> Row | None:
+    """Record a transaction under an id that the station has from elsewhere; None if that cannot be.
+
+    It cannot if we gave the id to another, or if too few ids would be left to count on from there.
+    """
+    if not 0 < transaction_id <= HIGHEST_ADOPTED_ID:
+        return None
+    new = insert(conn, transactions).values(id=transaction_id, **values).on_conflict_do_nothing()
+    if (await conn.execute(new.returning(t.id))).first() is None:
+        return None
+    if conn.dialect.name == "postgresql":  # SQLite counts on from the highest id by itself
+        await conn.execute(
+            select(func.setval(func.pg_get_serial_sequence("transactions", "id"), func.max(t.id)))
+        )
+    return (await _rows(conn, t.id == transaction_id))[0]
+
+
+async def close_as_lost(conn: AsyncConnection, transaction: Row, at: datetime) -> None:
+    """End it with its best known register: when that was read, or `at` if nothing was."""
+    await _set(
+        conn,
+        transaction["id"],
+        stopped_at=transaction["last_register_at"] or at,
+        meter_stop_wh=best_register_wh(transaction),
+        stop_reason=LOST,
+    )
+
+
+async def reopen(conn: AsyncConnection, transaction_id: int) -> None:
+    """It was closed as lost, but its station goes on with it."""
+    await _set(conn, transaction_id, stopped_at=None, meter_stop_wh=None, stop_reason=None)
+
+
+async def stop(conn: AsyncConnection, transaction_id: int, **values: Any) -> None:
+    await _set(conn, transaction_id, **values)
+
+
+async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, float, datetime]]) -> None:
+    """(transaction id, register [Wh], read at): kept unless it falls or a stop has settled the matter."""
+    if not readings:
+        return
+    wh: BindParameter[float] = bindparam("wh", type_=t.last_register_wh.type)
+    at: BindParameter[datetime] = bindparam("at", type_=t.last_register_at.type)
+    await conn.execute(
+        update(transactions)
+        .where(
+            t.id == bindparam("transaction"),
+            t.stop_received_at.is_(None),
+            func.coalesce(t.last_register_wh, t.meter_start_wh) <= wh,
+        )
+        .values(last_register_wh=wh, last_register_at=at),
+        [{"transaction": transaction, "wh": wh, "at": at} for transaction, wh, at in readings],
+    )
+
+
+async def save_meter_values(conn: AsyncConnection, rows: Sequence[Row]) -> None:
+    """Columns of the table; a row whose dedup_key is there already is left out."""
+    if rows:
+        await conn.execute(insert(conn, meter_values).on_conflict_do_nothing(), list(rows))
+
+
+async def unmatched_stop(conn: AsyncConnection, dedup_key: str) -> Row | None:
+    query = select(unmatched_stops).where(unmatched_stops.c.dedup_key == dedup_key)
+    row = (await conn.execute(query)).mappings().one_or_none()
+    return dict(row) if row is not None else None
+
+
+async def unmatched_stops_since(conn: AsyncConnection, identity: str, since: datetime) -> list[Row]:
+    query = (
+        select(unmatched_stops)
+        .where(
+            unmatched_stops.c.identity == identity,
+            unmatched_stops.c.stopped_at >= since,
+            unmatched_stops.c.transaction_id.is_(None),
+        )
+        .order_by(unmatched_stops.c.stopped_at)
+    )
+    return [dict(row) for row in (await conn.execute(query)).mappings()]
+
+
+async def save_unmatched_stop(conn: AsyncConnection, **values: Any) -> None:
+    await conn.execute(insert(conn, unmatched_stops).values(**values))
+
+
+async def match_stop(conn: AsyncConnection, stop_id: int, transaction_id: int) -> None:
+    await conn.execute(
+        update(unmatched_stops).where(unmatched_stops.c.id == stop_id).values(transaction_id=transaction_id)
+    )
+
+
+async def search(
+    conn: AsyncConnection,
+    *,
+    identity: str | None,
+    connector_id: int | None,
+    id_tag: str | None,
+    start: datetime | None,
+    end: datetime | None,
+    open_only: bool,
+    limit: int,
+    before_id: int | None,
+) -> list[Row]:
+    """Newest first. None = whatever. `end` is not included."""
+    query = select(transactions).order_by(t.id.desc()).limit(limit)
+    wanted = {
+        t.identity: identity,
+        t.connector_id: connector_id,
+        func.lower(t.id_tag): id_tag.lower() if id_tag is not None else None,
+    }
+    for column, value in wanted.items():
+        if value is not None:
+            query = query.where(column == value)
+    if start is not None:
+        query = query.where(t.started_at >= start)
+    if end is not None:
+        query = query.where(t.started_at < end)
+    if open_only:
+        query = query.where(t.stopped_at.is_(None))
+    if before_id is not None:
+        query = query.where(t.id < before_id)
+    return [dict(row) for row in (await conn.execute(query)).mappings()]
+
+
+def best_register_wh(transaction: Row) -> float:
+    """The highest register known of it; never below where it began."""
+    known = (transaction["meter_start_wh"], transaction["last_register_wh"], transaction["meter_stop_wh"])
+    return float(max(register for register in known if register is not None))
+
+
+async def _rows(conn: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Row]:
+    query = select(transactions).where(*conditions).order_by(t.started_at, t.id)
+    return [dict(row) for row in (await conn.execute(query)).mappings()]
+
+
+def _last(rows: list[Row]) -> Row | None:
+    return rows[-1] if rows else None
+
+
+async def _set(conn: AsyncConnection, transaction_id: int, **values: Any) -> None:
+    await conn.execute(update(transactions).where(t.id == transaction_id).values(**values))

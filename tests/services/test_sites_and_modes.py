@@ -1,0 +1,206 @@
+"""A site described, stored and changed by hand."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from typing import Any
+
+import pytest
+from central_backend import HandClock
+
+from csms.domain.site import SiteConfig
+from csms.errors import InvalidInput, NotFound
+from csms.services.events import EventBus
+from csms.services.sites import Sites
+from csms.storage.database import Database, upgrade
+
+
+def home(**changes: Any) -> SiteConfig:
+    return SiteConfig.model_validate(
+        {
+            "site": {"id": "home", "name": "Sonnenweg 4", "timezone": "Europe/Zurich"},
+            "circuit": [
+                {"id": "main", "limit_a": [40, 40, 40]},
+                {"id": "garage", "parent": "main", "limit_a": [63, 63, 63.5]},
+            ],
+            "meter": [
+                {"id": "grid", "role": "grid", "driver": "modbus", "model": "eastron_sdm630", "host": "h"}
+            ],
+            "relay_module": [{"id": "io1", "driver": "modbus", "model": "wellpro_wp8024adam", "host": "h"}],
+            "appliance": [
+                {
+                    "id": "boiler",
+                    "kind": "water_heater",
+                    "circuit": "main",
+                    "windows": [{"days": "mon-fri", "from": "02:00", "to": "05:00"}],
+                    "steps": [
+                        {"relays": ["io1/1"], "power_w": 1000},
+                        {"relays": ["io1/2"], "power_w": 1000, "phases": ["L2"]},
+                    ],
+                },
+                {
+                    "id": "old-boiler",
+                    "kind": "water_heater_no_neutral",
+                    "circuit": "main",
+                    "rated_power_w": 3000,
+                    "relays": {"l1_l2": "io1/3", "l1_l3": "io1/4"},
+                },
+                {
+                    "id": "pump",
+                    "kind": "sg_ready",
+                    "circuit": "main",
+                    "relays": ["io1/5", "io1/6"],
+                    "power_w": 2000,
+                },
+            ],
+            "charge_point": [{"id": "CP1", "circuit": "garage", "connectors": [{"id": 1}, {"id": 2}]}],
+            **changes,
+        }
+    )
+
+
+@pytest.fixture
+async def database(url: str) -> AsyncIterator[Database]:
+    await upgrade(url)
+    database = Database(url)
+    await database.start()
+    yield database
+    await database.stop()
+
+
+@pytest.fixture
+def events() -> EventBus:
+    return EventBus()
+
+
+@pytest.fixture
+async def sites(database: Database, events: EventBus) -> Sites:
+    sites = Sites(database, HandClock(), events)
+    await sites.start()
+    await sites.apply(home())
+    return sites
+
+
+async def reloaded(database: Database) -> Sites:
+    sites = Sites(database, HandClock(), EventBus())
+    await sites.start()
+    return sites
+
+
+async def test_a_site_is_the_same_after_a_restart(sites: Sites, database: Database) -> None:
+    second = home(site={"id": "a-cabin", "name": "Cabin", "timezone": "Europe/Oslo"}, charge_point=[])
+    await sites.apply(second)
+    again = await reloaded(database)
+    assert again.all() == sites.all() == [home(), second]
+    assert again.get("home").model_dump(by_alias=True, exclude_unset=True) == home().model_dump(
+        by_alias=True, exclude_unset=True
+    )
+
+
+async def test_a_mode_set_by_hand_wins_and_survives_restart_and_a_new_description(
+    sites: Sites, database: Database
+) -> None:
+    assert sites.effective_mode("home", "boiler") == ("solar_only", None)
+    await sites.set_appliance_mode("boiler", "manual", ["2"])
+    await sites.set_connector_mode("cp1", 2, "manual", 10)
+    await sites.set_connector_mode("CP1", 1, "full", None)
+    await sites.apply(home(site={"id": "home", "name": "New name", "timezone": "Europe/Zurich"}))
+    for known in (sites, await reloaded(database)):
+        assert known.get("home").site.name == "New name"
+        assert known.effective_mode("home", "boiler") == ("manual", ["2"])
+        assert known.effective_mode("home", "CP1/2") == ("manual", 10)
+        assert known.effective_mode("home", "CP1/1") == ("full", None)
+
+
+async def test_the_mode_of_a_load_that_is_gone_is_forgotten(sites: Sites, database: Database) -> None:
+    await sites.set_connector_mode("CP1", 2, "off", None)
+    await sites.apply(home(charge_point=[]))
+    await sites.apply(home())
+    assert sites.effective_mode("home", "CP1/2") == ("solar_only", None)
+    assert (await reloaded(database)).effective_mode("home", "CP1/2") == ("solar_only", None)
+
+
+async def test_changes_are_told(sites: Sites, events: EventBus) -> None:
+    async with events.subscribe() as heard:
+        await sites.set_appliance_mode("boiler", "off", None)
+        await sites.apply(home())
+        await sites.remove("home")
+        told = [heard.get_nowait() for _ in range(3)]
+    assert [(event.kind, event.data["site_id"]) for event in told] == [
+        ("load.mode", "home"),
+        ("site.changed", "home"),
+        ("site.changed", "home"),
+    ]
+    assert sites.all() == []
+
+
+async def test_a_removed_site_is_gone_after_a_restart(sites: Sites, database: Database) -> None:
+    await sites.set_appliance_mode("boiler", "off", None)
+    await sites.remove("home")
+    with pytest.raises(NotFound):
+        (await reloaded(database)).get("home")
+
+
+async def test_a_station_belongs_to_one_site(sites: Sites) -> None:
+    rival = home(
+        site={"id": "rival", "name": "R", "timezone": "Europe/Zurich"},
+        charge_point=[{"id": "cp1", "circuit": "main", "connectors": [{"id": 1}]}],
+    )
+    with pytest.raises(InvalidInput, match=r"charge_point\.0\.id.*home"):
+        await sites.apply(rival)
+    found = sites.site_of_charge_point("cP1")
+    assert found is not None
+    assert found.site.id == "home"
+    assert sites.site_of_charge_point("CP2") is None
+
+
+@pytest.mark.parametrize(
+    ("appliance", "mode", "steps", "field"),
+    [
+        ("boiler", "full", None, "mode"),
+        ("boiler", "sunny", None, "mode"),
+        ("pump", "timer_only", None, "mode"),
+        ("boiler", "manual", ["3"], "steps_on"),
+        ("old-boiler", "manual", ["1"], "steps_on"),
+        ("pump", "manual", ["2"], "steps_on"),
+    ],
+)
+async def test_a_mode_an_appliance_cannot_have_is_refused(
+    sites: Sites, appliance: str, mode: str, steps: list[str] | None, field: str
+) -> None:
+    with pytest.raises(InvalidInput) as refused:
+        await sites.set_appliance_mode(appliance, mode, steps)
+    assert refused.value.field == field
+    assert sites.effective_mode("home", appliance) == ("solar_only", None)
+
+
+@pytest.mark.parametrize("current_a", [None, 5, 17, -6])
+async def test_a_current_a_connector_cannot_have_is_refused(sites: Sites, current_a: float | None) -> None:
+    with pytest.raises(InvalidInput, match=r"current_a.*0, or from 6 to 16"):
+        await sites.set_connector_mode("CP1", 1, "manual", current_a)
+
+
+@pytest.mark.parametrize("current_a", [0, 6, 16])
+async def test_a_connector_is_set_by_hand(sites: Sites, current_a: float) -> None:
+    await sites.set_connector_mode("CP1", 1, "manual", current_a)
+    assert sites.effective_mode("home", "CP1/1") == ("manual", current_a)
+
+
+async def test_loads_nobody_described_are_not_found(sites: Sites) -> None:
+    with pytest.raises(NotFound):
+        await sites.set_appliance_mode("sauna", "off", None)
+    with pytest.raises(NotFound):
+        await sites.set_connector_mode("CP1", 3, "off", None)
+    with pytest.raises(NotFound):
+        await sites.set_connector_mode("CP9", 1, "off", None)
+    with pytest.raises(NotFound):
+        sites.effective_mode("home", "sauna")
+
+
+async def test_an_appliance_that_two_sites_have_needs_its_site_named(sites: Sites) -> None:
+    await sites.apply(home(site={"id": "cabin", "name": "C", "timezone": "Europe/Oslo"}, charge_point=[]))
+    with pytest.raises(InvalidInput, match="site"):
+        await sites.set_appliance_mode("boiler", "off", None)
+    await sites.set_appliance_mode("boiler", "off", None, "cabin")
+    assert sites.effective_mode("cabin", "boiler")[0] == "off"
+    assert sites.effective_mode("home", "boiler")[0] == "solar_only"
