@@ -1,0 +1,249 @@
+"""The protocol of one connection, without I/O: frames and events in, effects out.
+
+Incoming calls
+- A CALL is answered once, with CALLRESULT or CALLERROR; only a CALL is ever answered.
+- Calls are handed out in order, one at a time: the next when the last has been answered.
+- The same call (id, action and payload) repeated before it is answered is dropped; one answer serves both.
+- A CALL whose id can be read but not the rest is refused: ProtocolError (incomplete) or FormationViolation.
+- Actions are matched without regard to case. Unknown: NotImplemented; OCPP's, but not ours to answer:
+  NotSupported. A payload that cannot be repaired (csms.domain.normalise): the code of its violation.
+- More than INBOX_LIMIT calls waiting: InternalError, so that the station repeats the call.
+
+Our calls
+- One at a time; the next is sent when the last is answered or its time is over. They wait in a queue
+  of QUEUE_LIMIT. Both directions are independent: a call of ours may be answered while theirs is handled.
+- A call's time runs from when it is given, not from when it is sent; a call whose time is over before
+  it was sent never is.
+- An answer that comes too late, or to nothing we asked, is noted and changes nothing.
+
+Nothing a station sends ends the connection. Unknown message types are ignored.
+Times are seconds of a clock that does not jump; ids of our calls come from outside.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from csms.domain.normalise import normalise
+from csms.domain.ocpp_schemas import ACTIONS, CORE_ACTIONS_FROM_STATION, SchemaViolation
+from csms.errors import CallFailed, CallTimeout, CsmsError, NotConnected
+from csms.ocpp.messages import (
+    BadCall,
+    BadResult,
+    Call,
+    CallError,
+    CallResult,
+    MessageId,
+    parse,
+    serialize,
+)
+
+QUEUE_LIMIT = 100
+INBOX_LIMIT = 200
+REMEMBERED_IDS = 20
+
+_ACTION_BY_LOWER = {name.lower(): name for name in ACTIONS}
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """What the frame just fed was, for the frame log."""
+
+    action: str | None
+    message_id: str | None
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class SendFrame:
+    text: str
+    action: str | None
+    message_id: str
+    note: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class HandleCall:
+    """To be answered with `Link.answer` or `Link.refuse`. repairs: deviations from OCPP that were mended."""
+
+    id: MessageId
+    action: str
+    payload: dict[str, Any]
+    received_at: datetime
+    repairs: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ResolveCall:
+    """A call of ours is over: its result, or why there is none."""
+
+    id: str
+    result: dict[str, Any] | CsmsError
+
+
+Effect = Received | SendFrame | HandleCall | ResolveCall
+
+
+@dataclass(frozen=True, slots=True)
+class _OurCall:
+    id: str
+    action: str
+    text: str
+    deadline_s: float
+    timeout_s: float
+
+
+class Link:
+    """supported: the actions that are handled; the rest of OCPP's is answered with NotSupported."""
+
+    def __init__(
+        self,
+        identity: str,
+        next_id: Callable[[], str],
+        supported: Collection[str] = CORE_ACTIONS_FROM_STATION,
+    ) -> None:
+        self._identity, self._next_id, self._supported = identity, next_id, supported
+        self._inbox: deque[HandleCall] = deque()  # the first is being handled
+        self._outbox: deque[_OurCall] = deque()
+        self._pending: _OurCall | None = None
+        self._given_up: deque[tuple[str, str]] = deque(maxlen=REMEMBERED_IDS)
+        self._closed = False
+
+    # --- from the station ---
+
+    def feed(self, text: str, received_at: datetime) -> list[Effect]:
+        """Take a frame. The first effect is always `Received`."""
+        message = parse(text)
+        match message:
+            case Call():
+                return self._take_call(message, received_at)
+            case CallResult():
+                return self._take_answer(message.id, message.payload, message.notes)
+            case CallError():
+                failure = CallFailed(message.code, message.description, message.details)
+                return self._take_answer(message.id, failure, (*message.notes, str(failure)))
+            case BadResult():
+                failure = CallFailed("FormationViolation", message.problem)
+                return self._take_answer(message.id, failure, (message.problem,))
+            case BadCall():
+                refusal = _refusal(message.id, None, message.code, message.problem)
+                return [Received(None, str(message.id), message.problem), refusal]
+        return [Received(None, None, f"ignored: {message.problem}")]
+
+    def answer(self, payload: dict[str, Any]) -> list[Effect]:
+        """The call being handled has this result."""
+        call = self._inbox.popleft()
+        reply = SendFrame(serialize(CallResult(call.id, payload)), call.action, str(call.id))
+        return [reply, *self._hand_out()]
+
+    def refuse(self, code: str, description: str) -> list[Effect]:
+        """The call being handled failed: the station may repeat it."""
+        call = self._inbox.popleft()
+        return [_refusal(call.id, call.action, code, description), *self._hand_out()]
+
+    # --- to the station ---
+
+    def call(
+        self, action: str, payload: dict[str, Any], now_s: float, timeout_s: float
+    ) -> tuple[str, list[Effect]]:
+        """Ask the station something; returns the id that `ResolveCall` will name.
+
+        Raises:
+            NotConnected: the connection is over.
+            CallFailed: too many calls are waiting already.
+        """
+        if self._closed:
+            raise NotConnected(self._identity)
+        if len(self._outbox) >= QUEUE_LIMIT:
+            raise CallFailed("GenericError", f"{QUEUE_LIMIT} calls are already waiting for this station")
+        id = self._next_id()
+        text = serialize(Call(id, action, payload))
+        self._outbox.append(_OurCall(id, action, text, now_s + timeout_s, timeout_s))
+        return id, self._send_next()
+
+    def withdraw(self, id: str) -> None:
+        """Nobody waits for this call any more: it is not sent if it has not been yet."""
+        self._outbox = deque(call for call in self._outbox if call.id != id)
+
+    def tick(self, now_s: float) -> list[Effect]:
+        """Time has passed: give up what was not answered in time."""
+        late = [call for call in self._outbox if call.deadline_s <= now_s]
+        self._outbox = deque(call for call in self._outbox if call.deadline_s > now_s)
+        if self._pending is not None and self._pending.deadline_s <= now_s:
+            late.insert(0, self._pending)
+            self._given_up.append((self._pending.id, self._pending.action))
+            self._pending = None
+        timeouts = [
+            ResolveCall(call.id, CallTimeout(self._identity, call.action, call.timeout_s)) for call in late
+        ]
+        return [*timeouts, *self._send_next()]
+
+    def close(self) -> list[Effect]:
+        """The connection is over: our calls fail, theirs are forgotten except the one being handled."""
+        self._closed = True
+        over = [call for call in (self._pending, *self._outbox) if call is not None]
+        self._pending = None
+        self._outbox.clear()
+        while len(self._inbox) > 1:
+            self._inbox.pop()
+        return [ResolveCall(call.id, NotConnected(self._identity)) for call in over]
+
+    # --- inside ---
+
+    def _take_call(self, call: Call, received_at: datetime) -> list[Effect]:
+        action = _ACTION_BY_LOWER.get(call.action.strip().lower(), call.action)
+        notes = list(call.notes) + ([f"action {call.action[:40]!r}"] if action != call.action else [])
+        id = str(call.id)
+        if action not in self._supported:
+            code = "NotSupported" if action in ACTIONS else "NotImplemented"
+            refusal = _refusal(call.id, action, code, f"{action[:64]} is not handled here")
+            return [Received(action, id, code), refusal]
+        try:
+            payload, repairs = normalise(action, call.payload, received_at)
+        except SchemaViolation as violation:
+            return [
+                Received(action, id, f"{violation.code}: {violation}"),
+                _refusal(call.id, action, violation.code, str(violation)),
+            ]
+        taken = HandleCall(call.id, action, payload, received_at, (*notes, *repairs))
+        if any(_is_same(taken, other) for other in self._inbox):
+            return [Received(action, id, "repeated before it was answered: dropped")]
+        if len(self._inbox) >= INBOX_LIMIT:
+            too_many = f"{INBOX_LIMIT} calls are waiting to be answered"
+            return [Received(action, id, too_many), _refusal(call.id, action, "InternalError", too_many)]
+        self._inbox.append(taken)
+        received = Received(action, id, "mended: " + ", ".join(taken.repairs) if taken.repairs else None)
+        return [received, *(self._hand_out() if len(self._inbox) == 1 else ())]
+
+    def _hand_out(self) -> list[Effect]:
+        return [self._inbox[0]] if self._inbox and not self._closed else []
+
+    def _take_answer(
+        self, id: MessageId, result: dict[str, Any] | CsmsError, notes: tuple[str, ...]
+    ) -> list[Effect]:
+        pending = self._pending
+        if pending is None or pending.id != id:
+            action = next((action for given_up, action in self._given_up if given_up == id), None)
+            note = "too late: no longer waited for" if action else "answers nothing we asked"
+            return [Received(action, str(id), note)]
+        self._pending = None
+        received = Received(pending.action, pending.id, ", ".join(notes) or None)
+        return [received, ResolveCall(pending.id, result), *self._send_next()]
+
+    def _send_next(self) -> list[Effect]:
+        if self._pending is not None or not self._outbox:
+            return []
+        self._pending = self._outbox.popleft()
+        return [SendFrame(self._pending.text, self._pending.action, self._pending.id)]
+
+
+def _refusal(id: MessageId, action: str | None, code: str, description: str) -> SendFrame:
+    return SendFrame(serialize(CallError(id, code, description)), action, str(id), f"{code}: {description}")
+
+
+def _is_same(call: HandleCall, other: HandleCall) -> bool:
+    return (call.id, call.action, call.payload) == (other.id, other.action, other.payload)
