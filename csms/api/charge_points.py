@@ -1,0 +1,174 @@
+"""Charging stations as they present themselves, their frames, and OCPP commands to them."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Body, Query
+from pydantic import BaseModel, Field
+
+from csms.api.problems import responses
+from csms.api.schemas import TIME_HINT, QueryTime, period
+from csms.api.tokens import ServicesHere, admin, operator, viewer
+from csms.domain.charge_point import LiveConnector, Station
+from csms.domain.ocpp_schemas import ACTIONS_TO_STATION
+from csms.errors import NotFound
+from csms.services.bundle import Services
+
+router = APIRouter(prefix="/charge-points", tags=["charge points"])
+
+KNOWN_ACTIONS = ", ".join(sorted(ACTIONS_TO_STATION))
+
+
+class TransactionNow(BaseModel):
+    id: int
+    id_tag: str
+    started_at: datetime
+    energy_wh: float = Field(description="charged so far [Wh]")
+
+
+class ReadingNow(BaseModel):
+    at: datetime
+    power_w: float | None
+    current_a: tuple[float, float, float] | None = Field(description="(L1, L2, L3) [A]")
+    energy_wh: float | None = Field(description="the meter's register [Wh]")
+    soc_percent: float | None
+
+
+class ConnectorNow(BaseModel):
+    connector_id: int
+    state: Literal["offline", "free", "plugged", "ready", "charging", "finished", "faulted"]
+    status: str | None = Field(description="OCPP status as last reported")
+    error_code: str
+    status_at: datetime | None
+    transaction: TransactionNow | None
+    reading: ReadingNow | None
+    offered_a: float | None = Field(description="the limit the station last accepted [A per phase]")
+    offered_at: datetime | None
+    setpoint_problem: str | None = Field(description="why it does not follow its limit")
+
+
+class ChargePointNow(BaseModel):
+    identity: str
+    site: str | None = Field(description="the site that names it")
+    registration: Literal["Accepted", "Pending", "Rejected"]
+    vendor: str | None
+    model: str | None
+    serial_number: str | None
+    firmware_version: str | None
+    connected: bool
+    connected_at: datetime | None
+    last_seen_at: datetime | None
+    configuration: dict[str, str | None]
+    quirks: dict[str, int] = Field(description="how often which deviation from OCPP was repaired")
+    connectors: list[ConnectorNow]
+
+
+def _connector_now(connector_id: int, connector: LiveConnector, state: str) -> ConnectorNow:
+    transaction, reading = connector.transaction, connector.reading
+    return ConnectorNow.model_validate(
+        {
+            "connector_id": connector_id,
+            "state": state,
+            "status": connector.status,
+            "error_code": connector.error_code,
+            "status_at": connector.status_at,
+            "transaction": transaction and TransactionNow.model_validate(transaction, from_attributes=True),
+            "reading": reading and ReadingNow.model_validate(reading, from_attributes=True),
+            "offered_a": connector.offered_a,
+            "offered_at": connector.offered_at,
+            "setpoint_problem": connector.setpoint_problem,
+        }
+    )
+
+
+def _charge_point_now(services: Services, station: Station) -> ChargePointNow:
+    site = services.sites.site_of_charge_point(station.identity)
+    now = services.clock.now()
+    return ChargePointNow(
+        identity=station.identity,
+        site=site.site.id if site else None,
+        registration=station.registration,
+        vendor=station.vendor,
+        model=station.model,
+        serial_number=station.serial_number,
+        firmware_version=station.firmware_version,
+        connected=station.connected,
+        connected_at=station.connected_at,
+        last_seen_at=station.last_seen_at,
+        configuration=station.configuration,
+        quirks=dict(station.quirks),
+        connectors=[
+            _connector_now(n, connector, station.connector_state(n, now))
+            for n, connector in sorted(station.connectors.items())
+        ],
+    )
+
+
+@router.get("", dependencies=[viewer], responses=responses(401), summary="All stations that ever came")
+async def list_charge_points(services: ServicesHere) -> list[ChargePointNow]:
+    return [_charge_point_now(services, station) for station in services.charge_points.stations()]
+
+
+@router.get(
+    "/{identity}",
+    dependencies=[viewer],
+    responses=responses(401, 404),
+    summary="One station with the live state of its connectors",
+)
+async def get_charge_point(identity: str, services: ServicesHere) -> ChargePointNow:
+    return _charge_point_now(services, services.charge_points.station(identity))
+
+
+@router.post(
+    "/{identity}/accept",
+    dependencies=[admin],
+    responses=responses(401, 403, 404),
+    status_code=204,
+    summary="Let a pending or rejected station in",
+)
+async def accept_charge_point(identity: str, services: ServicesHere) -> None:
+    await services.charge_points.accept(identity)
+
+
+@router.get(
+    "/{identity}/messages",
+    dependencies=[viewer],
+    responses=responses(401, 404, 422),
+    summary="Every frame in both directions, newest first (by default of the last 24 hours)",
+)
+async def get_messages(
+    identity: str,
+    services: ServicesHere,
+    start: Annotated[QueryTime | None, Query(alias="from", description=TIME_HINT)] = None,
+    end: Annotated[QueryTime | None, Query(alias="to", description=TIME_HINT)] = None,
+    action: Annotated[str | None, Query(description="only this OCPP action")] = None,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 200,
+) -> list[dict[str, Any]]:
+    station = services.charge_points.station(identity)
+    since, until = period(start, end, services.clock.now(), timedelta(days=1))
+    return await services.frames.messages(station.identity, since, until, action, limit)
+
+
+@router.post(
+    "/{identity}/ocpp/{action}",
+    dependencies=[operator],
+    responses=responses(401, 403, 404, 409, 422, 502, 504),
+    summary="Send an OCPP request to the station and return its answer",
+    description="The body is the request's payload as in OCPP 1.6 (camelCase), checked against its schema; "
+    "the answer is the station's payload. 404: unknown station or action. 409: not connected. 422: the "
+    "payload breaks the schema. 502: the station answered with a CALLERROR, told in `code` and "
+    f"`description`. 504: no answer in time. Actions: {KNOWN_ACTIONS}.",
+)
+async def send_command(
+    identity: str,
+    action: str,
+    services: ServicesHere,
+    payload: Annotated[dict[str, Any], Body(default_factory=dict)],
+    timeout_s: Annotated[float, Query(gt=0, le=300, description="how long to wait for the answer [s]")] = 30,
+) -> dict[str, Any]:
+    station = services.charge_points.station(identity)
+    if action not in ACTIONS_TO_STATION:
+        raise NotFound("action", f"{action} (there are: {KNOWN_ACTIONS})")
+    return await services.commands.send(station.identity, action, payload, timeout_s)

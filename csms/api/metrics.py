@@ -1,0 +1,72 @@
+"""Prometheus metrics, read from the services at the moment they are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+from csms.services.bundle import Services
+
+POWERS = ("grid_w", "pv_w", "battery_w", "house_w", "controlled_w", "surplus_w")
+
+
+class ServicesCollector(Collector):
+    def __init__(self, services: Services) -> None:
+        self._services = services
+
+    def collect(self) -> Iterator[Metric]:
+        yield from self._stations()
+        yield from self._messages()
+        yield from self._sites()
+
+    def _stations(self) -> Iterator[Metric]:
+        stations = self._services.charge_points.stations()
+        yield GaugeMetricFamily("csms_stations", "Stations that ever came", value=len(stations))
+        connected = sum(station.connected for station in stations)
+        yield GaugeMetricFamily(
+            "csms_stations_connected", "Stations with an open connection", value=connected
+        )
+        charging = sum(
+            connector.transaction is not None
+            for station in stations
+            for connector in station.connectors.values()
+        )
+        yield GaugeMetricFamily("csms_transactions_open", "Transactions that run", value=charging)
+        quirks = CounterMetricFamily(
+            "csms_station_quirks", "Deviations from OCPP that were repaired", labels=["charge_point", "kind"]
+        )
+        for station in stations:
+            for kind, count in station.quirks.items():
+                quirks.add_metric([station.identity, kind], count)
+        yield quirks
+
+    def _messages(self) -> Iterator[Metric]:
+        counts = CounterMetricFamily(
+            "csms_messages", "OCPP frames, both directions", labels=["direction", "action"]
+        )
+        for (direction, action), count in self._services.frames.counts.items():
+            counts.add_metric([direction, action], count)
+        yield counts
+
+    def _sites(self) -> Iterator[Metric]:
+        now = self._services.clock.now()
+        powers = GaugeMetricFamily(
+            "csms_site_power_watts", "+ drawn or consumed, - exported or produced", labels=["site", "kind"]
+        )
+        ages = GaugeMetricFamily(
+            "csms_site_decision_age_seconds", "Since the site's last decision", labels=["site"]
+        )
+        devices = GaugeMetricFamily("csms_device_ok", "1 = answers", labels=["site", "kind", "device"])
+        for site in self._services.sites.all():
+            snapshot = self._services.live.get(site.site.id)
+            if snapshot is None:
+                continue
+            for name in POWERS:
+                if (power_w := getattr(snapshot, name)) is not None:
+                    powers.add_metric([site.site.id, name.removesuffix("_w")], power_w)
+            ages.add_metric([site.site.id], (now - snapshot.at).total_seconds())
+            for device in snapshot.devices:
+                devices.add_metric([site.site.id, device.kind, device.id], float(device.ok))
+        yield from (powers, ages, devices)

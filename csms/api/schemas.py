@@ -1,0 +1,77 @@
+"""What the API takes and gives where the domain has no record of its own."""
+
+from __future__ import annotations
+
+import re
+from datetime import datetime, timedelta
+from typing import Annotated, Any, Literal
+
+from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
+
+from csms.domain.site import Amps, ApplianceMode, ConnectorMode
+from csms.errors import InvalidInput
+
+
+def _restore_plus(value: Any) -> Any:
+    """In a query an unescaped "+02:00" arrives as " 02:00"."""
+    return re.sub(r" (?=\d\d:?\d\d$)", "+", value) if isinstance(value, str) else value
+
+
+QueryTime = Annotated[AwareDatetime, BeforeValidator(_restore_plus)]
+
+TIME_HINT = "with its offset, e.g. `2026-06-01T00:00:00Z`"
+
+
+def period(
+    start: datetime | None, end: datetime | None, now: datetime, default: timedelta
+) -> tuple[datetime, datetime]:
+    """The asked span; by default the last `default` before `end`, and `end` is now.
+
+    Raises:
+        InvalidInput: the span is empty.
+    """
+    end = end or now
+    start = start or end - default
+    if start >= end:
+        raise InvalidInput("from", start.isoformat(), f"a time before `to` ({end.isoformat()})")
+    return start, end
+
+
+class Body(BaseModel):
+    model_config = ConfigDict(extra="forbid", allow_inf_nan=False)
+
+
+class ApplianceModeBody(Body):
+    mode: ApplianceMode
+    steps_on: list[str] | None = Field(
+        default=None, description='for mode `manual`: the steps to be closed, e.g. `["1", "3"]`'
+    )
+
+
+class ConnectorModeBody(Body):
+    mode: ConnectorMode
+    current_a: Amps | None = Field(
+        default=None, description="for mode `manual`: 0, or at least the connector's minimum. [A]"
+    )
+
+
+class IdTagBody(Body):
+    name: str | None = Field(default=None, max_length=200)
+    parent_id_tag: str | None = Field(default=None, max_length=64)
+    blocked: bool = False
+    expires_at: AwareDatetime | None = None
+    max_transactions: int | None = Field(default=None, ge=0, description="at once; null = no limit")
+
+
+class TokenBody(Body):
+    name: str = Field(min_length=1, max_length=200, description="who or what uses it")
+    role: Literal["admin", "operator", "viewer"]
+
+
+class NewToken(BaseModel):
+    token: str = Field(description="shown once, here; only its hash is kept")
+
+
+class Health(BaseModel):
+    status: Literal["ok"]
+    version: str

@@ -1,0 +1,96 @@
+"""Charging transactions, as JSON or as a table for a spreadsheet."""
+
+from __future__ import annotations
+
+import csv
+import io
+from datetime import datetime
+from typing import Annotated, Any, Literal
+
+from fastapi import APIRouter, Header, Query
+from fastapi.responses import Response
+from pydantic import BaseModel, Field
+
+from csms.api.problems import responses
+from csms.api.schemas import TIME_HINT, QueryTime, period
+from csms.api.tokens import ServicesHere, operator
+
+router = APIRouter(prefix="/transactions", tags=["transactions"])
+
+
+class TransactionRecord(BaseModel):
+    id: int
+    identity: str = Field(description="the charge point")
+    connector_id: int
+    id_tag: str
+    started_at: datetime
+    stopped_at: datetime | None = Field(description="null = it runs")
+    energy_wh: float | None = Field(description="charged, so far or in all [Wh]")
+    meter_start_wh: float
+    meter_stop_wh: float | None
+    stop_reason: str | None
+
+
+@router.get(
+    "",
+    dependencies=[operator],
+    response_model=list[TransactionRecord],
+    responses={
+        200: {"content": {"text/csv": {"schema": {"type": "string"}}}},
+        **responses(401, 403, 404, 422),
+    },
+    summary="Transactions, newest first",
+    description="The next page: `before` = the last id of this one. As CSV with `format=csv` or "
+    "`Accept: text/csv`.",
+)
+async def list_transactions(
+    services: ServicesHere,
+    charge_point: Annotated[str | None, Query(description="identity")] = None,
+    connector: Annotated[int | None, Query(ge=1)] = None,
+    id_tag: Annotated[str | None, Query()] = None,
+    start: Annotated[QueryTime | None, Query(alias="from", description=f"started from, {TIME_HINT}")] = None,
+    end: Annotated[QueryTime | None, Query(alias="to", description=f"started before, {TIME_HINT}")] = None,
+    open_only: Annotated[bool, Query(alias="open", description="only those that run")] = False,
+    limit: Annotated[int, Query(ge=1, le=10_000)] = 100,
+    before: Annotated[int | None, Query(description="only ids below this one")] = None,
+    format: Annotated[Literal["json", "csv"] | None, Query()] = None,
+    accept: Annotated[str, Header(include_in_schema=False)] = "",
+) -> Any:
+    if start is not None and end is not None:
+        period(start, end, end, end - start)
+    identity = services.charge_points.station(charge_point).identity if charge_point else None
+    rows = await services.reporting.transactions(
+        identity=identity,
+        connector_id=connector,
+        id_tag=id_tag,
+        start=start,
+        end=end,
+        open_only=open_only,
+        limit=limit,
+        before_id=before,
+    )
+    if format == "csv" or (format is None and "text/csv" in accept):
+        return Response(
+            as_csv([TransactionRecord.model_validate(row) for row in rows]),
+            media_type="text/csv",
+            headers={"Content-Disposition": 'attachment; filename="transactions.csv"'},
+        )
+    return rows
+
+
+def as_csv(records: list[TransactionRecord]) -> str:
+    out = io.StringIO()
+    writer = csv.writer(out)
+    writer.writerow(TransactionRecord.model_fields)
+    for record in records:
+        writer.writerow(_cell(value) for value in record.model_dump().values())
+    return out.getvalue()
+
+
+def _cell(value: Any) -> Any:
+    """Quote a text that a spreadsheet would take for a formula: an id tag is whatever a station sends."""
+    if isinstance(value, datetime):
+        return value.isoformat()
+    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
+        return "'" + value
+    return value

@@ -1,0 +1,109 @@
+"""The pages and their addresses: `/` and `/site/{id}`, `/stations`, `/login`."""
+
+from __future__ import annotations
+
+from urllib.parse import quote
+
+from fastapi import FastAPI, Request
+from fastapi.responses import RedirectResponse, Response
+from nicegui import ui
+
+from csms.errors import NotFound
+from csms.services.bundle import Services
+from csms.web.elements import SUNFLOWER_SVG, Tag
+from csms.web.login import mount_login, session_role
+from csms.web.site_page import SitePage
+from csms.web.stations import StationsPage
+from csms.web.theme import CSS
+from csms.web.today import Days
+
+SESSION_COOKIE = {"same_site": "lax", "max_age": 14 * 24 * 3600}
+
+
+def mount_pages(app: FastAPI, services: Services, storage_secret: str) -> None:
+    """Add the pages to the API's application. NiceGUI serves one application per process: call it once.
+
+    storage_secret: signs the session cookie.
+    """
+    days = Days(services.reporting)
+    ui.add_head_html(f"<style>{CSS}</style>", shared=True)
+    mount_login(services)
+
+    @ui.page("/", title="Helianthus")
+    def first_site(request: Request) -> Response | None:
+        sites = services.sites.all()
+        return _site_page(services, days, request, sites[0].site.id if sites else None)
+
+    @ui.page("/site/{site_id}", title="Helianthus")
+    def one_site(request: Request, site_id: str) -> Response | None:
+        return _site_page(services, days, request, site_id)
+
+    @ui.page("/stations", title="Stations · Helianthus")
+    def stations(request: Request) -> Response | None:
+        role = session_role(services, request.session)
+        if role is None:
+            return _to_login(request)
+        with _frame(services, request, None):
+            StationsPage(services, may_accept=role == "admin")
+        return None
+
+    ui.run_with(
+        app,
+        title="Helianthus",
+        favicon=SUNFLOWER_SVG,
+        dark=None,
+        tailwind=False,
+        language="en-US",
+        storage_secret=storage_secret,
+        session_middleware_kwargs=SESSION_COOKIE,
+        show_welcome_message=False,
+        reconnect_timeout=10.0,
+    )
+
+
+def _to_login(request: Request) -> Response:
+    return RedirectResponse(f"/login?next={quote(request.url.path)}", status_code=303)
+
+
+def _site_page(services: Services, days: Days, request: Request, site_id: str | None) -> Response | None:
+    role = session_role(services, request.session)
+    if role is None:
+        return _to_login(request)
+    with _frame(services, request, site_id):
+        if site_id is None:
+            _nothing_here("No site is described yet.", "On the server: csms site apply FILE")
+            return None
+        try:
+            site = services.sites.get(site_id)
+        except NotFound as error:
+            ui.status_code(404)
+            _nothing_here(f"{error}.", "Choose another one above.")
+            return None
+        ui.page_title(f"{site.site.name} · Helianthus")
+        SitePage(services, days, site, may_switch=role in ("operator", "admin"))
+    return None
+
+
+def _nothing_here(what: str, hint: str) -> None:
+    with Tag("div", classes="empty"):
+        Tag("p", what)
+        Tag("p", hint, classes="quiet-line")
+
+
+def _frame(services: Services, request: Request, site_id: str | None) -> Tag:
+    """Head line with the sites; what follows goes into the returned element."""
+    ui.colors(primary="#d48f00", positive="#4f8b38", negative="#b93a22")
+    with Tag("header", classes="top"), Tag("div", classes="top-inner"):
+        with Tag("a", classes="brand", href="/", aria_label="Helianthus"):
+            ui.html(SUNFLOWER_SVG, sanitize=False, tag="span").classes("brand-flower")
+            Tag("span", "Helianthus", classes="brand-name")
+        with Tag("nav", aria_label="Pages"):
+            for site in services.sites.all():
+                current = "page" if site.site.id == site_id else None
+                Tag("a", site.site.name, href=f"/site/{quote(site.site.id)}", aria_current=current)
+            on_stations = "page" if request.url.path.endswith("/stations") else None
+            Tag("a", "Stations", href="/stations", aria_current=on_stations)
+        if services.login_required:
+            with Tag("form", method="post", action="/logout"):
+                Tag("button", "Sign out", classes="quiet-button", title=str(request.session.get("user", "")))
+    return Tag("main", classes="page")

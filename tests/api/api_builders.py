@@ -1,0 +1,126 @@
+"""A house with a garage, a clock that is set by hand, and the API of a real server on a real SQLite file."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import httpx
+import uvicorn
+
+from csms.api.application import create_api
+from csms.services.accounts import Accounts
+from csms.services.bundle import Services
+from csms.services.charge_points import ChargePoints
+from csms.services.commands import Commands
+from csms.services.events import EventBus
+from csms.services.frame_log import FrameLog
+from csms.services.live import LiveSites
+from csms.services.reporting import Reporting
+from csms.services.sites import Sites
+from csms.storage.database import Database, upgrade
+
+NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.at = NOON
+
+    def now(self) -> datetime:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def running_services(folder: Path) -> AsyncIterator[Services]:
+    url = f"sqlite+aiosqlite:///{folder / 'csms.db'}"
+    await upgrade(url)
+    database, clock, events = Database(url), SetClock(), EventBus()
+    charge_points = ChargePoints(database, clock, events, "reject")
+    services = Services(
+        database=database,
+        charge_points=charge_points,
+        commands=Commands(database, charge_points, clock),
+        sites=Sites(database, clock, events),
+        live=LiveSites(events),
+        reporting=Reporting(database),
+        accounts=Accounts(database, clock),
+        events=events,
+        frames=FrameLog(database, clock),
+        clock=clock,
+        login_required=True,
+        version="1.2.3",
+    )
+    await database.start()
+    await services.sites.start()
+    await charge_points.start()
+    try:
+        yield services
+    finally:
+        await services.frames.stop()
+        await database.stop()
+
+
+@asynccontextmanager
+async def serving(services: Services) -> AsyncIterator[str]:
+    """The API's address. Connections wait in the socket's queue until the server takes them."""
+    listening = socket.socket()
+    listening.bind(("127.0.0.1", 0))
+    listening.listen()
+    config = uvicorn.Config(create_api(services), log_level="warning", timeout_graceful_shutdown=1)
+    server = uvicorn.Server(config)
+    task = asyncio.create_task(server.serve(sockets=[listening]))
+    try:
+        yield f"http://127.0.0.1:{listening.getsockname()[1]}"
+    finally:
+        server.should_exit = True
+        await task
+
+
+@dataclass
+class Api:
+    """A client for each role."""
+
+    services: Services
+    address: str
+    admin: httpx.AsyncClient
+    operator: httpx.AsyncClient
+    viewer: httpx.AsyncClient
+    nobody: httpx.AsyncClient
+
+
+def house(**parts: Any) -> dict[str, Any]:
+    """A small site as the API takes it; `parts` replace whole lists."""
+    site: dict[str, Any] = {
+        "site": {"id": "home", "name": "Sonnenweg 4", "timezone": "Europe/Zurich"},
+        "circuit": [
+            {"id": "main", "limit_a": [40, 40, 40]},
+            {"id": "garage", "parent": "main", "limit_a": [32, 32, 32]},
+        ],
+        "meter": [{"id": "grid", "role": "grid", "driver": "modbus", "model": "eastron_sdm630", "host": "m"}],
+        "relay_module": [{"id": "io1", "driver": "modbus", "model": "wellpro_wp8024adam", "host": "r"}],
+        "appliance": [
+            {
+                "id": "boiler",
+                "kind": "water_heater",
+                "circuit": "main",
+                "mode": "solar_and_timer",
+                "windows": [{"days": "mon-sun", "from": "02:00", "to": "05:00"}],
+                "steps": [
+                    {"relays": ["io1/1"], "power_w": 1000, "phases": ["L1"]},
+                    {"relays": ["io1/2"], "power_w": 1000, "phases": ["L2"]},
+                ],
+            }
+        ],
+        "charge_point": [{"id": "CP1", "circuit": "garage", "connectors": [{"id": 1, "max_a": 16}]}],
+    }
+    return site | parts

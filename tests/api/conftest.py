@@ -1,0 +1,26 @@
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import httpx
+import pytest
+from api_builders import Api, house, running_services, serving
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[Api]:
+    """The API over real HTTP, with the house `home` described."""
+    async with AsyncExitStack() as stack:
+        services = await stack.enter_async_context(running_services(tmp_path))
+        address = await stack.enter_async_context(serving(services))
+        clients = {}
+        for role in ("admin", "operator", "viewer", None):
+            token = await services.accounts.create_token("test", role) if role else None
+            headers = {"Authorization": f"Bearer {token}"} if token else {}
+            client = httpx.AsyncClient(base_url=address, headers=headers, trust_env=False)
+            clients[role or "nobody"] = await stack.enter_async_context(client)
+        created = await clients["admin"].put("/api/v1/sites/home", json=house())
+        assert created.status_code == 201, created.text
+        yield Api(services, address, **clients)

@@ -1,0 +1,148 @@
+"""Numbers, sentences and flows that the page shows."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from csms.domain.site import ConnectorConfig
+from csms.domain.snapshot import DeviceSnapshot, LoadSnapshot, SiteSnapshot
+from csms.web.devices import attention
+from csms.web.loads import next_current
+from csms.web.login import FailedLogins, safe_target
+from csms.web.power_flow import description, flows
+from csms.web.today import headline
+from csms.web.wording import age, ago, amperes, kilowatt_hours, kilowatts
+
+NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+SUNNY = SiteSnapshot(
+    "home", "Sonnenweg 4", NOON, -640.0, -7420.0, None, 610.0, 6170.0, 640.0, 6810.0, (), ()
+)  # fmt: skip
+GRID_METER = DeviceSnapshot("grid", "meter", "Grid meter", True, 3.0)
+
+
+@pytest.mark.parametrize(
+    ("power_w", "words"),
+    [
+        (None, "–"),
+        (0, "0.00"),
+        (-640, "0.64"),
+        (9994, "9.99"),
+        (9996, "10.0"),
+        (99_960, "100"),
+        (123_456, "123"),
+    ],
+)
+def test_power_in_three_figures(power_w: float | None, words: str) -> None:
+    assert kilowatts(power_w) == words
+
+
+def test_energy_and_current() -> None:
+    assert (kilowatt_hours(None), kilowatt_hours(7340), kilowatt_hours(66_040)) == ("–", "7.34", "66.0")
+    assert (amperes(None), amperes(6.0), amperes(6.25)) == ("–", "6 A", "6.2 A")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (None, "never"),
+        (3, "now"),
+        (47, "40 s ago"),
+        (240, "4 min ago"),
+        (7300, "2 h ago"),
+        (500_000, "5 days ago"),
+    ],
+)
+def test_ages_are_coarse(seconds: float | None, words: str) -> None:
+    assert ago(seconds) == words
+    assert age(seconds) == words.removesuffix(" ago")
+
+
+def test_flows_keep_their_sign_and_share_the_strongest() -> None:
+    shown = flows(SUNNY)
+    assert (shown["sun"].power_w, shown["sun"].share) == (7420.0, 1.0)
+    assert shown["grid"].power_w == -640.0
+    assert shown["sun"].width > shown["loads"].width > shown["grid"].width > 0
+    assert (shown["battery"].moving, shown["battery"].width) == (False, 0.0)
+
+
+def test_a_quiet_night_does_not_look_like_noon() -> None:
+    night = replace(SUNNY, pv_w=0.0, grid_w=200.0, house_w=200.0, controlled_w=0.0)
+    assert flows(night)["house"].share == pytest.approx(0.1)
+    assert flows(night)["sun"].moving is False
+
+
+@pytest.mark.parametrize(
+    ("changes", "sentence"),
+    [
+        ({}, "The sun covers everything, 0.64 kW is left over."),
+        ({"grid_w": 10.0}, "The sun covers everything that runs."),
+        ({"grid_w": 3390.0}, "The sun covers 50% of what runs now."),
+        ({"pv_w": 0.0, "grid_w": 700.0}, "No sun now: the power comes from the grid."),
+        ({"pv_w": None, "grid_w": 700.0}, "0.70 kW flows from the grid."),
+        ({"pv_w": None, "grid_w": -700.0}, "0.70 kW flows to the grid."),
+        ({"grid_w": None}, "The grid meter does not answer."),
+    ],
+)
+def test_the_headline_says_what_the_sun_does(changes: dict[str, float | None], sentence: str) -> None:
+    assert headline(replace(SUNNY, **changes)) == sentence  # type: ignore[arg-type]
+
+
+def test_the_drawing_is_described_for_those_who_cannot_see_it() -> None:
+    assert description(SUNNY) == "Sun 7.42 kW, house 0.61 kW, loads 6.17 kW, to grid 0.64 kW"
+
+
+def test_nothing_to_say_when_all_is_well() -> None:
+    assert attention(replace(SUNNY, devices=(GRID_METER,)), NOON + timedelta(seconds=59), 60) == []
+
+
+def test_broken_stale_and_faulted_things_are_named() -> None:
+    silent = DeviceSnapshot("roof", "meter", "Roof", False, 260.0, "no answer from 192.0.2.10")
+    never = DeviceSnapshot("io1", "relay_module", "Plant room", False, None)
+    car = LoadSnapshot(
+        "CP1/1", "Garage", "connector", "off", ("off",), "fault", 0, True, "GroundFailure", "fault"
+    )
+    snapshot = replace(
+        SUNNY,
+        devices=(replace(GRID_METER, age_s=130.0), silent, never),
+        loads=(car,),
+        warnings=("relays are hot",),
+    )
+    assert attention(snapshot, NOON, 60) == [
+        "Meter Grid meter: no reading for 2 min",
+        "Meter Roof: no answer from 192.0.2.10 (last good answer: 4 min ago)",
+        "Relays Plant room: no answer (last good answer: never)",
+        "Garage: GroundFailure",
+        "Relays are hot",
+    ]
+
+
+def test_a_controller_that_stopped_is_the_first_thing_to_know() -> None:
+    lines = attention(SUNNY, NOON + timedelta(minutes=4), 60)
+    assert lines == ["The controller has decided nothing for 4 min: what you see is old."]
+
+
+def test_by_hand_only_legal_currents_can_be_chosen() -> None:
+    connector = ConnectorConfig(id=1, min_a=6, max_a=16, step_a=4)
+    assert [next_current(connector, a, +1) for a in (0, 6, 10, 14, 16)] == [6, 10, 14, 16, 16]
+    assert [next_current(connector, a, -1) for a in (16, 10, 6, 0)] == [12, 6, 0, 0]
+
+
+@pytest.mark.parametrize(
+    "wanted", ["//evil.example", "/\\evil.example", "https://evil.example", "", None, "/\r\nX: y"]
+)
+def test_signing_in_never_leads_to_another_server(wanted: str | None) -> None:
+    assert safe_target(wanted) == "/"
+    assert safe_target("/site/home") == "/site/home"
+
+
+def test_five_wrong_passwords_make_an_address_wait_a_minute() -> None:
+    failed = FailedLogins()
+    for n in range(5):
+        assert not failed.too_many("192.0.2.1", NOON + timedelta(seconds=n))
+        failed.add("192.0.2.1", NOON + timedelta(seconds=n))
+    assert failed.too_many("192.0.2.1", NOON + timedelta(seconds=59))
+    assert not failed.too_many("192.0.2.2", NOON + timedelta(seconds=59))
+    assert not failed.too_many("192.0.2.1", NOON + timedelta(seconds=61))
