@@ -8,7 +8,17 @@ from typing import Any, Literal
 
 import structlog
 
-NOISY = ("pymodbus", "websockets", "ocpp", "asyncio", "alembic", "uvicorn.access", "watchfiles", "httpx")
+NOISY = (
+    "pymodbus",
+    "pymodbus.logging",
+    "websockets",
+    "ocpp",
+    "asyncio",
+    "alembic",
+    "uvicorn.access",
+    "watchfiles",
+    "httpx",
+)
 
 
 def set_up_logging(level: str, form: Literal["console", "json"]) -> None:
@@ -45,4 +55,4 @@ def set_up_logging(level: str, form: Literal["console", "json"]) -> None:
     root.handlers[:] = [handler]
     root.setLevel(level)
     for name in NOISY:
-        logging.getLogger(name).setLevel(logging.ERROR)
+        logging.getLogger(name).setLevel(logging.CRITICAL if name.startswith("pymodbus") else logging.ERROR)

@@ -1,0 +1,330 @@
+"""The command line. Each command imports what it needs only when it runs, so that `csms --help` is quick."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from collections.abc import Coroutine
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from csms.errors import CsmsError, InvalidInput
+from csms.settings import Settings, load_settings
+
+cli = typer.Typer(
+    help="Helianthus: charging stations and relay appliances follow the sun. "
+    "Settings come from the environment (CSMS_…) or a .env file: see `csms settings`.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+)
+site_cli = typer.Typer(help="The site's description: check a file, bring it into the database, write it out.")
+device_cli = typer.Typer(help="Try a meter or relay module without the server.")
+token_cli = typer.Typer(help="Tokens for the API.")
+user_cli = typer.Typer(help="People who may log in to the page.")
+db_cli = typer.Typer(help="The database: bring it up to date, back it up, restore it.")
+for name, part in (
+    ("site", site_cli),
+    ("device", device_cli),
+    ("token", token_cli),
+    ("user", user_cli),
+    ("db", db_cli),
+):
+    cli.add_typer(part, name=name, no_args_is_help=True)
+
+Role = Literal["admin", "operator", "viewer"]
+out = Console()
+err = Console(stderr=True, highlight=False)
+
+
+def main() -> None:
+    """Run a command; a fault that can be told in one line is, with exit code 1."""
+    try:
+        cli()
+    except CsmsError as error:
+        err.print(f"[red]csms:[/red] {error}", soft_wrap=True)
+        sys.exit(1)
+
+
+def _run(work: Coroutine[Any, Any, None]) -> None:
+    try:
+        import uvloop
+    except ImportError:  # not on Windows
+        asyncio.run(work)
+    else:
+        uvloop.run(work)
+
+
+def _logging(settings: Settings) -> None:
+    from csms.logs import set_up_logging
+
+    set_up_logging(settings.log_level, settings.log_format)
+
+
+@cli.command()
+def serve() -> None:
+    """Run the server: stations on port 9000, page, API and metrics on port 8080."""
+    from csms.app import App
+
+    settings = load_settings()
+    _logging(settings)
+    _run(App(settings).run())
+
+
+@cli.command()
+def demo(
+    site: Annotated[Path | None, typer.Option(help="Site file with devices on this machine.")] = None,
+    speed: Annotated[float, typer.Option(min=1, max=600, help="Simulated seconds per real second.")] = 60,
+    seed: Annotated[int, typer.Option(help="The same seed gives the same weather, house and people.")] = 1,
+) -> None:
+    """Run the server with a simulated building: meters, relays, stations, cars and passing clouds."""
+    from csms.demo import run_demo
+
+    settings = load_settings()
+    _logging(settings)
+    _run(run_demo(settings, site, speed, seed))
+
+
+@cli.command()
+def settings() -> None:
+    """Print the settings in force, secrets hidden."""
+    table = Table("variable", "value", "meaning", box=None)
+    effective = load_settings()
+    for name, field in Settings.model_fields.items():
+        value = getattr(effective, name)
+        table.add_row(f"CSMS_{name.upper()}", "" if value is None else str(value), field.description or "")
+    out.print(table)
+
+
+@cli.command()
+def simulate(
+    site: Annotated[Path, typer.Argument(help="Site file.")],
+    series: Annotated[Path, typer.Option(help="CSV of minutes: timestamp_utc, pv_w, load_w.")],
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for result.json, minutes.csv, report.html.")],
+    sessions: Annotated[Path | None, typer.Option(help="CSV of charging sessions.")] = None,
+    column: Annotated[list[str] | None, typer.Option(help="Own column name: pv_w=NAME. Repeatable.")] = None,
+    station: Annotated[
+        list[str] | None, typer.Option(help="Station of the sessions to one of the site: A=CP1, or auto.")
+    ] = None,
+    pv_scale: Annotated[float, typer.Option(help="Multiply the photovoltaic power.")] = 1.0,
+    start: Annotated[datetime | None, typer.Option("--from", help="First minute, UTC.")] = None,
+    end: Annotated[datetime | None, typer.Option("--to", help="End, UTC, not included.")] = None,
+    compare: Annotated[str, typer.Option(help="Other controllers, by comma: rule.")] = "",
+    daily_kwh: Annotated[
+        list[str] | None, typer.Option(help="Energy an appliance takes a day: boiler=6. Repeatable.")
+    ] = None,
+    daily_h: Annotated[
+        list[str] | None, typer.Option(help="Hours an appliance runs a day: pump=4. Repeatable.")
+    ] = None,
+) -> None:
+    """What would this controller have done with your own measurements?"""
+    from rich.progress import Progress
+
+    from csms.app import read_site_file
+    from simulation.replay import ReplayOptions, number_pairs, pairs, run, station_pairs
+
+    with Progress(console=err, disable=not err.is_terminal) as bar:
+        task = bar.add_task("simulating")
+        result = run(
+            ReplayOptions(
+                site=read_site_file(site),
+                series=series,
+                out=out_dir,
+                sessions=sessions,
+                columns=pairs("--column", column or []),
+                stations=station_pairs(station or []),
+                pv_scale=pv_scale,
+                start=start,
+                end=end,
+                compare=[name.strip() for name in compare.split(",") if name.strip()],
+                daily_kwh=number_pairs("--daily-kwh", daily_kwh or []),
+                daily_h=number_pairs("--daily-h", daily_h or []),
+                progress=lambda done, total: bar.update(task, completed=done, total=total),
+            )
+        )
+    for note in result.notes:
+        err.print(f"note: {note}", soft_wrap=True)
+    for sentence in result.sentences:
+        out.print(sentence, soft_wrap=True)
+    out.print(f"Report: {result.report_path}", soft_wrap=True)
+
+
+# --- site ---
+
+
+@site_cli.command("check")
+def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None:
+    """Say everything that is wrong with a site file; nothing is changed."""
+    from csms.app import read_site_file
+    from csms.domain.site import safe_currents
+
+    site = read_site_file(file)
+    out.print(
+        f"{file}: site {site.site.id!r}, {len(site.meter)} meters, {len(site.relay_module)} relay modules, "
+        f"{len(site.appliance)} appliances, {len(site.charge_point)} charge points",
+        soft_wrap=True,
+    )
+    if not any(meter.role == "grid" for meter in site.meter):
+        out.print("There is no grid meter: nothing can follow the sun, only timers and modes by hand work.")
+    for (point, connector), amps in safe_currents(site).items():
+        out.print(f"{point}/{connector}: {amps:g} A while the central system is silent")
+
+
+@site_cli.command("apply")
+def site_apply(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None:
+    """Bring a site file into the database. A running server takes it up when it starts again."""
+    from csms.app import read_site_file
+
+    site = read_site_file(file)
+
+    async def apply() -> None:
+        async with _opened() as app:
+            await app.sites.apply(site)
+        out.print(f"site {site.site.id!r} applied; a running server takes it up when it starts again")
+
+    _run(apply())
+
+
+@site_cli.command("export")
+def site_export(
+    site_id: Annotated[str | None, typer.Argument(help="Needed if there are several.")] = None,
+) -> None:
+    """Write a site of the database as a site file to standard output."""
+    from csms.site_file import write_site
+
+    async def export() -> None:
+        async with _opened() as app:
+            known = [site.site.id for site in app.sites.all()]
+            if site_id is None and len(known) != 1:
+                raise InvalidInput("SITE_ID", site_id, f"one of {known}")
+            print(write_site(app.sites.get(site_id or known[0])), end="")
+
+    _run(export())
+
+
+# --- devices ---
+
+
+def _device_options(driver_model: str) -> str:
+    from drivers.catalogue import meter_models, relay_models
+
+    known = sorted([*meter_models(), *relay_models()])
+    if driver_model not in known:
+        raise InvalidInput("--model", driver_model, f"one of {', '.join(known)}")
+    return driver_model
+
+
+Host = Annotated[str, typer.Argument(help="Address of the device or of its converter.")]
+Model = Annotated[str, typer.Option(help="Key of the model, e.g. eastron_sdm630.")]
+Port = Annotated[int | None, typer.Option(help="Default: the model's usual port.")]
+Unit = Annotated[int | None, typer.Option(help="Modbus unit; default: the model's.")]
+Framing = Annotated[Literal["tcp", "rtu_over_tcp"] | None, typer.Option(help="Default: the model's first.")]
+
+
+@device_cli.command("read")
+def device_read(
+    host: Host, model: Model, port: Port = None, unit: Unit = None, framing: Framing = None
+) -> None:
+    """Read a meter, or the relays and inputs of a module, once."""
+    from csms.device_commands import read_device
+
+    _run(read_device(out, host, _device_options(model), port, unit, framing))
+
+
+@device_cli.command("switch")
+def device_switch(
+    host: Host,
+    relay: Annotated[int, typer.Argument(min=1, help="Number of the relay, from 1.")],
+    state: Annotated[str, typer.Argument(help="on or off.")],
+    model: Model,
+    port: Port = None,
+    unit: Unit = None,
+    framing: Framing = None,
+) -> None:
+    """Switch one relay and read it back. What hangs on it is switched for real."""
+    from csms.device_commands import switch_relay
+
+    if state not in ("on", "off"):
+        raise InvalidInput("STATE", state, "on or off")
+    _run(switch_relay(out, host, relay, state == "on", _device_options(model), port, unit, framing))
+
+
+# --- access and database ---
+
+
+@token_cli.command("create")
+def token_create(
+    role: Annotated[Role, typer.Option(help="admin, operator or viewer.")],
+    name: Annotated[str, typer.Option(help="What it is for.")] = "command line",
+) -> None:
+    """Print a new API token. It is shown this once; only its hash is kept."""
+
+    async def create() -> None:
+        async with _opened() as app:
+            print(await app.accounts.create_token(name, role))
+
+    _run(create())
+
+
+@user_cli.command("add")
+def user_add(
+    name: Annotated[str, typer.Argument(help="Login name.")],
+    role: Annotated[Role, typer.Option(help="admin, operator or viewer.")] = "operator",
+    password: Annotated[
+        str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="CSMS_NEW_PASSWORD")
+    ] = "",
+) -> None:
+    """Add a person who may log in to the page."""
+
+    async def add() -> None:
+        async with _opened() as app:
+            await app.accounts.add_user(name, password, role)
+        out.print(f"user {name!r} may log in as {role}")
+
+    _run(add())
+
+
+@db_cli.command("upgrade")
+def db_upgrade() -> None:
+    """Bring the database to this version's schema. Nothing is lost; back up first all the same."""
+    from csms.storage.database import upgrade
+
+    url = load_settings().effective_database_url()
+
+    async def up() -> None:
+        await upgrade(url)
+        out.print("the database is up to date")
+
+    _run(up())
+
+
+@db_cli.command("backup")
+def db_backup(file: Annotated[Path, typer.Argument(help="File to write; must not exist.")]) -> None:
+    """Copy the embedded database while the server runs. PostgreSQL has pg_dump for this."""
+    from csms.storage.backup import backup
+
+    backup(load_settings().effective_database_url(), file)
+    out.print(f"written: {file}")
+
+
+@db_cli.command("restore")
+def db_restore(file: Annotated[Path, typer.Argument(help="File written by `csms db backup`.")]) -> None:
+    """Put a backup in place of the embedded database. The server must not be running."""
+    from csms.storage.backup import restore
+
+    kept = restore(file, load_settings().effective_database_url())
+    out.print(f"restored from {file}" + (f"; the previous database is kept as {kept}" if kept else ""))
+
+
+def _opened() -> Any:
+    from csms.app import opened
+
+    return opened(load_settings())
+
+
+if __name__ == "__main__":
+    main()

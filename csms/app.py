@@ -1,0 +1,269 @@
+"""The composition root: builds every part, starts them in order, stops them in reverse.
+
+Only the command line imports this module.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import signal
+import socket
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from importlib.metadata import version
+from pathlib import Path
+
+import structlog
+import uvicorn
+
+from csms.api.application import create_api
+from csms.clock import Clock, SystemClock
+from csms.control_loop import ControlLoops
+from csms.domain.site import SiteConfig
+from csms.errors import StartupError
+from csms.ocpp.server import OcppServer
+from csms.services.accounts import Accounts
+from csms.services.bundle import Services
+from csms.services.charge_points import ChargePoints
+from csms.services.commands import Commands
+from csms.services.events import EventBus
+from csms.services.frame_log import FrameLog
+from csms.services.live import LiveSites
+from csms.services.provisioning import Provisioning
+from csms.services.reporting import Reporting
+from csms.services.setpoints import Setpoints
+from csms.services.sites import Sites
+from csms.services.station_messages import StationMessages
+from csms.settings import Settings
+from csms.site_file import SiteFileError, read_site
+from csms.storage.database import Database, upgrade
+from csms.web.pages import mount_pages
+
+log = structlog.get_logger()
+
+
+class App:
+    """The whole server on one clock. `start` raises StartupError with one clear line."""
+
+    def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        self.settings = settings
+        self.clock = clock or SystemClock()
+        self.database = Database(settings.effective_database_url())
+        self.events = EventBus()
+        self.charge_points = ChargePoints(
+            self.database, self.clock, self.events, settings.unknown_charge_points
+        )
+        self.commands = Commands(self.database, self.charge_points, self.clock)
+        self.sites = Sites(self.database, self.clock, self.events)
+        self.live = LiveSites(self.events)
+        self.reporting = Reporting(self.database)
+        self.accounts = Accounts(self.database, self.clock)
+        self.frame_log = FrameLog(self.database, self.clock)
+        self.messages = StationMessages(self.database, self.charge_points, self.clock)
+        self.setpoints = Setpoints(self.database, self.charge_points, self.commands, self.clock)
+        self.provisioning = Provisioning(self.charge_points, self.commands, self.setpoints, self.events)
+        self.ocpp = OcppServer(
+            self.charge_points,
+            self.messages,
+            self.clock,
+            settings.ocpp_host,
+            settings.ocpp_port,
+            frame_log=self.frame_log,
+            ssl_context=tls_context(settings.ocpp_tls_cert, settings.ocpp_tls_key),
+        )
+        self.control = ControlLoops(
+            self.sites,
+            self.charge_points,
+            self.setpoints,
+            self.reporting,
+            self.live,
+            self.clock,
+            self.events,
+        )
+        self.web = WebServer(self)
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+
+    async def start(self) -> None:
+        await self.start_without_control_and_web()
+        try:
+            await self._started(self.control.start, self.control.stop)
+            await self._started(self.web.start, self.web.stop)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def start_without_control_and_web(self) -> None:
+        """Database, services and the stations' side only: a test decides minute by minute itself."""
+        try:
+            await self._prepare_database()
+            await self._started(self.database.start, self.database.stop)
+            await self._started(self.sites.start)
+            await self._load_site_file()
+            await self._started(self.charge_points.start)
+            await self._started(self.setpoints.start, self.setpoints.stop)
+            await self._started(self.frame_log.start, self.frame_log.stop)
+            await self._started(self.provisioning.start, self.provisioning.stop)
+            await self._started(self.ocpp.start, self.ocpp.stop)
+        except BaseException:
+            await self.stop()
+            raise
+
+    async def _started(
+        self, start: Callable[[], Awaitable[None]], stop: Callable[[], Awaitable[None]] | None = None
+    ) -> None:
+        await start()
+        if stop is not None:
+            self._stops.append(stop)
+
+    async def stop(self) -> None:
+        while self._stops:
+            await self._stops.pop()()
+
+    async def run(self) -> None:
+        """Start, serve until SIGINT or SIGTERM, stop."""
+        stopping = asyncio.Event()
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM):
+            loop.add_signal_handler(number, stopping.set)
+        await self.start()
+        log.info("ready", page=self.web.url, stations=f"port {self.ocpp.port}", sites=len(self.sites.all()))
+        await stopping.wait()
+        log.info("stopping")
+        await self.stop()
+
+    async def _prepare_database(self) -> None:
+        """The embedded database is made and migrated here."""
+        if self.settings.nats_url is not None:
+            raise StartupError("CSMS_NATS_URL is set: this version runs as a single node, unset it")
+        if not self.database.url.startswith("sqlite+aiosqlite:"):
+            raise StartupError(
+                "CSMS_DATABASE_URL: this version keeps its data in SQLite, sqlite+aiosqlite:///FILE expected"
+            )
+        await upgrade(self.database.url)
+
+    async def _load_site_file(self) -> None:
+        path = self.settings.site_file
+        if path is None:
+            return
+        site = read_site_file(path)
+        if any(known.site.id == site.site.id for known in self.sites.all()):
+            log.info("site file not applied: the database has this site", site=site.site.id, file=str(path))
+            return
+        await self.sites.apply(site)
+
+
+def read_site_file(path: Path) -> SiteConfig:
+    """Read a site file.
+
+    Raises:
+        StartupError: unreadable, or wrong: every fault on a line of its own.
+    """
+    try:
+        return read_site(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartupError(f"site file {path}: {error}") from None
+    except SiteFileError as error:
+        raise StartupError("\n".join(f"site file {path}: {fault}" for fault in error.faults)) from None
+
+
+def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
+    if cert is None or key is None:
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        context.load_cert_chain(cert, key)
+    except (OSError, ssl.SSLError) as error:
+        raise StartupError(f"TLS certificate {cert} with key {key}: {error}") from None
+    return context
+
+
+class _Uvicorn(uvicorn.Server):
+    """Signals are ours: the web server stops in its turn, not before the rest."""
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+class WebServer:
+    """Page, API and metrics on one port, bound first so that a port in use is told plainly."""
+
+    def __init__(self, app: App) -> None:
+        self._app = app
+        self._server: _Uvicorn | None = None
+        self._task: asyncio.Task[None] | None = None
+        self.port = 0
+
+    @property
+    def url(self) -> str:
+        scheme = "https" if self._app.settings.web_tls_cert else "http"
+        host = self._app.settings.web_host
+        return f"{scheme}://{'localhost' if host in ('0.0.0.0', '::') else host}:{self.port}/"
+
+    async def start(self) -> None:
+        app, settings = self._app, self._app.settings
+        listener = _bind(settings.web_host, settings.web_port)
+        self.port = listener.getsockname()[1]
+        services = Services(
+            database=app.database,
+            charge_points=app.charge_points,
+            commands=app.commands,
+            sites=app.sites,
+            live=app.live,
+            reporting=app.reporting,
+            accounts=app.accounts,
+            events=app.events,
+            frames=app.frame_log,
+            clock=app.clock,
+            login_required=settings.web_login == "required",
+            version=version("helianthus"),
+        )
+        api = create_api(services)
+        mount_pages(api, services, storage_secret=await app.accounts.signing_key("page"))
+        config = uvicorn.Config(
+            api,
+            log_config=None,
+            access_log=False,
+            ssl_certfile=settings.web_tls_cert,
+            ssl_keyfile=settings.web_tls_key,
+            timeout_graceful_shutdown=2,
+        )
+        self._server = _Uvicorn(config)
+        self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="web server")
+        while not self._server.started:
+            if self._task.done():
+                raise StartupError(f"web server did not start: {self._task.exception()}")
+            await asyncio.sleep(0.01)
+
+    async def stop(self) -> None:
+        if self._server is not None and self._task is not None:
+            self._server.should_exit = True
+            await self._task
+
+
+def _bind(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        listener.close()
+        raise StartupError(f"web address {host}:{port} cannot be used: {error.strerror}") from None
+    listener.set_inheritable(True)
+    return listener
+
+
+@contextlib.asynccontextmanager
+async def opened(settings: Settings) -> AsyncIterator[App]:
+    """The parts that commands need: database and sites, without listening anywhere."""
+    app = App(settings)
+    await app._prepare_database()
+    await app.database.start()
+    try:
+        await app.sites.start()
+        yield app
+    finally:
+        await app.database.stop()

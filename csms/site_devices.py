@@ -1,0 +1,234 @@
+"""The meters and relay modules of one site: opened as described, polled without end, read and switched.
+
+What the optimizer is told about them comes from here; nothing here decides.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+import structlog
+
+from csms.control_model import element_relays
+from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, SiteConfig
+from csms.domain.snapshot import DeviceSnapshot, MeasuredPower
+from drivers.catalogue import Buses, open_meter, open_relay_module, relay_models
+from drivers.device import DeviceError, MeterReading
+from drivers.modbus import ModbusMeter, ModbusRelayModule
+from drivers.polling import MeterPoller, RelayModulePoller
+from optimizer.model import ApplianceDemand, PowerReading, Readings
+
+log = structlog.get_logger()
+
+POLL_INTERVAL_S = 5.0
+STALE_S = 90.0
+FAILSAFE_INTERVALS = 3  # a relay that can fall off by itself does so after this many missed control intervals
+
+
+@dataclass(frozen=True, slots=True)
+class RelayFault:
+    """A relay that did not do what was decided."""
+
+    appliance_id: str
+    problem: str
+
+
+class SiteDevices:
+    """Raises DeviceConfigError when a model or framing is not known."""
+
+    def __init__(
+        self,
+        config: SiteConfig,
+        now: Callable[[], datetime],
+        sleep: Callable[[float], Awaitable[None]],
+    ) -> None:
+        self._config = config
+        self._buses = Buses(now, asyncio.sleep)  # a wire has its own pace, whatever clock the site lives by
+        self._meters = {
+            m.id: MeterPoller(open_site_meter(self._buses, m), POLL_INTERVAL_S, now, sleep)
+            for m in config.meter
+        }
+        failsafe_s = FAILSAFE_INTERVALS * max(config.site.control_interval_s, 60)
+        self._modules = {m.id: _open_module(self._buses, m, failsafe_s) for m in config.relay_module}
+        self._relays = {
+            id: RelayModulePoller(module, POLL_INTERVAL_S, now, sleep) for id, module in self._modules.items()
+        }
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        """Ask every device once, then poll without end."""
+        await self.poll()
+        pollers = [*self._meters.values(), *self._relays.values()]
+        self._tasks = [asyncio.create_task(poller.run(), name=f"poll {poller.id}") for poller in pollers]
+
+    async def poll(self) -> None:
+        """Ask every device once. Those that do not answer say so in their snapshot."""
+        await asyncio.gather(*(poller.poll() for poller in (*self._meters.values(), *self._relays.values())))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self._buses.stop()
+
+    def readings(self, window_s: float, now: datetime) -> Readings:
+        """Means over the last `window_s`: of the grid meter, and of zone meters by their circuit."""
+        grid: PowerReading | None = None
+        zones: dict[str, PowerReading] = {}
+        for meter in self._config.meter:
+            if meter.role not in ("grid", "zone"):
+                continue
+            reading = self._power_reading(meter, window_s, now)
+            if meter.role == "grid":
+                grid = reading
+            elif reading is not None and meter.circuit is not None:
+                zones[meter.circuit] = reading
+        return Readings(grid=grid, zones=zones)
+
+    def _power_reading(self, meter: MeterConfig, window_s: float, now: datetime) -> PowerReading | None:
+        poller = self._meters[meter.id]
+        reading = poller.mean(window_s, now) or poller.latest
+        if reading is None:
+            return None
+        return PowerReading(reading.power_w, reading.current_a, reading.read_at)
+
+    def measured(self, now: datetime, window_s: float | None = None) -> MeasuredPower:
+        """Power by role: the latest samples, or their means over a window."""
+        return MeasuredPower(*(self._role_power_w(role, now, window_s) for role in ("grid", "pv", "battery")))
+
+    def _role_power_w(self, role: str, now: datetime, window_s: float | None) -> float | None:
+        """Sum of the meters of a role; None when there is none or one is stale. [W]"""
+        meters = [m.id for m in self._config.meter if m.role == role]
+        readings = [self._fresh(id, now, window_s) for id in meters]
+        if not meters or any(r is None for r in readings):
+            return None
+        return sum(r.power_w for r in readings if r is not None)
+
+    def _fresh(self, meter_id: str, now: datetime, window_s: float | None = None) -> MeterReading | None:
+        poller = self._meters[meter_id]
+        reading = (poller.mean(window_s, now) if window_s else None) or poller.latest
+        return reading if reading is not None and reading.age_s(now) <= STALE_S else None
+
+    def appliance(self, appliance: ApplianceConfig, now: datetime) -> ApplianceDemand:
+        """What the appliance's relays read back, and its sub-meter."""
+        on: set[str] = set()
+        for element, relays in element_relays(appliance).items():
+            states = [self._relay_state(relay, now) for relay in relays]
+            if any(state is None for state in states):
+                return ApplianceDemand(on=None)
+            if all(states):
+                on.add(element)
+        reading = self._fresh(appliance.meter, now) if appliance.meter else None
+        return ApplianceDemand(frozenset(on), reading.power_w if reading else None)
+
+    def _relay_state(self, relay: str, now: datetime) -> bool | None:
+        module_id, number = relay.split("/")
+        poller = self._relays[module_id]
+        if (
+            poller.states is None
+            or poller.read_at is None
+            or (now - poller.read_at).total_seconds() > STALE_S
+        ):
+            return None
+        return poller.states[int(number) - 1]
+
+    async def switch(
+        self, appliances: Mapping[str, ApplianceConfig], wanted: Mapping[str, frozenset[str]], now: datetime
+    ) -> list[RelayFault]:
+        """Bring every appliance's relays to the wanted elements: first all that open, then all that close.
+
+        Closing goes from the lowest element up and opening from the highest down, so that the two
+        contacts of an SG-Ready heat pump never pass through its blocked state.
+        """
+        faults: list[RelayFault] = []
+        for close in (False, True):
+            for appliance_id, elements in wanted.items():
+                faults += await self._switch_one(appliances[appliance_id], elements, close, now)
+        return faults
+
+    async def _switch_one(
+        self, appliance: ApplianceConfig, elements: frozenset[str], close: bool, now: datetime
+    ) -> list[RelayFault]:
+        relays = list(element_relays(appliance).items())
+        for element, references in relays if close else reversed(relays):
+            if (element in elements) is not close:
+                continue
+            for reference in references:
+                module_id, number = reference.split("/")
+                module = self._modules[module_id]
+                if self._relay_state(reference, now) is close and not (close and module.needs_rearming):
+                    continue
+                try:
+                    await module.switch(int(number), close)
+                    await self._relays[module_id].poll()
+                except DeviceError as error:
+                    log.warning("relay did not obey", relay=reference, on=close, why=str(error))
+                    return [RelayFault(appliance.id, str(error))]
+        return []
+
+    def snapshots(self, now: datetime) -> list[DeviceSnapshot]:
+        """Is each device well, and how old is what it said last?"""
+        devices = []
+        for meter in self._config.meter:
+            latest = self._meters[meter.id].latest
+            read_at, power_w = (latest.read_at, latest.power_w) if latest else (None, None)
+            label = meter.name or f"{meter.role} meter"
+            problem = self._meters[meter.id].problem
+            devices.append(_device(meter.id, "meter", label, read_at, problem, now, power_w))
+        for module in self._config.relay_module:
+            poller = self._relays[module.id]
+            label = module.name or module.id
+            devices.append(_device(module.id, "relay_module", label, poller.read_at, poller.problem, now))
+        return devices
+
+
+def _device(
+    id: str,
+    kind: Literal["meter", "relay_module"],
+    label: str,
+    read_at: datetime | None,
+    problem: str | None,
+    now: datetime,
+    power_w: float | None = None,
+) -> DeviceSnapshot:
+    age_s = (now - read_at).total_seconds() if read_at else None
+    ok = age_s is not None and age_s <= STALE_S
+    if ok:  # one lost answer is the wire's everyday life: only silence is a problem
+        problem = None
+    return DeviceSnapshot(id, kind, label, ok, age_s, problem if ok else problem or "no answer", power_w)
+
+
+def open_site_meter(buses: Buses, meter: MeterConfig) -> ModbusMeter:
+    """Raises DeviceConfigError."""
+    return open_meter(
+        buses,
+        id=meter.id,
+        driver=meter.driver,
+        model=meter.model,
+        host=meter.host,
+        port=meter.port,
+        unit=meter.unit,
+        framing=meter.framing,
+        invert=meter.invert,
+    )
+
+
+def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> ModbusRelayModule:
+    """With whatever the model has to open its relays by itself when nobody commands it any more."""
+    failsafe = relay_models()[module.model].failsafe if module.model in relay_models() else "none"
+    return open_relay_module(
+        buses,
+        id=module.id,
+        driver=module.driver,
+        model=module.model,
+        host=module.host,
+        port=module.port,
+        unit=module.unit,
+        framing=module.framing,
+        pulse_s=failsafe_s if failsafe == "pulse" else None,
+        watchdog_s=failsafe_s if failsafe == "watchdog" else None,
+    )

@@ -1,0 +1,184 @@
+"""The site as people see it now: last decision, latest measurements and device health in one record."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import get_args
+
+from csms.domain.charge_point import Station
+from csms.domain.site import (
+    ApplianceConfig,
+    ApplianceMode,
+    ChargePointConfig,
+    ConnectorConfig,
+    ConnectorMode,
+    SiteConfig,
+)
+from csms.domain.snapshot import DeviceSnapshot, LoadSnapshot, LoadState, MeasuredPower, SiteSnapshot
+from csms.site_devices import RelayFault
+from optimizer.model import (
+    Appliance,
+    ApplianceDecision,
+    ApplianceDemand,
+    ConnectorDecision,
+    ConnectorDemand,
+    ConnectorState,
+    Decision,
+    Demands,
+    Mode,
+    Site,
+)
+
+STATES: dict[ConnectorState, LoadState] = {
+    ConnectorState.OFFLINE: "offline",
+    ConnectorState.FREE: "free",
+    ConnectorState.PLUGGED: "plugged",
+    ConnectorState.CHARGING: "charging",
+    ConnectorState.FINISHED: "finished",
+    ConnectorState.FAULTED: "fault",
+}
+OFF_MODES = (Mode.OFF, Mode.MANUAL, Mode.TIMER_ONLY)
+
+
+def site_snapshot(
+    config: SiteConfig,
+    site: Site,
+    decision: Decision,
+    demands: Demands,
+    measured: MeasuredPower,
+    stations: Mapping[str, Station],
+    devices: list[DeviceSnapshot],
+    faults: list[RelayFault],
+    now: datetime,
+) -> SiteSnapshot:
+    problems = {fault.appliance_id: fault.problem for fault in faults}
+    appliances = {a.id: a for a in site.appliances}
+    modes = {connector.id: connector.mode for connector in site.connectors}
+    decided = {d.id: d for d in decision.appliances}
+    limits = {d.id: d for d in decision.connectors}
+    loads = [
+        _appliance(a, appliances[a.id], demands.appliances[a.id], decided[a.id], problems.get(a.id))
+        for a in config.appliance
+    ]
+    for point in config.charge_point:
+        for connector in point.connectors:
+            id = f"{point.id}/{connector.id}"
+            loads.append(
+                _connector(
+                    point, connector, modes[id], demands.connectors[id], limits[id], stations.get(point.id)
+                )
+            )
+    health = devices + [_station(point, stations.get(point.id), now) for point in config.charge_point]
+    controlled_w = sum(load.power_w for load in loads)
+    return SiteSnapshot(
+        site_id=config.site.id,
+        name=config.site.name,
+        at=now,
+        grid_w=measured.grid_w,
+        pv_w=measured.pv_w,
+        battery_w=measured.battery_w,
+        house_w=_house_w(measured, controlled_w),
+        controlled_w=controlled_w,
+        surplus_w=None if measured.grid_w is None else -measured.grid_w,
+        available_w=decision.available_w,
+        loads=tuple(loads),
+        devices=tuple(health),
+        warnings=tuple(f"{d.label}: {d.problem}" for d in health if d.problem and d.kind != "charge_point"),
+    )
+
+
+def _house_w(measured: MeasuredPower, controlled_w: float) -> float | None:
+    """What is consumed and not controlled: the balance at the grid connection point. [W]"""
+    if measured.grid_w is None:
+        return None
+    return measured.grid_w - controlled_w - (measured.pv_w or 0.0) - (measured.battery_w or 0.0)
+
+
+def _appliance(
+    config: ApplianceConfig,
+    appliance: Appliance,
+    demand: ApplianceDemand,
+    decision: ApplianceDecision,
+    problem: str | None,
+) -> LoadSnapshot:
+    on = demand.on or frozenset()
+    state: LoadState
+    if problem is not None or demand.on is None:
+        state = "fault"
+    elif on:
+        state = "on"
+    else:
+        state = "off" if appliance.mode in OFF_MODES else "waiting"
+    return LoadSnapshot(
+        id=config.id,
+        name=config.name or config.id,
+        kind=config.kind,
+        mode=appliance.mode.value,
+        modes=get_args(ApplianceMode),
+        state=state,
+        power_w=expected_power_w(appliance, on) if demand.power_w is None else demand.power_w,
+        power_is_measured=demand.power_w is not None,
+        reason=problem or decision.reason.text,
+        reason_code="relay_fault" if problem else decision.reason.code,
+        figures=decision.reason.figures,
+        steps_on=tuple(e.id for e in appliance.elements if e.id in on),
+        steps=tuple(e.id for e in appliance.elements),
+    )
+
+
+def expected_power_w(appliance: Appliance, on: frozenset[str]) -> float:
+    """What flows when exactly these elements are closed, by the description. [W]"""
+    for joint in appliance.joint_states:
+        if joint.elements == on:
+            return joint.power_w
+    return sum(e.power_w for e in appliance.elements if e.id in on)
+
+
+def _connector(
+    point: ChargePointConfig,
+    connector: ConnectorConfig,
+    mode: Mode,
+    demand: ConnectorDemand,
+    decision: ConnectorDecision,
+    station: Station | None,
+) -> LoadSnapshot:
+    live = station.connectors.get(connector.id) if station else None
+    name = point.name or point.id
+    state = STATES.get(demand.state) or ("waiting" if decision.limit_a == 0 else "paused")
+    charging = demand.state is ConnectorState.CHARGING
+    power_w = demand.power_w if demand.power_w is not None else (decision.power_w if charging else 0.0)
+    problem = live.setpoint_problem if live else None
+    transaction = live.transaction if live else None
+    return LoadSnapshot(
+        id=f"{point.id}/{connector.id}",
+        name=name if len(point.connectors) == 1 else f"{name} {connector.id}",
+        kind="connector",
+        mode=mode.value,
+        modes=get_args(ConnectorMode),
+        state=state,
+        power_w=power_w,
+        power_is_measured=demand.power_w is not None,
+        reason=f"limit not accepted: {problem}" if problem else decision.reason.text,
+        reason_code="limit_refused" if problem else decision.reason.code,
+        figures=decision.reason.figures,
+        setpoint_a=decision.limit_a,
+        offered_a=demand.offered_a,
+        current_a=demand.current_a,
+        session_wh=transaction.energy_wh if transaction else None,
+        id_tag=transaction.id_tag if transaction else None,
+        transaction_id=transaction.id if transaction else None,
+    )
+
+
+def _station(point: ChargePointConfig, station: Station | None, now: datetime) -> DeviceSnapshot:
+    connected = station is not None and station.connected
+    seen_at = station.last_seen_at if station else None
+    return DeviceSnapshot(
+        id=point.id,
+        kind="charge_point",
+        label=point.name or point.id,
+        ok=connected,
+        age_s=(now - seen_at).total_seconds() if seen_at else None,
+        problem=None if connected else "not connected",
+    )
