@@ -38,7 +38,6 @@ from optimizer.model import (
     Decision,
     Demands,
     Memory,
-    PhaseTriple,
     Site,
 )
 
@@ -46,7 +45,6 @@ log = structlog.get_logger()
 
 LIVE_INTERVAL_S = 5.0
 SETTLE_S = 10.0  # after a change, samples younger than this still show the old state
-PHASE_INDEX = {"L1": 0, "L2": 1, "L3": 2}
 WAKING_EVENTS = {"load.mode", "transaction.started", "transaction.stopped", "station.connected"}
 
 
@@ -144,7 +142,7 @@ class SiteControl:
         if _changes(decision, demands):
             self._changed_at = now
         minute = self._snapshot(demands, self.devices.measured(now, window_s), now)
-        self._faults = await self._apply(decision, now)
+        self._faults = await self._apply(decision, demands, now)
         self._publish()
         await self._record(minute, decision, inputs)
         return decision
@@ -211,7 +209,7 @@ class SiteControl:
         return ConnectorDemand(
             state=ConnectorState(live.state(self._clock.now(), connected=station.connected)),
             power_w=reading.power_w if reading else None,
-            current_a=_site_phases(reading.current_a if reading else None, connector),
+            current_a=reading.current_a if reading else None,
             offered_a=offered_a,
             session=str(transaction.id) if transaction else None,
             delivered_wh=transaction.energy_wh if transaction else 0.0,
@@ -220,7 +218,7 @@ class SiteControl:
     def _wiring(self, connector: ConnectorConfig) -> ConnectorWiring:
         return ConnectorWiring(connector.id, len(connector.phases), self._config.site.voltage_v)
 
-    async def _apply(self, decision: Decision, now: datetime) -> list[RelayFault]:
+    async def _apply(self, decision: Decision, demands: Demands, now: datetime) -> list[RelayFault]:
         limits = {c.id: c.limit_a for c in decision.connectors}
         for point in self._config.charge_point:
             wishes = {
@@ -228,7 +226,8 @@ class SiteControl:
                 for c in point.connectors
             }
             self._setpoints.want(point.id, wishes)
-        return await self.devices.switch(self._appliances, {a.id: a.on for a in decision.appliances}, now)
+        reachable = {a.id: a.on for a in decision.appliances if demands.appliances[a.id].on is not None}
+        return await self.devices.switch(self._appliances, reachable, now)
 
     async def _record(self, minute: SiteSnapshot, decision: Decision, inputs: dict[str, Any]) -> None:
         """History, decision and memory in one write. Without a database control goes on."""
@@ -254,16 +253,6 @@ def _changes(decision: Decision, demands: Demands) -> bool:
         demands.connectors[c.id].session is not None and demands.connectors[c.id].offered_a != c.limit_a
         for c in decision.connectors
     )
-
-
-def _site_phases(current_a: PhaseTriple | None, connector: ConnectorConfig) -> PhaseTriple | None:
-    """The station's own L1, L2, L3 are the site's phases in the order the connector is wired to."""
-    if current_a is None:
-        return None
-    site_a = [0.0, 0.0, 0.0]
-    for own, phase in enumerate(connector.phases):
-        site_a[PHASE_INDEX[phase]] = current_a[own]
-    return site_a[0], site_a[1], site_a[2]
 
 
 class ControlLoops:

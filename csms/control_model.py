@@ -35,7 +35,10 @@ def control_site(config: SiteConfig, modes: Modes | None = None) -> model.Site:
         id=config.site.id,
         timezone=config.site.timezone,
         voltage_v=config.site.voltage_v,
-        circuits=tuple(model.Circuit(c.id, c.parent, _triple(c.limit_a)) for c in config.circuit),
+        circuits=tuple(
+            model.Circuit(c.id, c.parent, _triple(c.limit_a), metered=c.id in _metered_circuits(config))
+            for c in config.circuit
+        ),
         appliances=tuple(_appliance(a, config.site.voltage_v, modes.get(a.id)) for a in config.appliance),
         connectors=tuple(
             _connector(point, connector, modes.get(f"{point.id}/{connector.id}"))
@@ -43,6 +46,15 @@ def control_site(config: SiteConfig, modes: Modes | None = None) -> model.Site:
             for connector in point.connectors
         ),
     )
+
+
+def _metered_circuits(config: SiteConfig) -> set[str]:
+    """The only root if there is a grid meter, and the circuits that have a zone meter."""
+    roots = [c.id for c in config.circuit if c.parent is None]
+    metered = {m.circuit for m in config.meter if m.role == "zone" and m.circuit is not None}
+    if len(roots) == 1 and any(m.role == "grid" for m in config.meter):
+        metered.add(roots[0])
+    return metered
 
 
 def element_relays(appliance: ApplianceConfig) -> dict[str, tuple[str, ...]]:

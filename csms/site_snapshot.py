@@ -27,6 +27,7 @@ from optimizer.model import (
     Decision,
     Demands,
     Mode,
+    PhaseTriple,
     Site,
 )
 
@@ -164,11 +165,19 @@ def _connector(
         figures=decision.reason.figures,
         setpoint_a=decision.limit_a,
         offered_a=demand.offered_a,
-        current_a=demand.current_a,
+        current_a=_site_phases(demand.current_a, connector),
         session_wh=transaction.energy_wh if transaction else None,
         id_tag=transaction.id_tag if transaction else None,
         transaction_id=transaction.id if transaction else None,
     )
+
+
+def _site_phases(current_a: PhaseTriple | None, connector: ConnectorConfig) -> PhaseTriple | None:
+    """The station's own L1, L2, L3 are the site's phases in the order the connector is wired to."""
+    if current_a is None:
+        return None
+    wired = dict(zip(connector.phases, current_a, strict=False))
+    return wired.get("L1", 0.0), wired.get("L2", 0.0), wired.get("L3", 0.0)
 
 
 def _station(point: ChargePointConfig, station: Station | None, now: datetime) -> DeviceSnapshot:

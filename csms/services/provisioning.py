@@ -61,6 +61,10 @@ class Provisioning:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    async def settle(self) -> None:
+        """Wait until every station that is being asked has been asked everything."""
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+
     async def _listen(self, ready: asyncio.Event) -> None:
         async with self._events.subscribe() as queue:
             ready.set()
