@@ -126,7 +126,9 @@ def test_a_period_outside_the_file_is_refused_with_the_files_own(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    "content", [b"not gzip at all", gzip.compress(b"timestamp_utc,pv_w")[:-6], b"\xff\xfe"]
+    "content",
+    [b"not gzip at all", gzip.compress(b"timestamp_utc,pv_w")[:-6], b"\xff\xfe"],
+    ids=["no archive", "cut short", "other bytes"],
 )
 def test_a_broken_archive_is_one_clear_fault(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "series.csv.gz"
