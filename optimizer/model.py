@@ -43,11 +43,15 @@ class Window:
 
 @dataclass(frozen=True, slots=True)
 class Circuit:
-    """A fuse and what hangs below it. limit_a [A] holds on each phase."""
+    """A fuse and what hangs below it. limit_a [A] holds on each phase.
+
+    metered: a meter measures all that flows through it, so that its silence is a fault.
+    """
 
     id: str
     parent: str | None
     limit_a: PhaseTriple
+    metered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,8 +176,9 @@ class ConnectorState(StrEnum):
 class ConnectorDemand:
     """What is known of a connector now.
 
-    power_w, current_a: measured, None = the station does not say. session: changes with each
-    transaction. offered_a: the limit the station last accepted.
+    power_w, current_a: measured, None = the station does not say. current_a is the one exception to
+    (L1, L2, L3) of the site: it is in the station's own order, see `Connector.phases`. session: changes
+    with each transaction. offered_a: the limit the station last accepted.
     """
 
     state: ConnectorState
@@ -238,24 +243,42 @@ class Decision:
 
 @dataclass(frozen=True, slots=True)
 class ElementMemory:
+    """changed_at: when it last went on or off; None if that is not known or need not hold it.
+
+    taking_at: when its appliance's sub-meter last saw it taking power.
+    """
+
     on: bool
-    changed_at: datetime
-
-
-@dataclass(frozen=True, slots=True)
-class ConnectorMemory:
-    """offered_at: offered without a pause since. taking_at: when it was last seen taking."""
-
-    limit_a: float
-    changed_at: datetime
-    session: str | None = None
-    offered_at: datetime | None = None
+    changed_at: datetime | None
     taking_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class ConnectorMemory:
+    """changed_at: when it last went on or off; None if it did not in this session, so nothing holds it.
+
+    offered_at: offered without a pause since. taking_at: when it was last seen taking. less_at: takes
+    clearly less than offered since. most_a: what it is thought to take at most, learnt from that; None =
+    all it may. phases: those of the site's phases the vehicle was seen to use.
+    """
+
+    limit_a: float
+    changed_at: datetime | None
+    session: str | None = None
+    offered_at: datetime | None = None
+    taking_at: datetime | None = None
+    less_at: datetime | None = None
+    most_a: float | None = None
+    phases: tuple[int, ...] | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
-    """What one minute must know of the last. Keys of `elements`: (appliance id, element id)."""
+    """What one minute must know of the last. Keys of `elements`: (appliance id, element id).
+
+    other_a: circuit id -> the current of what is not a load of this system, as last measured.
+    """
 
     elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
     connectors: Mapping[str, ConnectorMemory] = field(default_factory=dict)
+    other_a: Mapping[str, PhaseTriple] = field(default_factory=dict)

@@ -1,0 +1,287 @@
+"""One minute's decision for every load of a site.
+
+The story: look at each load, open the fuses' ledger, let what must run claim its minimum, raise what a
+person wants full, share the sun among the rest, say why. Who comes first where a fuse is short: a person's
+word and timers, then minimum times, then the sun; within each, what is on already, then who got least.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from heapq import heapify, heappop, heappush
+
+from optimizer.appliances import OFF, AppliancePlan, Rank, Switch, plan_appliance, remember_elements
+from optimizer.connectors import Outlet, plan_connector, remember_connectors
+from optimizer.electrical import legal_current
+from optimizer.fuses import Fuses, open_fuses
+from optimizer.model import (
+    ApplianceDecision,
+    ApplianceDemand,
+    ConnectorDecision,
+    ConnectorDemand,
+    ConnectorState,
+    Decision,
+    Demands,
+    Memory,
+    PowerReading,
+    Readings,
+    Site,
+)
+from optimizer.reasons import Outlook, why_appliance, why_connector
+from optimizer.sun import NOTHING_TO_CHOOSE, share_sun
+from optimizer.surplus import Draw, Freshness, age_s, available_of, freshness, surplus_of
+
+NOT_HEARD = ApplianceDemand(on=None)
+NOT_CONNECTED = ConnectorDemand(ConnectorState.OFFLINE)
+
+
+@dataclass(slots=True)
+class Minute:
+    """All that is being decided about, in the site's order."""
+
+    site: Site
+    plans: list[AppliancePlan]
+    outlets: list[Outlet]
+    draws: list[Draw]
+    fuses: Fuses
+
+    def switches(self) -> list[Switch]:
+        return [switch for plan in self.plans for switch in plan.switches]
+
+
+def decide(
+    site: Site, readings: Readings, demands: Demands, memory: Memory, now: datetime
+) -> tuple[Decision, Memory]:
+    """What every load is to do until the next minute, and what to remember. Pure: same input, same answer."""
+    trust = freshness(readings.grid, now)
+    minute = _look(site, readings, demands, memory, trust, now)
+    _claim_minima(minute)
+    _raise_evenly(minute.outlets, minute.fuses)
+    grid = None if trust is Freshness.LOST else readings.grid
+    available_w, method = None, NOTHING_TO_CHOOSE
+    if grid is not None:
+        available_w, method = _follow_the_sun(minute, grid, trust)
+    outlook = _outlook(minute, available_w, trust, age_s(readings.grid, now), now)
+    decision = Decision(
+        at=now,
+        surplus_w=None if grid is None else surplus_of(grid),
+        available_w=available_w,
+        appliances=tuple(_appliance_decision(plan, outlook) for plan in minute.plans),
+        connectors=tuple(_connector_decision(outlet, outlook) for outlet in minute.outlets),
+        feasible=not minute.fuses.exceeded(),
+        method=method,
+    )
+    return decision, Memory(
+        elements=remember_elements(minute.plans, now),
+        connectors=remember_connectors(minute.outlets, now),
+        other_a=minute.fuses.metered_a,
+    )
+
+
+def _look(
+    site: Site, readings: Readings, demands: Demands, memory: Memory, trust: Freshness, now: datetime
+) -> Minute:
+    plans = [
+        plan_appliance(site, appliance, demands.appliances.get(appliance.id, NOT_HEARD), memory, trust, now)
+        for appliance in site.appliances
+    ]
+    outlets = [
+        plan_connector(
+            site,
+            connector,
+            demands.connectors.get(connector.id, NOT_CONNECTED),
+            memory.connectors.get(connector.id),
+            trust,
+            now,
+        )
+        for connector in site.connectors
+    ]
+    draws = [switch.draw() for plan in plans for switch in plan.switches]
+    draws += [outlet.draw() for outlet in outlets]
+    return Minute(site, plans, outlets, draws, open_fuses(site, readings, draws, memory.other_a, now))
+
+
+def _claim_minima(minute: Minute) -> None:
+    """Give what must run its least current, the most entitled first, and shed what then does not fit.
+
+    A station that is not connected cannot be shed: what it was last allowed is reserved before all others.
+    """
+    claims: list[tuple[Rank, bool, float, int, Switch | Outlet]] = []
+    for switch in minute.switches():
+        if switch.states[0].elements:
+            was_off = not switch.states[0].elements <= switch.present.elements
+            claims.append((switch.rank, was_off, 0.0, len(claims), switch))
+    for outlet in minute.outlets:
+        if outlet.demand.state is ConnectorState.OFFLINE:
+            minute.fuses.take(outlet.connector.circuit, outlet.drawn_a)
+        elif outlet.must_on:
+            served_wh = outlet.demand.delivered_wh
+            claims.append((outlet.rank, not outlet.is_on, served_wh, len(claims), outlet))
+    for *_, load in sorted(claims, key=lambda claim: claim[:4]):
+        if isinstance(load, Switch):
+            _claim_switch(load, minute.fuses)
+        else:
+            _claim_minimum(load, minute.fuses)
+
+
+def _claim_switch(switch: Switch, fuses: Fuses) -> None:
+    circuit, least = switch.appliance.circuit, switch.states[0]
+    switch.shed_by = fuses.blocking(circuit, least.current_a)
+    if switch.shed_by is not None:
+        smaller = [s for s in switch.appliance.joint_states if s.elements < least.elements]
+        fitting = [s for s in smaller if fuses.blocking(circuit, s.current_a) is None]
+        least = max(fitting, key=lambda s: s.power_w, default=OFF)
+        switch.states = (least,)
+    switch.chosen = least
+    fuses.take(circuit, least.current_a)
+
+
+def _claim_minimum(outlet: Outlet, fuses: Fuses) -> None:
+    outlet.shed_by = fuses.blocking(outlet.connector.circuit, outlet.current_at(outlet.min_a))
+    if outlet.shed_by is None:
+        outlet.limit_a = outlet.min_a
+        fuses.take(outlet.connector.circuit, outlet.current_at(outlet.min_a))
+
+
+def _raise_evenly(outlets: Sequence[Outlet], fuses: Fuses) -> None:
+    """Raise those with a target step by step, always the lowest, until each is there or meets a fuse.
+
+    Where a meter has gone silent, what else its fuse carries is not known: nobody rises above the minimum.
+    """
+    goals = {
+        i: min(outlet.rule.target_a, outlet.most_a)
+        for i, outlet in enumerate(outlets)
+        if outlet.limit_a > 0 and outlet.rule.target_a and not outlet.idle
+    }
+    queue = [(outlets[i].limit_a, i) for i in goals if not fuses.is_silent(outlets[i].connector.circuit)]
+    heapify(queue)
+    while queue:
+        limit_a, i = heappop(queue)
+        outlet = outlets[i]
+        connector = outlet.connector
+        raised_a = legal_current(limit_a + connector.step_a, outlet.min_a, goals[i], connector.step_a)
+        if raised_a <= limit_a:
+            continue
+        more = outlet.current_at(raised_a - limit_a)
+        outlet.shed_by = fuses.blocking(connector.circuit, more)
+        if outlet.shed_by is None:
+            fuses.take(connector.circuit, more)
+            outlet.limit_a = raised_a
+            heappush(queue, (raised_a, i))
+
+
+def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness) -> tuple[float, str]:
+    """Choose for all loads that the sun decides. Answers the power available to them [W] and the method."""
+    switches = [switch for switch in minute.switches() if len(switch.states) > 1]
+    outlets = [outlet for outlet in minute.outlets if outlet.sun_decides and outlet.shed_by is None]
+    spoken_for_w = sum(s.chosen.power_w for s in minute.switches() if len(s.states) == 1)
+    spoken_for_w += sum(o.expected_w() for o in minute.outlets if o.limit_a > 0 and not o.sun_decides)
+    available_w = available_of(grid, minute.draws, spoken_for_w)
+    for switch in switches:
+        minute.fuses.release(switch.appliance.circuit, switch.chosen.current_a)
+        switch.chosen = OFF
+    for outlet in outlets:
+        _give(outlet, 0.0, minute.fuses)
+    if trust is Freshness.LATE:
+        _stay(switches, outlets, minute.fuses)
+        return available_w, NOTHING_TO_CHOOSE
+    resting_w = _keep_idle(switches, outlets, available_w, minute.fuses)
+    switches = [switch for switch in switches if switch.chosen is OFF]
+    outlets = [outlet for outlet in outlets if outlet.limit_a == 0]
+    method = share_sun(minute.site, switches, outlets, available_w - resting_w, minute.fuses)
+    for switch in switches:
+        minute.fuses.take(switch.appliance.circuit, switch.chosen.current_a)
+    for outlet in outlets:
+        if outlet.limit_a > 0:
+            minute.fuses.take(outlet.connector.circuit, outlet.current_at(outlet.limit_a))
+    return available_w, method
+
+
+def _give(outlet: Outlet, limit_a: float, fuses: Fuses) -> None:
+    if limit_a == outlet.limit_a:
+        return
+    fuses.take(outlet.connector.circuit, outlet.current_at(limit_a - outlet.limit_a))
+    outlet.limit_a = limit_a
+
+
+def _stay(switches: Sequence[Switch], outlets: Sequence[Outlet], fuses: Fuses) -> None:
+    """The meter is late: what is on stays on at most as it is, nothing starts; fuses still bind."""
+    for outlet in outlets:
+        if outlet.must_on:
+            _give(outlet, outlet.min_a, fuses)
+    for switch in switches:
+        fits = fuses.blocking(switch.appliance.circuit, switch.present.current_a) is None
+        switch.chosen = switch.present if fits and switch.present in switch.states else switch.states[0]
+        fuses.take(switch.appliance.circuit, switch.chosen.current_a)
+    for outlet in outlets:
+        if not outlet.is_on:
+            continue
+        step_a, held_a = outlet.connector.step_a, outlet.limit_a
+        most_a = outlet.min_a if outlet.idle else min(outlet.now_a, outlet.most_a)
+        wanted_a = legal_current(most_a, outlet.min_a, outlet.most_a, step_a)
+        while wanted_a > held_a:
+            more = outlet.current_at(wanted_a - held_a)
+            if fuses.blocking(outlet.connector.circuit, more) is None:
+                _give(outlet, wanted_a, fuses)
+                break
+            wanted_a = legal_current(wanted_a - step_a, outlet.min_a, outlet.most_a, step_a)
+
+
+def _keep_idle(
+    switches: Sequence[Switch], outlets: Sequence[Outlet], available_w: float, fuses: Fuses
+) -> float:
+    """Leave on what takes nothing as long as the sun would cover its return; its watts go to others.
+
+    It keeps its current on the fuses. Answers what these loads take all the same [W].
+    """
+    taken_w = 0.0
+    for switch in switches:
+        if not switch.idle:
+            continue
+        circuit, state = switch.appliance.circuit, switch.present
+        covered = available_w >= state.power_w and state in switch.states
+        if covered and fuses.blocking(circuit, state.current_a) is None:
+            switch.chosen = state
+            fuses.take(circuit, state.current_a)
+            taken_w += switch.drawn.power_w
+    for outlet in outlets:
+        if not outlet.idle:
+            continue
+        covered = outlet.must_on or available_w >= outlet.power_at(outlet.min_a)
+        fits = fuses.blocking(outlet.connector.circuit, outlet.current_at(outlet.min_a)) is None
+        if covered and fits:
+            _give(outlet, outlet.min_a, fuses)
+            taken_w += outlet.drawn_w
+    return taken_w
+
+
+def _outlook(
+    minute: Minute, available_w: float | None, trust: Freshness, age: float | None, now: datetime
+) -> Outlook:
+    """What the sentences need to know: above all what is left of the sun after this decision."""
+    left_w = None
+    if available_w is not None:
+        given_w = sum(
+            switch.drawn.power_w if switch.idle and switch.chosen is switch.present else switch.chosen.power_w
+            for switch in minute.switches()
+            if len(switch.states) > 1
+        )
+        given_w += sum(outlet.expected_w() for outlet in minute.outlets if outlet.sun_decides)
+        left_w = available_w - given_w
+    return Outlook(now, minute.site.timezone, trust, age, left_w, minute.fuses)
+
+
+def _appliance_decision(plan: AppliancePlan, outlook: Outlook) -> ApplianceDecision:
+    power_w = sum(
+        switch.drawn.power_w if switch.idle and switch.chosen is switch.present else switch.chosen.power_w
+        for switch in plan.switches
+    )
+    return ApplianceDecision(plan.appliance.id, plan.closed(), power_w, why_appliance(plan, outlook))
+
+
+def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
+    return ConnectorDecision(
+        outlet.connector.id, outlet.limit_a, outlet.expected_w(), why_connector(outlet, outlook)
+    )

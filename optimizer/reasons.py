@@ -1,0 +1,267 @@
+"""Why each load got what it got, in a code and figures for programs and a sentence for people."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
+from optimizer.appliances import AppliancePlan, Switch
+from optimizer.connectors import Outlet
+from optimizer.fuses import Fuse, Fuses
+from optimizer.model import ConnectorState, JointState, Mode, Reason
+from optimizer.surplus import LATE_AFTER_S, Freshness
+
+NOT_TAKING_PART = {
+    ConnectorState.FREE: ("free", "free: nobody plugged in"),
+    ConnectorState.PLUGGED: ("plugged", "plugged in, waiting for a badge"),
+    ConnectorState.FINISHED: ("finished", "finished: the cable is still in"),
+    ConnectorState.FAULTED: ("faulted", "the station reports a fault"),
+}
+BY_HAND = {"off": "off by hand", "on": "on by hand"}
+ROUNDING_W = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class Outlook:
+    """What the sentences need besides the load. left_w: sun left over by this decision, None = not known."""
+
+    now: datetime
+    timezone: str
+    trust: Freshness
+    age_s: float | None
+    left_w: float | None
+    fuses: Fuses
+
+
+def why_appliance(plan: AppliancePlan, outlook: Outlook) -> Reason:
+    rule = plan.rule
+    if not plan.reachable:
+        return Reason("unreachable", "relay module unreachable")
+    shed_by = next((switch.shed_by for switch in plan.switches if switch.shed_by is not None), None)
+    if shed_by is not None:
+        return _limited(shed_by)
+    if rule.by_hand:
+        return _by_hand(plan)
+    if rule.code == "timer":
+        missing = (rule.wanted or frozenset()) & plan.held_off
+        return _held_off(plan, outlook) if missing else _timer(rule.until, outlook)
+    if rule.code == "timer_off":
+        return _held_on(plan, outlook) if plan.held_on else _outside_windows()
+    if outlook.trust is not Freshness.FRESH or outlook.left_w is None:
+        return _meter(outlook)
+    return _by_sun(plan, outlook, outlook.left_w)
+
+
+def _by_hand(plan: AppliancePlan) -> Reason:
+    if plan.rule.code != "manual":
+        return Reason(plan.rule.code, BY_HAND[plan.rule.code])
+    count, total = len(plan.closed()), len(plan.appliance.elements)
+    return Reason("manual", f"manual: {count} of {total} on", {"on": count, "steps": total})
+
+
+def _by_sun(plan: AppliancePlan, outlook: Outlook, left_w: float) -> Reason:
+    on = [switch for switch in plan.switches if switch.chosen.elements]
+    if any(switch.idle and switch.chosen is switch.present for switch in on):
+        return Reason("idle", "on but takes nothing: its own thermostat is open")
+    on_w = sum(switch.chosen.power_w for switch in on)
+    if on and left_w < -ROUNDING_W:
+        if plan.held_on:
+            return _held_on(plan, outlook)
+        text = f"kept on: {_watts(left_w + on_w)} surplus for {_watts(on_w)}"
+        return Reason("kept_on", text, {"surplus_w": left_w + on_w, "power_w": on_w})
+    step = _next_step(plan)
+    if step is None:
+        text = f"on: {_watts(left_w + on_w)} surplus covers {_watts(on_w)}"
+        return Reason("on", text, {"surplus_w": left_w + on_w, "power_w": on_w})
+    switch, state = step
+    return _rising(plan, outlook, left_w, switch, state)
+
+
+def _next_step(plan: AppliancePlan) -> tuple[Switch, JointState] | None:
+    """The smallest rise in power that is still possible; None if all is on."""
+    rises = [
+        (state.power_w - switch.chosen.power_w, i, switch, state)
+        for switch in plan.switches
+        for i, state in enumerate(_nominal_states(switch))
+        if state.elements > switch.chosen.elements
+    ]
+    if not rises:
+        return None
+    _, _, switch, state = min(rises, key=lambda rise: rise[:2])
+    return switch, state
+
+
+def _nominal_states(switch: Switch) -> tuple[JointState, ...]:
+    """The states it has at all, also those a minimum off-time forbids this minute."""
+    if switch.appliance.joint_states:
+        return switch.appliance.joint_states
+    return tuple(
+        JointState(frozenset({element.id}), element.power_w, element.current_a)
+        for element in switch.appliance.elements
+        if switch.id == f"{switch.appliance.id}#{element.id}"
+    )
+
+
+def _rising(
+    plan: AppliancePlan, outlook: Outlook, left_w: float, switch: Switch, state: JointState
+) -> Reason:
+    """What keeps the next step off."""
+    needs_w = state.power_w - switch.chosen.power_w
+    a1, a2, a3 = (b - a for a, b in zip(switch.chosen.current_a, state.current_a, strict=True))
+    if left_w >= needs_w:
+        if plan.held_off & state.elements:
+            return _held_off(plan, outlook)
+        fuse = outlook.fuses.blocking(plan.appliance.circuit, (a1, a2, a3))
+        if fuse is not None:
+            return _limited(fuse)
+    figures = {"surplus_w": left_w, "needs_w": needs_w}
+    count, total = len(plan.closed()), len(plan.appliance.elements)
+    if not count:
+        return Reason("waiting", f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}", figures)
+    text = f"{count} of {total} steps on; next needs {_watts(needs_w)}, {_watts(left_w)} left"
+    return Reason("partly_on", text, {**figures, "on": count, "steps": total})
+
+
+def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
+    rule, limit_a = outlet.rule, outlet.limit_a
+    if not outlet.takes_part:
+        return _not_taking_part(outlet)
+    if rule.code == "off":
+        return Reason("off", BY_HAND["off"])
+    if outlet.shed_by is not None:
+        return _limited(outlet.shed_by, limit_a)
+    if outlet.held_off_s is not None and rule.target_a != 0:
+        return _held("held_off", outlet.held_off_s, outlet.connector.min_off_s)
+    if outlet.idle and limit_a > 0:
+        return _idle(outlet, outlook)
+    if rule.code in ("full", "manual", "timer"):
+        return _forced(outlet, outlook)
+    if rule.code == "timer_off" and limit_a == 0:
+        return _outside_windows()
+    if rule.code != "timer_off" and (outlook.trust is not Freshness.FRESH or outlook.left_w is None):
+        return _meter(outlook, limit_a)
+    if outlet.held_on_s is not None and (outlook.left_w is None or outlook.left_w < -ROUNDING_W):
+        return _held("held_on", outlet.held_on_s, outlet.connector.min_on_s)
+    return _charging_by_sun(outlet, outlook, outlook.left_w or 0.0)
+
+
+def _not_taking_part(outlet: Outlet) -> Reason:
+    state = outlet.demand.state
+    if state is not ConnectorState.OFFLINE:
+        return Reason(*NOT_TAKING_PART[state])
+    reserved_a = max(outlet.drawn_a)
+    if reserved_a > 0:
+        text = f"station not connected: {reserved_a:g} A reserved, as it was charging"
+        return Reason("offline", text, {"reserved_a": reserved_a})
+    return Reason("offline", "station not connected")
+
+
+def _forced(outlet: Outlet, outlook: Outlook) -> Reason:
+    figures = {"limit_a": outlet.limit_a}
+    if outlook.fuses.is_silent(outlet.connector.circuit) and outlet.limit_a < (outlet.rule.target_a or 0.0):
+        text = f"{outlet.limit_a:g} A: the meter at its fuse is silent, no more than the minimum"
+        return Reason("meter_lost", text, figures)
+    if outlet.rule.code == "timer":
+        return _timer(outlet.rule.until, outlook)
+    if outlet.rule.code == "full":
+        return Reason("full", f"full: {outlet.limit_a:g} A by hand", figures)
+    return Reason("manual", f"manual: {outlet.limit_a:g} A", figures)
+
+
+def _charging_by_sun(outlet: Outlet, outlook: Outlook, left_w: float) -> Reason:
+    limit_a, power_w = outlet.limit_a, outlet.expected_w()
+    wanted_a = outlet.min_a if limit_a == 0 else limit_a + outlet.connector.step_a
+    needs_w = outlet.power_at(wanted_a) - power_w
+    if left_w >= needs_w and wanted_a <= outlet.most_a:
+        fuse = outlook.fuses.blocking(outlet.connector.circuit, outlet.current_at(wanted_a - limit_a))
+        if fuse is not None:
+            return _limited(fuse, limit_a)
+    if limit_a == 0:
+        figures = {"surplus_w": left_w, "needs_w": needs_w}
+        return Reason("waiting", f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}", figures)
+    if outlet.is_on and not outlet.taking:
+        text = f"offered {limit_a:g} A: the vehicle takes nothing yet"
+        return Reason("offered", text, {"limit_a": limit_a})
+    sun_w = left_w + power_w
+    figures = {"surplus_w": sun_w, "limit_a": limit_a, "power_w": power_w}
+    if outlet.connector.mode is Mode.MIN_AND_SOLAR and left_w < -ROUNDING_W and limit_a == outlet.min_a:
+        return Reason("minimum", f"minimum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+    if left_w < -ROUNDING_W:
+        return Reason("kept_on", f"kept on at {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+    if limit_a >= outlet.connector.max_a:
+        return Reason("on", f"on at its maximum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+    if limit_a >= outlet.most_a:
+        return Reason("takes_less", f"on at {limit_a:g} A: the vehicle takes no more", figures)
+    return Reason("on", f"on: {_watts(sun_w)} surplus covers {limit_a:g} A ({_watts(power_w)})", figures)
+
+
+def _idle(outlet: Outlet, outlook: Outlook) -> Reason:
+    memory, takes_a = outlet.memory, outlet.measured_a
+    times = [] if memory is None else [at for at in (memory.offered_at, memory.taking_at) if at is not None]
+    idle_min = int((outlook.now - max(times)).total_seconds() // 60) if times else 0
+    figures = {"limit_a": outlet.limit_a, "takes_a": takes_a, "idle_min": idle_min}
+    if idle_min == 0:
+        return Reason("nearly_full", f"offered {outlet.limit_a:g} A, takes only {takes_a:.1f} A", figures)
+    text = f"asleep: offered {outlet.limit_a:g} A for {idle_min} min, takes {takes_a:.0f} A"
+    return Reason("asleep", text, figures)
+
+
+def _limited(fuse: Fuse, limit_a: float | None = None) -> Reason:
+    text = f"limited: {fuse.circuit} fuse L{fuse.phase + 1} {fuse.limit_a:g} A"
+    figures = {"fuse_a": fuse.limit_a, "phase": fuse.phase + 1}
+    return Reason("limited", text, figures if limit_a is None else {**figures, "limit_a": limit_a})
+
+
+def _timer(until: datetime | None, outlook: Outlook) -> Reason:
+    end = f" until {until.astimezone(ZoneInfo(outlook.timezone)):%H:%M}" if until else ""
+    return Reason("timer", f"timer: forced on{end}")
+
+
+def _outside_windows() -> Reason:
+    return Reason("timer_off", "timer: off outside its windows")
+
+
+def _held_on(plan: AppliancePlan, outlook: Outlook) -> Reason:
+    return _held("held_on", _passed_s(plan, plan.held_on, outlook.now), plan.appliance.min_on_s)
+
+
+def _held_off(plan: AppliancePlan, outlook: Outlook) -> Reason:
+    return _held("held_off", _passed_s(plan, plan.held_off, outlook.now), plan.appliance.min_off_s)
+
+
+def _passed_s(plan: AppliancePlan, elements: frozenset[str], now: datetime) -> float:
+    """Since the last of these elements was switched."""
+    times = [at for id in elements if (at := plan.memory[id].changed_at) is not None]
+    return (now - max(times)).total_seconds()
+
+
+def _held(code: str, passed_s: float, of_s: float) -> Reason:
+    word = "on" if code == "held_on" else "off"
+    text = f"held {word}: {_duration(passed_s, of_s)}"
+    return Reason(code, text, {"passed_s": passed_s, "of_s": of_s})
+
+
+def _duration(passed_s: float, of_s: float) -> str:
+    if of_s < 60:
+        return f"{passed_s:.0f} of {of_s:.0f} s"
+    return f"{int(passed_s // 60)} of {of_s / 60:g} min"
+
+
+def _meter(outlook: Outlook, limit_a: float | None = None) -> Reason:
+    figures = {} if limit_a is None else {"limit_a": limit_a}
+    if outlook.age_s is None:
+        return Reason("meter_lost", f"no grid meter: {_without_sun(limit_a)}", figures)
+    figures["age_s"] = outlook.age_s
+    if outlook.trust is Freshness.LATE:
+        return Reason("meter_late", f"meter stale for {outlook.age_s:.0f} s: no increase", figures)
+    what = f"meter stale for {outlook.age_s:.0f} s" if outlook.age_s > LATE_AFTER_S else "meter implausible"
+    return Reason("meter_lost", f"{what}: {_without_sun(limit_a)}", figures)
+
+
+def _without_sun(limit_a: float | None) -> str:
+    return f"minimum of {limit_a:g} A" if limit_a else "off"
+
+
+def _watts(power_w: float) -> str:
+    return f"{power_w:.0f} W"

@@ -1,0 +1,158 @@
+"""Bounds and prices of sun and of fuse amperes from the problem without integrality.
+
+Any prices give a valid bound; those of the optimal linear programme give the best one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.simplex import shadow_prices
+
+Ints = NDArray[np.int64]
+Floats = NDArray[np.float64]
+Numbers = NDArray[Any]
+MANY_OPTIONS = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """Where a load's option index stands among the ties: earlier loads in higher bits of earlier words."""
+
+    word: int
+    shift: int
+    mask: int
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """One load's options in the plan's units. uses: (resource, amperes above the least)."""
+
+    powers: Ints
+    losses: Numbers
+    costs: Ints
+    uses: tuple[tuple[int, Ints], ...]
+    field: Field
+    ranks: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Bound:
+    """A price of each resource. least_after[i]: the least priced loss of the loads from the i-th on.
+
+    signs: what a unit of resource left adds to the bound (sun left is lost, amperes left are spared).
+    """
+
+    signs: Floats
+    reduced: tuple[Floats, ...]
+    least_after: Floats
+
+
+@dataclass(frozen=True, slots=True)
+class Relaxation:
+    """needs, losses: one row per option of all loads in order, those of load i from starts[i] on.
+
+    gains, usage, groups: columns of the linear programme, those of load i from column_starts[i] on;
+    columns of one group (not −1) exclude each other.
+    """
+
+    needs: Floats
+    losses: Floats
+    starts: Ints
+    gains: Floats
+    usage: Floats
+    groups: Ints
+    column_starts: Ints
+    over: int
+    under: int
+    allows_excess: bool
+
+    @classmethod
+    def of(cls, drafts: Sequence[Draft], size: int, over: int, under: int, allows_excess: bool) -> Relaxation:
+        needs = [_needs(draft, size) for draft in drafts]
+        columns = [_columns(draft) for draft in drafts]
+        pairs = list(zip(drafts, needs, columns, strict=True))
+        return cls(
+            needs=np.vstack(needs),
+            losses=np.concatenate([draft.losses for draft in drafts]).astype(np.float64),
+            starts=_starts([len(draft.powers) for draft in drafts]),
+            gains=np.concatenate([_gains(draft, base, picks, under) for draft, _, (base, picks) in pairs]),
+            usage=np.vstack([need[picks] for _, need, (_, picks) in pairs]),
+            groups=np.concatenate(
+                [np.full(len(p), i if len(p) > 1 else -1) for i, (_, p) in enumerate(columns)]
+            ),
+            column_starts=_starts([len(picks) for _, picks in columns]),
+            over=over,
+            under=under,
+            allows_excess=allows_excess,
+        )
+
+    def bound(self, prices: Floats) -> Bound:
+        """prices: loss per unit; sun between −over and under, amperes not below 0."""
+        if self.allows_excess:
+            prices = np.append(prices[:-1], prices[1:-1].max(initial=0.0))
+        signs = -prices
+        signs[0] = prices[0]
+        priced = self.losses - self.needs @ signs
+        least = np.minimum.reduceat(priced, self.starts[:-1])
+        least_after = np.append(np.cumsum(least[::-1])[::-1], 0.0)
+        return Bound(signs, tuple(np.split(priced, self.starts[1:-1])), least_after)
+
+    def prices(self, amounts: Ints, first: int) -> Floats:
+        """Of the linear programme of the loads from `first` on with these amounts left."""
+        at = self.column_starts[first]
+        gains, usage, groups = self.gains[at:], self.usage[at:], self.groups[at:]
+        prices = np.zeros(len(amounts))
+        prices[0] = self.under
+        if len(gains) == 0:
+            return prices
+        exclusive = (groups == np.unique(groups[groups >= 0])[:, None]).astype(np.float64)
+        matrix = np.vstack([usage.T, exclusive])
+        capacity = np.concatenate([amounts.astype(np.float64), np.ones(len(exclusive))])
+        scale = np.maximum(matrix.max(axis=1), 1.0)
+        most_overdraw = matrix[0].sum()
+        overdraw = np.zeros((len(matrix), 1))
+        overdraw[0] = -most_overdraw / scale[0]
+        unit_gain = max(scale[0] * self.under, 1.0)
+        duals = shadow_prices(
+            np.append(gains, -(self.over + self.under) * most_overdraw) / unit_gain,
+            np.hstack([matrix / scale[:, None], overdraw]),
+            capacity / scale,
+        )[: len(amounts)]
+        duals = duals * unit_gain / scale[: len(amounts)]
+        prices[1:] = duals[1:]
+        prices[0] = min(max(self.under - duals[0], -self.over), self.under)
+        return prices
+
+
+def _starts(lengths: Sequence[int]) -> Ints:
+    return np.cumsum([0, *lengths])
+
+
+def _needs(draft: Draft, size: int) -> Floats:
+    needs = np.zeros((len(draft.powers), size))
+    needs[:, 0] = draft.powers
+    for r, amps in draft.uses:
+        needs[:, r] = amps
+    return needs
+
+
+def _columns(draft: Draft) -> tuple[int, list[int]]:
+    """The smallest option, and those that become columns 0 <= x <= 1 beside it."""
+    base = int(np.lexsort((draft.losses, draft.powers))[0])
+    options = set(range(len(draft.powers))) - {base}
+    if len(options) > MANY_OPTIONS:
+        options = {int(draft.powers.argmax()), int(draft.losses.argmin())} - {base}
+    return base, sorted(options)
+
+
+def _gains(draft: Draft, base: int, picks: list[int], under: int) -> Floats:
+    """What an option is worth more than the smallest one while sun is left over."""
+    worth = under * draft.powers.astype(np.float64) - draft.losses
+    gains: Floats = worth[picks] - worth[base]
+    return gains

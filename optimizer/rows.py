@@ -1,0 +1,69 @@
+"""The phases of circuits that can bind, and what each load takes from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from optimizer.electrical import nano
+from optimizer.levels import Levels
+from optimizer.problem import AllocationProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One phase of one circuit. slack [nA]: what is left of it if each load draws its least.
+
+    phase_of: load index -> the phase of that load that flows through here.
+    """
+
+    slack: int
+    phase_of: Mapping[int, int]
+
+
+def binding_rows(problem: AllocationProblem, loads: Sequence[Levels]) -> list[Row]:
+    """The phases of circuits that would be exceeded if all their loads drew their most.
+
+    Raises:
+        KeyError: a load or circuit names a circuit that does not exist.
+    """
+    parents = {c.id: c.parent for c in problem.circuits}
+    members: dict[str, list[int]] = {c.id: [] for c in problem.circuits}
+    for i, load in enumerate(problem.loads):
+        above: str | None = load.circuit
+        while above is not None:
+            members[above].append(i)
+            above = parents[above]
+    rows = []
+    for circuit in problem.circuits:
+        below = members[circuit.id]
+        for phase in range(3):
+            headroom = nano(circuit.headroom_a[phase])
+            if sum([loads[i].most_current[phase] for i in below]) > headroom:
+                least = sum(loads[i].least_current[phase] for i in below)
+                touching = [i for i in below if loads[i].most_current[phase] > loads[i].least_current[phase]]
+                rows.append(Row(headroom - least, dict.fromkeys(touching, phase)))
+    return rows
+
+
+def keeps_rows(rows: Sequence[Row], loads: Sequence[Levels], chosen: Sequence[int]) -> bool:
+    return all(
+        sum(
+            loads[i].currents[chosen[i]][phase] - loads[i].least_current[phase]
+            for i, phase in row.phase_of.items()
+        )
+        <= row.slack
+        for row in rows
+    )
+
+
+def row_uses(loads: Sequence[Levels], rows: Sequence[Row]) -> list[list[list[tuple[int, int]]]]:
+    """uses[i][k]: (row, amperes above the least) that option k of load i takes."""
+    uses: list[list[list[tuple[int, int]]]] = [[[] for _ in load.powers] for load in loads]
+    for r, row in enumerate(rows):
+        for i, phase in row.phase_of.items():
+            least = loads[i].least_current[phase]
+            for use, current in zip(uses[i], loads[i].currents, strict=True):
+                if current[phase] > least:
+                    use.append((r, current[phase] - least))
+    return uses

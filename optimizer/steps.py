@@ -1,0 +1,194 @@
+"""An allocation problem laid out for `optimizer.search`: loads in a good order, small integers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from math import gcd
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.levels import Levels
+from optimizer.relaxation import Draft, Field, Ints, Numbers, Relaxation
+from optimizer.rows import Row
+
+WORD_BITS = 62
+LARGEST_EXACT = 1 << 61
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A draft, and what the loads after it can still do.
+
+    left: the most they can use of each resource. power_step, current_steps: greatest common divisors of
+    what they can use.
+    """
+
+    draft: Draft
+    left: Ints
+    power_step: int
+    current_steps: Ints
+
+
+@dataclass(slots=True)
+class States:
+    """Partial choices as columns. resources: gap, slacks, and, if excess is allowed, what is left of it.
+
+    ties: cost, then the choice as bit fields. Losses are in the plan's unit times its `under`.
+    """
+
+    resources: Ints
+    loss: Numbers
+    ties: Ints
+
+    def take(self, which: NDArray[Any]) -> States:
+        return States(self.resources[:, which], self.loss[which], self.ties[:, which])
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """over, under: loss per unit of power beyond or short of the surplus."""
+
+    start: States
+    left: Ints
+    steps: tuple[Step, ...]
+    relaxation: Relaxation
+    over: int
+    under: int
+    fields: tuple[Field, ...]
+    tolerance: float
+    allows_excess: bool
+
+
+def plan_search(
+    loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row], excess: int | None
+) -> Plan:
+    """gap: sun left if each load takes its least power. excess: amperes allowed beyond the rows in all."""
+    over, under = penalty.numerator, penalty.denominator
+    total_power = sum(load.most_power - load.least_power for load in loads)
+    total_cost = sum(load.by_cost[-1][0] for load in loads)
+    gap = min(gap, total_power)
+    extra_costs = [cost - load.least_cost for load in loads for cost in load.costs]
+    unit = gcd(gap, *(load.power_step for load in loads), *extra_costs) or 1
+    largest = (total_power + abs(gap)) // unit * max(over, under) + total_cost // unit * under
+    number: type = np.int64 if largest < LARGEST_EXACT else np.float64
+    scales = [_scale(loads, row) for row in rows]
+    if excess is not None:
+        scales = [gcd(excess, *scales, *(row.slack for row in rows)) or 1] * len(rows)
+    fields = _fields(loads)
+    drafts = [_draft(loads[i], i, unit, under, number, rows, scales, fields[i]) for i in _order(loads, rows)]
+    amounts = [gap // unit] + [row.slack // scale for row, scale in zip(rows, scales, strict=True)]
+    if excess is not None:
+        amounts.append(excess // scales[0])
+    start = States(
+        np.array(amounts, dtype=np.int64)[:, None],
+        np.zeros(1, dtype=number),
+        np.zeros((2 + fields[-1].word, 1), dtype=np.int64),
+    )
+    left = _most(drafts, len(amounts), excess is not None)
+    steps = _steps(drafts, len(amounts), excess is not None)
+    tolerance = 1e-11 * float(largest) + 1e-6
+    relaxation = Relaxation.of(drafts, len(amounts), over, under, excess is not None)
+    return Plan(start, left, steps, relaxation, over, under, tuple(fields), tolerance, excess is not None)
+
+
+def _scale(loads: Sequence[Levels], row: Row) -> int:
+    currents = (
+        c[phase] - loads[i].least_current[phase]
+        for i, phase in row.phase_of.items()
+        for c in loads[i].currents
+    )
+    return gcd(*currents) or 1
+
+
+def _fields(loads: Sequence[Levels]) -> list[Field]:
+    fields, word, free = [], 0, WORD_BITS
+    for load in loads:
+        bits = (len(load.costs) - 1).bit_length()
+        if bits > free:
+            word, free = word + 1, WORD_BITS
+        free -= bits
+        fields.append(Field(word, free, (1 << bits) - 1))
+    return fields
+
+
+def _order(loads: Sequence[Levels], rows: Sequence[Row]) -> list[int]:
+    """Switched loads before modulated ones, several phases before one, then phase by phase.
+
+    The odd currents of relays come first, so that the whole amperes of stations round off what they leave.
+    """
+    touched: list[list[int]] = [
+        [r for r, row in enumerate(rows) if i in row.phase_of] for i in range(len(loads))
+    ]
+
+    def rank(i: int) -> tuple[Any, ...]:
+        load = loads[i]
+        phases = sorted({rows[r].phase_of[i] for r in touched[i]})
+        modulated = not isinstance(load.answers[0], str)
+        return (
+            modulated,
+            -len(phases),
+            phases,
+            -len(touched[i]),
+            touched[i],
+            -load.most_power,
+            load.costs,
+            i,
+        )
+
+    return sorted(range(len(loads)), key=rank)
+
+
+def _draft(
+    load: Levels,
+    i: int,
+    unit: int,
+    under: int,
+    number: type,
+    rows: Sequence[Row],
+    scales: Sequence[int],
+    field: Field,
+) -> Draft:
+    uses = []
+    for r, (row, scale) in enumerate(zip(rows, scales, strict=True)):
+        if i in row.phase_of:
+            phase = row.phase_of[i]
+            amps = [(c[phase] - load.least_current[phase]) // scale for c in load.currents]
+            uses.append((1 + r, np.array(amps, dtype=np.int64)))
+    powers = np.array([(p - load.least_power) // unit for p in load.powers], dtype=np.int64)
+    costs = np.array([(c - load.least_cost) // unit for c in load.costs], dtype=np.int64)
+    ranks = np.arange(len(costs), dtype=np.int64) << field.shift
+    return Draft(powers, costs.astype(number) * under, costs, tuple(uses), field, ranks)
+
+
+def _most(drafts: Sequence[Draft], size: int, allows_excess: bool) -> Ints:
+    most = np.zeros(size, dtype=np.int64)
+    for draft in drafts:
+        most += _most_of(draft, size, allows_excess)
+    return most
+
+
+def _most_of(draft: Draft, size: int, allows_excess: bool) -> Ints:
+    most = np.zeros(size, dtype=np.int64)
+    most[0] = draft.powers.max()
+    for r, amps in draft.uses:
+        most[r] += amps.max()
+        if allows_excess:
+            most[-1] += amps.max()
+    return most
+
+
+def _steps(drafts: Sequence[Draft], size: int, allows_excess: bool) -> tuple[Step, ...]:
+    left, current_steps = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
+    power_step = 0
+    steps: list[Step] = []
+    for draft in reversed(drafts):
+        steps.append(Step(draft, left.copy(), power_step, current_steps.copy()))
+        left += _most_of(draft, size, allows_excess)
+        power_step = gcd(power_step, *draft.powers.tolist())
+        for r, amps in draft.uses:
+            current_steps[r] = gcd(int(current_steps[r]), *amps.tolist())
+    return tuple(reversed(steps))

@@ -1,0 +1,124 @@
+"""Sharing the sun: the exact allocation, with the rule that nothing starts without its nominal surplus."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from optimizer.allocation import allocate
+from optimizer.appliances import OFF, Switch
+from optimizer.connectors import Outlet
+from optimizer.fuses import Fuses
+from optimizer.model import JointState, Site
+from optimizer.problem import (
+    Allocation,
+    AllocationProblem,
+    CircuitHeadroom,
+    ModulatedLoad,
+    Option,
+    SwitchedLoad,
+)
+
+NOTHING_TO_CHOOSE = "nothing to choose"
+NO_DRAW_AT_ALL = 1e6
+ROUNDING_W = 1e-6
+Load = SwitchedLoad | ModulatedLoad
+
+
+def share_sun(
+    site: Site, switches: Sequence[Switch], outlets: Sequence[Outlet], available_w: float, fuses: Fuses
+) -> str:
+    """Set `chosen` and `limit_a` of the loads the sun decides. Answers the method.
+
+    Two problems are solved, for a load that runs may draw a little where switching it off costs more,
+    while a load may only start on a surplus of its whole nominal power: (a) nothing starts; (b) all may
+    start, but nothing may be drawn at all. The better one counts, (a) if they are equal.
+    """
+    # Equal answers go to the last of the list (see allocation): so the first of the site's order is
+    # put last, and of the connectors that are off the one that got least is the very last.
+    switches = switches[::-1]
+    outlets = sorted(outlets, key=lambda o: (o.is_on, 0.0 if o.is_on else o.demand.delivered_wh))[::-1]
+    circuits = tuple(
+        CircuitHeadroom(c.id, c.parent, _not_negative(fuses.room_a[c.id])) for c in site.circuits
+    )
+    running: list[Load] = [load for s in switches if (load := _running(s)) is not None]
+    running += [_modulated(o, fuses) for o in outlets if o.is_on or o.must_on]
+    best = Allocation(True, {}, 0.0, 0.0, NOTHING_TO_CHOOSE)
+    if running:
+        best = allocate(AllocationProblem(available_w, site.draw_penalty, circuits, tuple(running)))
+    if _a_start_could_pay(switches, outlets, available_w, best):
+        everything: list[Load] = [_switched(s, s.states) for s in switches]
+        everything += [_modulated(o, fuses) for o in outlets]
+        started = allocate(AllocationProblem(available_w, NO_DRAW_AT_ALL, circuits, tuple(everything)))
+        if started.power_w <= available_w + ROUNDING_W and started.utility_w > best.utility_w:
+            best = started
+    _apply(best, switches, outlets)
+    return best.method
+
+
+def _not_negative(room_a: Sequence[float]) -> tuple[float, float, float]:
+    """Where others alone exceed a fuse there is nothing to share; what must run has been fitted before."""
+    l1, l2, l3 = room_a
+    return (max(0.0, l1), max(0.0, l2), max(0.0, l3))
+
+
+def _starts(switch: Switch, state: JointState) -> bool:
+    return not state.elements <= switch.present.elements
+
+
+def _running(switch: Switch) -> SwitchedLoad | None:
+    """The switch without what would be a start; None if that leaves nothing to choose."""
+    states = [state for state in switch.states if not _starts(switch, state)]
+    if states == [OFF]:
+        return None
+    return _switched(switch, states or switch.states)
+
+
+def _switched(switch: Switch, states: Sequence[JointState]) -> SwitchedLoad:
+    options = tuple(
+        Option(_name(state), state.power_w, state.current_a, switch.cost_of(state)) for state in states
+    )
+    return SwitchedLoad(switch.id, switch.appliance.circuit, options)
+
+
+def _name(state: JointState) -> str:
+    return "+".join(sorted(state.elements)) or "off"
+
+
+def _modulated(outlet: Outlet, fuses: Fuses) -> ModulatedLoad:
+    connector = outlet.connector
+    starts = not outlet.is_on and not outlet.must_on
+    off_cost_w = outlet.toggle_cost_w if outlet.is_on else 0.0
+    return ModulatedLoad(
+        id=connector.id,
+        circuit=connector.circuit,
+        min_a=outlet.min_a,
+        max_a=outlet.min_a if fuses.is_silent(connector.circuit) else outlet.most_a,
+        step_a=connector.step_a,
+        phases=outlet.phases,
+        voltage_v=outlet.watts_per_a / len(outlet.phases),
+        on_cost_w=outlet.toggle_cost_w if starts else 0.0,
+        off_cost_w=None if outlet.must_on else off_cost_w,
+    )
+
+
+def _a_start_could_pay(
+    switches: Sequence[Switch], outlets: Sequence[Outlet], available_w: float, best: Allocation
+) -> bool:
+    """Whether some start fits below the surplus and could still gain on the best answer without it."""
+    starts = [
+        (state.power_w, switch.toggle_cost_w)
+        for switch in switches
+        for state in switch.states
+        if _starts(switch, state)
+    ]
+    starts += [(o.power_at(o.min_a), o.toggle_cost_w) for o in outlets if not o.is_on and not o.must_on]
+    fitting = [cost_w for power_w, cost_w in starts if power_w <= available_w + ROUNDING_W]
+    return bool(fitting) and best.utility_w < available_w - min(fitting)
+
+
+def _apply(answer: Allocation, switches: Sequence[Switch], outlets: Sequence[Outlet]) -> None:
+    for switch in switches:
+        choice = answer.choices.get(switch.id, "off")
+        switch.chosen = next((state for state in switch.states if _name(state) == choice), OFF)
+    for outlet in outlets:
+        outlet.limit_a = float(answer.choices.get(outlet.connector.id, 0.0))
