@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime
 from typing import get_args
 
@@ -70,6 +71,7 @@ def site_snapshot(
                     point, connector, modes[id], demands.connectors[id], limits[id], stations.get(point.id)
                 )
             )
+    loads = _without_idle_watts(loads, measured)
     health = devices + [_station(point, stations.get(point.id), now) for point in config.charge_point]
     controlled_w = sum(load.power_w for load in loads)
     return SiteSnapshot(
@@ -87,6 +89,20 @@ def site_snapshot(
         devices=tuple(health),
         warnings=tuple(f"{d.label}: {d.problem}" for d in health if d.problem and d.kind != "charge_point"),
     )
+
+
+def _without_idle_watts(loads: list[LoadSnapshot], measured: MeasuredPower) -> list[LoadSnapshot]:
+    """Take back expected watts that the meters rule out: a boiler that is hot is on and draws nothing.
+
+    With a meter on the roof the house cannot consume less than nothing. What is missing is taken from the
+    loads whose power is only expected, in proportion.
+    """
+    house_w = _house_w(measured, sum(load.power_w for load in loads))
+    expected_w = sum(load.power_w for load in loads if not load.power_is_measured)
+    if house_w is None or house_w >= 0 or measured.pv_w is None or expected_w <= 0:
+        return loads
+    share = max(0.0, 1 + house_w / expected_w)
+    return [load if load.power_is_measured else replace(load, power_w=load.power_w * share) for load in loads]
 
 
 def _house_w(measured: MeasuredPower, controlled_w: float) -> float | None:

@@ -1,14 +1,17 @@
 """The exact choice for one minute: which relays close, how many amperes each station may take.
 
-Three paths, cheapest first, all exact:
+Four paths, cheapest first, all exact in utility:
 
 - "budget": only the total power matters; sums of powers as bit sets (`optimizer.budget`).
   The answer stands if it happens to keep every circuit.
-- "search": circuits bind (`optimizer.search`).
+- "descent": another choice of the same sums that keeps every circuit (`optimizer.descent`).
+- "search": circuits bind; partial choices side by side (`optimizer.search`).
+- "pools": the same for many loads, with alike stations taken together (`optimizer.pooling`).
 
 Ties: highest utility, then lowest total cost, then the first in list order: comparing load by load
 in the order of the list, the lower option wins (options as listed; for a modulated load 0 A, then
-min_a upwards).
+min_a upwards). Where circuits bind, ties among more than some hundred partial choices are left as
+found, and "pools" decides on and off before amperes. The same input always gets the same answer.
 """
 
 from __future__ import annotations

@@ -15,7 +15,7 @@ from optimizer.budget import Sums
 from optimizer.levels import Levels
 from optimizer.rows import Row, row_uses
 
-STEPS_PER_LOAD = 10
+STEPS_PER_LOAD = 6
 
 
 class TooManySteps(Exception):

@@ -13,7 +13,7 @@ from math import gcd
 from optimizer.electrical import NANO, level_count, nano
 from optimizer.problem import ModulatedLoad, SwitchedLoad
 
-Triple = tuple[int, int, int]
+Currents = tuple[int, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,12 +29,12 @@ class Levels:
     answers: tuple[str | float, ...]
     powers: tuple[int, ...]
     costs: tuple[int, ...]
-    currents: tuple[Triple, ...]
+    currents: tuple[Currents, ...]
     least_power: int
     most_power: int
     least_cost: int
-    least_current: Triple
-    most_current: Triple
+    least_current: Currents
+    most_current: Currents
     power_step: int
     fullest: int
     by_cost: tuple[tuple[int, tuple[int, ...], int], ...]
@@ -45,7 +45,7 @@ class Levels:
 def levels_of(load: SwitchedLoad | ModulatedLoad) -> Levels:
     """Raises ValueError if the load has no option at all."""
     if isinstance(load, SwitchedLoad):
-        return _levels(
+        return levels_from(
             tuple(o.id for o in load.options),
             tuple(nano(o.power_w) for o in load.options),
             tuple(nano(o.cost_w) for o in load.options),
@@ -62,7 +62,7 @@ def levels_of(load: SwitchedLoad | ModulatedLoad) -> Levels:
     on1, on2, on3 = (int(phase in load.phases) for phase in range(3))
     if not amps:
         raise ValueError(f"load {load.id!r} may not be switched off and has no current to run at")
-    return _levels(
+    return levels_from(
         tuple(a / NANO for a in amps),
         tuple(_rounded_quotient(a * volts, NANO) for a in amps),
         tuple(costs),
@@ -70,16 +70,16 @@ def levels_of(load: SwitchedLoad | ModulatedLoad) -> Levels:
     )
 
 
-def _levels(
+def levels_from(
     answers: tuple[str | float, ...],
     powers: tuple[int, ...],
     costs: tuple[int, ...],
-    currents: tuple[Triple, ...],
+    currents: tuple[Currents, ...],
 ) -> Levels:
     if not answers:
         raise ValueError("a load without any option")
     least_power, least_cost = min(powers), min(costs)
-    p1, p2, p3 = zip(*currents, strict=True)
+    per_phase = list(zip(*currents, strict=True))
     cost_classes: dict[int, list[int]] = {}
     for power, cost in zip(powers, costs, strict=True):
         cost_classes.setdefault(cost - least_cost, []).append(power - least_power)
@@ -91,8 +91,8 @@ def _levels(
         least_power=least_power,
         most_power=max(powers),
         least_cost=least_cost,
-        least_current=(min(p1), min(p2), min(p3)),
-        most_current=(max(p1), max(p2), max(p3)),
+        least_current=tuple([min(amps) for amps in per_phase]),
+        most_current=tuple([max(amps) for amps in per_phase]),
         power_step=gcd(*(power - least_power for power in powers)),
         fullest=min(range(len(powers)), key=lambda k: (costs[k] - powers[k], costs[k], k)),
         by_cost=tuple(

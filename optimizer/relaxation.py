@@ -46,10 +46,11 @@ class Bound:
     """A price of each resource. least_after[i]: the least priced loss of the loads from the i-th on.
 
     signs: what a unit of resource left adds to the bound (sun left is lost, amperes left are spared).
+    reduced: the priced loss of each option of all loads.
     """
 
     signs: Floats
-    reduced: tuple[Floats, ...]
+    reduced: Floats
     least_after: Floats
 
 
@@ -101,7 +102,7 @@ class Relaxation:
         priced = self.losses - self.needs @ signs
         least = np.minimum.reduceat(priced, self.starts[:-1])
         least_after = np.append(np.cumsum(least[::-1])[::-1], 0.0)
-        return Bound(signs, tuple(np.split(priced, self.starts[1:-1])), least_after)
+        return Bound(signs, priced, least_after)
 
     def prices(self, amounts: Ints, first: int) -> Floats:
         """Of the linear programme of the loads from `first` on with these amounts left."""

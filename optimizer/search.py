@@ -26,15 +26,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.levels import Levels
-from optimizer.milp import solve_milp
+from optimizer.pooling import pooled
 from optimizer.relaxation import Bound, Floats, Ints
-from optimizer.rows import Row, keeps_rows
+from optimizer.rows import Row
 from optimizer.steps import Plan, States, plan_search
 
-QUICK_WIDTHS = (40, 600)
+QUICK_WIDTHS = (40, 400)
 PORTION = 10_000
-MOST_STATES = 100_000
-MILP_TIME_S = 20.0
+FEW_LOADS = 24
 REFINE_ABOVE = 100
 MOST_REFINEMENTS = 4
 MOST_BOUNDS = 16
@@ -49,25 +48,34 @@ def search(
     """
     if not loads:
         return "search", []
-    passes = _Passes.of(plan_search(loads, gap, penalty, rows, None))
-    if not passes.quickly() and not passes.exhaustively(MOST_STATES):
-        found = solve_milp(loads, gap, penalty, rows, MILP_TIME_S)
-        if found is not None and keeps_rows(rows, loads, found):
-            return "milp", found
+    if len(loads) <= FEW_LOADS:
+        passes = _Passes.of(plan_search(loads, gap, penalty, rows, _stages(loads)))
+        if passes.quickly():
+            return "search", passes.answer()
+    pools = pooled(loads, rows)
+    passes = _Passes.of(plan_search(pools.loads, gap, penalty, pools.rows, pools.stages))
+    if not passes.quickly():
         passes.exhaustively()
-    return "search", passes.answer()
+    answer = passes.answer()
+    return "pools", None if answer is None else pools.unpooled(loads, answer)
 
 
 def search_least_excess(
     loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row]
 ) -> list[int]:
     """The choice whose amperes beyond the rows are fewest in all, and best among those."""
-    passes = _Passes.of(plan_search(loads, gap, penalty, rows, _least_excess(loads, rows)))
+    least_excess = _least_excess(loads, rows)
+    passes = _Passes.of(plan_search(loads, gap, penalty, rows, _stages(loads), least_excess))
     if not passes.quickly():
         passes.exhaustively()
     found = passes.answer()
     assert found is not None, "the least excess is some choice's"
     return found
+
+
+def _stages(loads: Sequence[Levels]) -> list[int]:
+    """The odd currents of relays first, so that the whole amperes of stations round off what they leave."""
+    return [0 if isinstance(load.answers[0], str) else 1 for load in loads]
 
 
 def _least_excess(loads: Sequence[Levels], rows: Sequence[Row]) -> int:
@@ -94,14 +102,13 @@ def _after(slack: tuple[int, ...], take: tuple[tuple[int, int], ...]) -> tuple[i
 class _Passes:
     """bounds: prices learnt so far, from the linear programmes of promising states.
 
-    best_dropped: the best bound among the states dropped for width. allowance: states still to be looked at.
+    best_dropped: the best bound among the states dropped for width.
     """
 
     plan: Plan
     bounds: list[Bound]
     known: States | None = None
     best_dropped: float = inf
-    allowance: float = inf
 
     @classmethod
     def of(cls, plan: Plan) -> _Passes:
@@ -120,11 +127,9 @@ class _Passes:
                 return True
         return self.known is not None and self.best_dropped >= self._limit(strictly=True)
 
-    def exhaustively(self, most_states: float = inf) -> bool:
-        """Go through all that could be better; tells whether that took no more states than allowed."""
-        self.allowance = most_states
+    def exhaustively(self) -> None:
+        """Go through all that could be better."""
         self._descend(self._start(), 0, PORTION, exhaustive=True)
-        return self.allowance >= 0
 
     def answer(self) -> list[int] | None:
         if self.known is None:
@@ -149,8 +154,7 @@ class _Passes:
             states = _extended(self.plan, states, i, self.bounds[0], limit)
             bounds = self._bounds(states, i)
             states, bounds = _only(states, bounds, bounds <= limit)
-            self.allowance -= len(bounds)
-            if len(bounds) == 0 or self.allowance < 0:
+            if len(bounds) == 0:
                 return
             states, bounds = _merged(states, bounds)
             if len(bounds) > REFINE_ABOVE:
@@ -214,7 +218,9 @@ def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) ->
     step = plan.steps[i]
     draft = step.draft
     least = states.loss + bound.signs @ states.resources + bound.least_after[i + 1]
-    possible = least[:, None] + bound.reduced[i][None, :] <= limit
+    starts = plan.relaxation.starts
+    reduced = bound.reduced[starts[i] : starts[i + 1]]
+    possible = least[:, None] + reduced[None, :] <= limit
     if not plan.allows_excess:
         for r, amps in draft.uses:
             possible &= states.resources[r][:, None] >= amps[None, :]

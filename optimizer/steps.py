@@ -64,9 +64,17 @@ class Plan:
 
 
 def plan_search(
-    loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row], excess: int | None
+    loads: Sequence[Levels],
+    gap: int,
+    penalty: Fraction,
+    rows: Sequence[Row],
+    stages: Sequence[int],
+    excess: int | None = None,
 ) -> Plan:
-    """gap: sun left if each load takes its least power. excess: amperes allowed beyond the rows in all."""
+    """gap: sun left if each load takes its least power. stages: the loads' rough order.
+
+    excess: amperes allowed beyond the rows in all.
+    """
     over, under = penalty.numerator, penalty.denominator
     total_power = sum(load.most_power - load.least_power for load in loads)
     total_cost = sum(load.by_cost[-1][0] for load in loads)
@@ -79,7 +87,9 @@ def plan_search(
     if excess is not None:
         scales = [gcd(excess, *scales, *(row.slack for row in rows)) or 1] * len(rows)
     fields = _fields(loads)
-    drafts = [_draft(loads[i], i, unit, under, number, rows, scales, fields[i]) for i in _order(loads, rows)]
+    drafts = [
+        _draft(loads[i], i, unit, under, number, rows, scales, fields[i]) for i in _order(loads, rows, stages)
+    ]
     amounts = [gap // unit] + [row.slack // scale for row, scale in zip(rows, scales, strict=True)]
     if excess is not None:
         amounts.append(excess // scales[0])
@@ -115,29 +125,14 @@ def _fields(loads: Sequence[Levels]) -> list[Field]:
     return fields
 
 
-def _order(loads: Sequence[Levels], rows: Sequence[Row]) -> list[int]:
-    """Switched loads before modulated ones, several phases before one, then phase by phase.
-
-    The odd currents of relays come first, so that the whole amperes of stations round off what they leave.
-    """
-    touched: list[list[int]] = [
-        [r for r, row in enumerate(rows) if i in row.phase_of] for i in range(len(loads))
-    ]
+def _order(loads: Sequence[Levels], rows: Sequence[Row], stages: Sequence[int]) -> list[int]:
+    """Stage by stage; within one, several phases before one, then phase by phase: rows close early."""
+    touched = [[r for r, row in enumerate(rows) if i in row.phase_of] for i in range(len(loads))]
 
     def rank(i: int) -> tuple[Any, ...]:
-        load = loads[i]
         phases = sorted({rows[r].phase_of[i] for r in touched[i]})
-        modulated = not isinstance(load.answers[0], str)
-        return (
-            modulated,
-            -len(phases),
-            phases,
-            -len(touched[i]),
-            touched[i],
-            -load.most_power,
-            load.costs,
-            i,
-        )
+        shape = (-len(phases), phases, -len(touched[i]), touched[i])
+        return (stages[i], *shape, -loads[i].most_power, loads[i].costs, i)
 
     return sorted(range(len(loads)), key=rank)
 

@@ -294,3 +294,22 @@ def test_mid_size_problems_are_answered_as_by_highs(seed: int) -> None:
     assert allocation.feasible == (optimum is not None)
     if optimum is not None:
         assert allocation.utility_w == pytest.approx(optimum, abs=1e-6)
+
+
+@pytest.mark.parametrize(("relays", "stations", "zone_a"), [(16, 12, 25.0), (18, 14, 32.0), (40, 30, 63.0)])
+@pytest.mark.parametrize("seed", range(4))
+def test_a_sunny_noon_with_full_zones_is_answered_as_by_highs(
+    relays: int, stations: int, zone_a: float, seed: int
+) -> None:
+    rng = Random(seed)
+    noon = two_zones(rng, relays, stations, rng.uniform(1.0, 1.4) * 1000 * zone_a, zone_a)
+    assert allocate(noon).utility_w == pytest.approx(milp_utility(noon), abs=1e-6)
+
+
+def test_equal_stations_share_a_full_zone_whoever_is_on() -> None:
+    zone = CircuitHeadroom("main", None, (40.0, 40.0, 40.0))
+    cars = [car(f"cp{n}/1", on_cost_w=200.0) for n in range(30)]
+    allocation = allocate(problem(99999, *cars, circuits=(zone,)))
+    assert sum(allocation.choices.values()) == 40
+    assert sorted(a for a in allocation.choices.values() if a)[0] >= 6
+    assert allocation.utility_w == 40 * 690 - 3 * 200

@@ -1,0 +1,121 @@
+"""Stations that share circuit and phases, seen as: which are on, and how many steps they have together.
+
+How further steps are dealt out among the stations that are on changes neither watts nor amperes, so
+that one pool per kind of station replaces the levels of each. A station that is off takes its steps
+out of the pool: that is one more row, like a circuit's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from optimizer.levels import Levels, levels_from
+from optimizer.rows import Row
+
+POOL_PHASE = 3
+FEWEST_LEVELS = 3
+Kind = tuple[tuple[tuple[int, int], ...], int, tuple[int, ...]]
+
+
+@dataclass(frozen=True, slots=True)
+class PooledProblem:
+    """loads: the problem's, stations reduced to off or minimum, then a load per pool. stages: when to decide.
+
+    members: the stations of each pool.
+    """
+
+    loads: list[Levels]
+    rows: list[Row]
+    stages: list[int]
+    members: list[list[int]]
+
+    def unpooled(self, originals: Sequence[Levels], chosen: Sequence[int]) -> list[int]:
+        """Deal each pool's steps out, to the last stations first."""
+        options = list(chosen[: len(originals)])
+        for members, steps in zip(self.members, chosen[len(originals) :], strict=True):
+            for i in reversed(members):
+                if _is_on(originals[i], options[i]):
+                    taken = min(steps, _steps(originals[i]))
+                    options[i] = _first_on(originals[i]) + taken
+                    steps -= taken
+        return options
+
+
+def pooled(loads: Sequence[Levels], rows: Sequence[Row]) -> PooledProblem:
+    kinds: dict[Kind, list[int]] = {}
+    for i, load in enumerate(loads):
+        if _can_be_pooled(load):
+            kinds.setdefault(_kind(load, i, rows), []).append(i)
+    members = list(kinds.values())
+    stations = {i for pool in members for i in pool}
+    reduced = [_off_or_minimum(load) if i in stations else load for i, load in enumerate(loads)]
+    phases = [dict(row.phase_of) for row in rows]
+    result_rows = []
+    for n, pool in enumerate(members):
+        for phase_of in phases:
+            if pool[0] in phase_of:
+                phase_of[len(loads) + n] = phase_of[pool[0]]
+        steps = sum(_steps(loads[i]) for i in pool)
+        reduced.append(_pool(loads[pool[0]], steps))
+        users = [i for i in pool if _first_on(loads[i])]
+        result_rows.append(Row(steps, dict.fromkeys([*users, len(loads) + n], POOL_PHASE)))
+    kept = [Row(row.slack, phase_of) for row, phase_of in zip(rows, phases, strict=True)]
+    stages = [0 if i in stations else 1 for i in range(len(loads))] + [2] * len(members)
+    return PooledProblem(reduced, kept + result_rows, stages, members)
+
+
+def _first_on(load: Levels) -> int:
+    return 1 if load.answers[0] == 0.0 else 0
+
+
+def _is_on(load: Levels, option: int) -> bool:
+    return option >= _first_on(load)
+
+
+def _steps(load: Levels) -> int:
+    return len(load.powers) - _first_on(load) - 1
+
+
+def _step(load: Levels) -> tuple[int, tuple[int, ...]]:
+    """What the first step above the minimum adds: power, currents."""
+    k = _first_on(load)
+    amps = tuple(b - a for a, b in zip(load.currents[k], load.currents[k + 1], strict=True))
+    return load.powers[k + 1] - load.powers[k], amps
+
+
+def _can_be_pooled(load: Levels) -> bool:
+    """A modulated load whose steps are all alike, which odd voltages may spoil by a rounding."""
+    if isinstance(load.answers[0], str) or len(load.powers) < FEWEST_LEVELS:
+        return False
+    on = load.powers[_first_on(load) :]
+    return len({b - a for a, b in pairwise(on)}) == 1
+
+
+def _kind(load: Levels, i: int, rows: Sequence[Row]) -> Kind:
+    touched = tuple((r, row.phase_of[i]) for r, row in enumerate(rows) if i in row.phase_of)
+    power, amps = _step(load)
+    return touched, power, amps
+
+
+def _off_or_minimum(load: Levels) -> Levels:
+    on = _first_on(load)
+    steps = _steps(load)
+    kept = range(on + 1)
+    return levels_from(
+        load.answers[: on + 1],
+        load.powers[: on + 1],
+        load.costs[: on + 1],
+        tuple((*load.currents[k], 0 if k == on else steps) for k in kept),
+    )
+
+
+def _pool(example: Levels, steps: int) -> Levels:
+    power, amps = _step(example)
+    return levels_from(
+        tuple(float(k) for k in range(steps + 1)),
+        tuple(k * power for k in range(steps + 1)),
+        (0,) * (steps + 1),
+        tuple((*(k * a for a in amps), k) for k in range(steps + 1)),
+    )
