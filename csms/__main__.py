@@ -78,7 +78,7 @@ def serve() -> None:
 @cli.command()
 def demo(
     site: Annotated[Path | None, typer.Option(help="Site file with devices on this machine.")] = None,
-    speed: Annotated[float, typer.Option(min=1, max=600, help="Simulated seconds per real second.")] = 60,
+    speed: Annotated[float, typer.Option(min=1, max=600, help="Simulated seconds per real second.")] = 20,
     seed: Annotated[int, typer.Option(help="The same seed gives the same weather, house and people.")] = 1,
 ) -> None:
     """Run the server with a simulated building: meters, relays, stations, cars and passing clouds."""
@@ -111,8 +111,8 @@ def simulate(
         list[str] | None, typer.Option(help="Station of the sessions to one of the site: A=CP1, or auto.")
     ] = None,
     pv_scale: Annotated[float, typer.Option(help="Multiply the photovoltaic power.")] = 1.0,
-    start: Annotated[datetime | None, typer.Option("--from", help="First minute, UTC.")] = None,
-    end: Annotated[datetime | None, typer.Option("--to", help="End, UTC, not included.")] = None,
+    start: Annotated[str | None, typer.Option("--from", help="First minute; UTC without an offset.")] = None,
+    end: Annotated[str | None, typer.Option("--to", help="End, not included.")] = None,
     compare: Annotated[str, typer.Option(help="Other controllers, by comma: rule.")] = "",
     daily_kwh: Annotated[
         list[str] | None, typer.Option(help="Energy an appliance takes a day: boiler=6. Repeatable.")
@@ -138,8 +138,8 @@ def simulate(
                 columns=pairs("--column", column or []),
                 stations=station_pairs(station or []),
                 pv_scale=pv_scale,
-                start=start,
-                end=end,
+                start=_moment("--from", start),
+                end=_moment("--to", end),
                 compare=[name.strip() for name in compare.split(",") if name.strip()],
                 daily_kwh=number_pairs("--daily-kwh", daily_kwh or []),
                 daily_h=number_pairs("--daily-h", daily_h or []),
@@ -153,6 +153,15 @@ def simulate(
     out.print(f"Report: {result.report_path}", soft_wrap=True)
 
 
+def _moment(option: str, text: str | None) -> datetime | None:
+    try:
+        return None if text is None else datetime.fromisoformat(text)
+    except ValueError:
+        raise InvalidInput(
+            option, text, "a date or time such as 2024-06-01 or 2024-06-01T06:00+02:00"
+        ) from None
+
+
 # --- site ---
 
 
@@ -161,6 +170,7 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     """Say everything that is wrong with a site file; nothing is changed."""
     from csms.app import read_site_file
     from csms.domain.site import safe_currents
+    from drivers.catalogue import relay_models
 
     site = read_site_file(file)
     out.print(
@@ -170,6 +180,9 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     )
     if not any(meter.role == "grid" for meter in site.meter):
         out.print("There is no grid meter: nothing can follow the sun, only timers and modes by hand work.")
+    for module in site.relay_module:
+        if relay_models()[module.model].failsafe not in ("pulse", "watchdog"):
+            out.print(f"{module.id}: its relays stay as they are while the central system is silent")
     for (point, connector), amps in safe_currents(site).items():
         out.print(f"{point}/{connector}: {amps:g} A while the central system is silent")
 
@@ -232,6 +245,7 @@ def device_read(
     """Read a meter, or the relays and inputs of a module, once."""
     from csms.device_commands import read_device
 
+    _logging(load_settings())
     _run(read_device(out, host, _device_options(model), port, unit, framing))
 
 
@@ -248,6 +262,7 @@ def device_switch(
     """Switch one relay and read it back. What hangs on it is switched for real."""
     from csms.device_commands import switch_relay
 
+    _logging(load_settings())
     if state not in ("on", "off"):
         raise InvalidInput("STATE", state, "on or off")
     _run(switch_relay(out, host, relay, state == "on", _device_options(model), port, unit, framing))

@@ -32,6 +32,7 @@ from csms.services.frame_log import FrameLog
 from csms.services.live import LiveSites
 from csms.services.provisioning import Provisioning
 from csms.services.reporting import Reporting
+from csms.services.retention import Retention
 from csms.services.setpoints import Setpoints
 from csms.services.sites import Sites
 from csms.services.station_messages import StationMessages
@@ -59,7 +60,8 @@ class App:
         self.live = LiveSites(self.events)
         self.reporting = Reporting(self.database)
         self.accounts = Accounts(self.database, self.clock)
-        self.frame_log = FrameLog(self.database, self.clock)
+        self.frame_log = FrameLog(self.database)
+        self.retention = Retention(self.database, self.clock)
         self.messages = StationMessages(self.database, self.charge_points, self.clock)
         self.setpoints = Setpoints(self.database, self.charge_points, self.commands, self.clock)
         self.provisioning = Provisioning(self.charge_points, self.commands, self.setpoints, self.events)
@@ -84,17 +86,8 @@ class App:
         self.web = WebServer(self)
         self._stops: list[Callable[[], Awaitable[None]]] = []
 
-    async def start(self) -> None:
-        await self.start_without_control_and_web()
-        try:
-            await self._started(self.control.start, self.control.stop)
-            await self._started(self.web.start, self.web.stop)
-        except BaseException:
-            await self.stop()
-            raise
-
-    async def start_without_control_and_web(self) -> None:
-        """Database, services and the stations' side only: a test decides minute by minute itself."""
+    async def start(self, *, control: bool = True, web: bool = True) -> None:
+        """Without `control` a test decides minute by minute itself; without `web` it needs no page."""
         try:
             await self._prepare_database()
             await self._started(self.database.start, self.database.stop)
@@ -103,8 +96,13 @@ class App:
             await self._started(self.charge_points.start)
             await self._started(self.setpoints.start, self.setpoints.stop)
             await self._started(self.frame_log.start, self.frame_log.stop)
+            await self._started(self.retention.start, self.retention.stop)
             await self._started(self.provisioning.start, self.provisioning.stop)
             await self._started(self.ocpp.start, self.ocpp.stop)
+            if control:
+                await self._started(self.control.start, self.control.stop)
+            if web:
+                await self._started(self.web.start, self.web.stop)
         except BaseException:
             await self.stop()
             raise
@@ -221,7 +219,12 @@ class WebServer:
             version=version("helianthus"),
         )
         api = create_api(services)
-        mount_pages(api, services, storage_secret=await app.accounts.signing_key("page"))
+        mount_pages(
+            api,
+            services,
+            storage_secret=await app.accounts.signing_key("page"),
+            secure_cookie=settings.web_tls_cert is not None,
+        )
         config = uvicorn.Config(
             api,
             log_config=None,

@@ -9,6 +9,8 @@ A tick never waits for a station, never dies of a broken device and goes on when
 from __future__ import annotations
 
 import asyncio
+import contextlib
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -27,24 +29,20 @@ from csms.services.live import LiveSites
 from csms.services.reporting import Reporting
 from csms.services.setpoints import Setpoints, Wish
 from csms.services.sites import Sites
-from csms.site_devices import RelayFault, SiteDevices
+from csms.site_devices import RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
 from drivers.device import DeviceConfigError
 from optimizer import decide
 from optimizer.memory import decision_to_dict, inputs_to_dict, memory_from_dict, memory_to_dict
-from optimizer.model import (
-    ConnectorDemand,
-    ConnectorState,
-    Decision,
-    Demands,
-    Memory,
-    Site,
-)
+from optimizer.model import ConnectorDemand, ConnectorState, Decision, Demands, Memory, Mode, Site
+from optimizer.schedule import open_until
 
 log = structlog.get_logger()
 
 LIVE_INTERVAL_S = 5.0
 SETTLE_S = 10.0  # after a change, samples younger than this still show the old state
+WOKEN_AT_MOST_EVERY_S = 2.0
+WIRE_RESOLUTION_A = 0.1
 WAKING_EVENTS = {"load.mode", "transaction.started", "transaction.stopped", "station.connected"}
 
 
@@ -83,28 +81,35 @@ class SiteControl:
         self._wake.set()
 
     async def run(self) -> None:
-        await self.recall()
-        await self.devices.start()
         try:
+            await self.recall()
+            await self.devices.start()
             while True:
                 await self.tick()
-                await self._pause()
+                await self.pause()
         finally:
             await self.devices.stop()
 
     async def recall(self) -> None:
-        """Take up the memory that the last decision before a restart left."""
-        if (stored := await self._reporting.load_memory(self._config.site.id)) is not None:
-            self._memory = memory_from_dict(stored[1])
+        """Take up the memory that the last decision before a restart left. Without it control goes on."""
+        site_id = self._config.site.id
+        try:
+            if (stored := await self._reporting.load_memory(site_id)) is not None:
+                self._memory = memory_from_dict(stored[1])
+        except (SQLAlchemyError, OSError, CsmsError, KeyError, TypeError, ValueError) as error:
+            log.error("memory of the last minute not readable", site=site_id, why=repr(error))
 
-    async def _pause(self) -> None:
-        """Until the next full interval, or until woken and the last change has settled on the meters.
+    async def pause(self) -> None:
+        """Until the next full interval, or until woken; but not before meters show the last change.
 
-        Meanwhile the live picture is kept fresh.
+        Meanwhile the live picture is kept fresh. A clock that is set back ends the pause.
         """
         now = self._clock.now()
         until = now + timedelta(seconds=self.interval_s - now.timestamp() % self.interval_s)
-        while (left_s := (until - self._clock.now()).total_seconds()) > 0:
+        if self._changed_at is not None:
+            until = max(until, self._changed_at + timedelta(seconds=SETTLE_S))
+        longest_s = (until - now).total_seconds()
+        while 0 < (left_s := (until - self._clock.now()).total_seconds()) <= longest_s:
             if self._wake.is_set() and self._is_settled():
                 break
             await self._sleep(min(left_s, LIVE_INTERVAL_S))
@@ -125,16 +130,17 @@ class SiteControl:
             woken.cancel()
 
     def _is_settled(self) -> bool:
-        if self._changed_at is None:
-            return True
-        return (self._clock.now() - self._changed_at).total_seconds() >= SETTLE_S
+        now = self._clock.now()
+        if self._decision is not None and (now - self._decision.at).total_seconds() < WOKEN_AT_MOST_EVERY_S:
+            return False
+        return self._changed_at is None or (now - self._changed_at).total_seconds() >= SETTLE_S
 
     async def tick(self) -> Decision:
         """Read, decide, apply, record: one minute."""
         now = self._clock.now()
         self._site = control_site(self._config, self._modes())
         window_s = self._window_s(now)
-        readings = self.devices.readings(window_s, now)
+        readings = self.devices.readings(window_s, now, self._changed_at)
         demands = self._demands(now)
         decision, memory = decide(self._site, readings, demands, self._memory, now)
         inputs = inputs_to_dict(self._site, readings, demands, self._memory, now)
@@ -155,8 +161,10 @@ class SiteControl:
     def _snapshot(self, demands: Demands, measured: MeasuredPower, now: datetime) -> SiteSnapshot:
         assert self._site is not None
         assert self._decision is not None
-        points = {point.id for point in self._config.charge_point}
-        stations = {s.identity: s for s in self._charge_points.stations() if s.identity in points}
+        stations = {}
+        for point in self._config.charge_point:
+            with contextlib.suppress(NotFound):  # it has never called
+                stations[point.id] = self._charge_points.station(point.id)
         return site_snapshot(
             self._config,
             self._site,
@@ -201,13 +209,17 @@ class SiteControl:
         if live is None:
             state = ConnectorState.FREE if station.connected else ConnectorState.OFFLINE
             return ConnectorDemand(state)
-        transaction, reading = live.transaction, live.reading
+        now = self._clock.now()
+        transaction, reading = live.transaction, live.trusted_reading(now)
+        if reading is not None and live.offered_at is not None:
+            settled_at = live.offered_at + timedelta(seconds=SETTLE_S)
+            reading = reading if reading.at >= settled_at else None  # it shows what was offered before
         offered_a = None
         if transaction is not None:
             offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction.id)
             offered_a = self._safe_a[point.id, connector.id] if offered_a is None else offered_a
         return ConnectorDemand(
-            state=ConnectorState(live.state(self._clock.now(), connected=station.connected)),
+            state=ConnectorState(live.state(now, connected=station.connected)),
             power_w=reading.power_w if reading else None,
             current_a=reading.current_a if reading else None,
             offered_a=offered_a,
@@ -226,8 +238,24 @@ class SiteControl:
                 for c in point.connectors
             }
             self._setpoints.want(point.id, wishes)
-        reachable = {a.id: a.on for a in decision.appliances if demands.appliances[a.id].on is not None}
-        return await self.devices.switch(self._appliances, reachable, now)
+        wanted = {a.id: a.on for a in decision.appliances}
+        lost = {id for id in wanted if demands.appliances[id].on is None}
+        for id in lost:
+            wanted[id] = self._left_on(id, wanted[id], now)
+        return await self.devices.switch(self._appliances, wanted, lost, now)
+
+    def _left_on(self, appliance_id: str, decided: frozenset[str], now: datetime) -> frozenset[str]:
+        """What may stay closed of an appliance that does not answer on all its relays.
+
+        Nobody can tell any more whether the sun covers it, so nothing stays closed for the sun.
+        """
+        assert self._site is not None
+        appliance = next(a for a in self._site.appliances if a.id == appliance_id)
+        in_window = appliance.mode is Mode.SOLAR_AND_TIMER and open_until(
+            appliance.windows, self._site.timezone, now
+        )
+        follows_sun = appliance.mode in (Mode.SOLAR_ONLY, Mode.SOLAR_AND_TIMER) and not in_window
+        return frozenset() if follows_sun else decided
 
     async def _record(self, minute: SiteSnapshot, decision: Decision, inputs: dict[str, Any]) -> None:
         """History, decision and memory in one write. Without a database control goes on."""
@@ -249,10 +277,25 @@ class SiteControl:
 
 def _changes(decision: Decision, demands: Demands) -> bool:
     """Whether anything will flow differently because of this decision."""
-    return any(demands.appliances[a.id].on not in (None, a.on) for a in decision.appliances) or any(
-        demands.connectors[c.id].session is not None and demands.connectors[c.id].offered_a != c.limit_a
-        for c in decision.connectors
-    )
+    if any(demands.appliances[a.id].on not in (None, a.on) for a in decision.appliances):
+        return True
+    return any(_is_new_limit(demands.connectors[c.id], c.limit_a) for c in decision.connectors)
+
+
+def _is_new_limit(demand: ConnectorDemand, limit_a: float) -> bool:
+    if demand.session is None or demand.state is ConnectorState.OFFLINE:
+        return False
+    return demand.offered_a is None or abs(demand.offered_a - limit_a) >= WIRE_RESOLUTION_A
+
+
+@dataclass(slots=True)
+class _Loop:
+    """identities: of the site's stations, in lower case."""
+
+    config: SiteConfig
+    identities: frozenset[str]
+    control: SiteControl | None = None
+    task: asyncio.Task[None] | None = None
 
 
 class ControlLoops:
@@ -270,69 +313,109 @@ class ControlLoops:
     ) -> None:
         self._sites, self._charge_points, self._setpoints = sites, charge_points, setpoints
         self._reporting, self._live, self._clock, self._events = reporting, live, clock, events
-        self._controls: dict[str, tuple[SiteControl, asyncio.Task[None]]] = {}
-        self._listener: asyncio.Task[None] | None = None
+        self._loops: dict[str, _Loop] = {}
+        self._changed: asyncio.Queue[str] = asyncio.Queue()
+        self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
         ready = asyncio.Event()
-        self._listener = asyncio.create_task(self._listen(ready), name="control loops")
+        self._tasks = [
+            asyncio.create_task(self._listen(ready), name="control loops"),
+            asyncio.create_task(self._follow_changes(), name="changed sites"),
+        ]
         await ready.wait()
         for config in self._sites.all():
             self._begin(config)
 
     async def stop(self) -> None:
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-        for site_id in list(self._controls):
+        """Relays stay as they are and stations keep their limits: a restart must not be noticed."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        for site_id in list(self._loops):
             await self._end(site_id)
 
     async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe() as queue:
+        async with self._events.subscribe("site.changed", *WAKING_EVENTS) as queue:
             ready.set()
             while True:
-                await self._on_event(await queue.get())
+                event = await queue.get()
+                if event.kind == "site.changed":
+                    self._changed.put_nowait(str(event.data.get("site_id")))
+                elif event.kind in WAKING_EVENTS:
+                    self._wake(event)
 
-    async def _on_event(self, event: Event) -> None:
-        if event.kind == "site.changed":
-            site_id = str(event.data["site_id"])
-            await self._end(site_id)
-            if any(config.site.id == site_id for config in self._sites.all()):
-                self._begin(self._sites.get(site_id))
-        elif event.kind in WAKING_EVENTS:
-            for control, _ in self._controls.values():
-                control.wake()
+    def _wake(self, event: Event) -> None:
+        identity = str(event.data.get("identity", "")).casefold()
+        for site_id, loop in self._loops.items():
+            if loop.control is not None and (
+                event.data.get("site_id") == site_id or identity in loop.identities
+            ):
+                loop.control.wake()
+
+    async def _follow_changes(self) -> None:
+        """Apart from the listener: ending a loop takes time, in which no event may be lost."""
+        while True:
+            site_id = await self._changed.get()
+            try:
+                before = await self._end(site_id)
+                after = next((c for c in self._sites.all() if c.site.id == site_id), None)
+                if before is not None:
+                    await self._open_what_is_given_up(before, after)
+                if after is not None:
+                    self._begin(after)
+            except Exception:  # supervisor: the next change must still be followed
+                log.exception("changed site not taken up", site=site_id)
 
     def _begin(self, config: SiteConfig) -> None:
-        try:
-            control = SiteControl(
-                config,
-                self._sites,
-                self._charge_points,
-                self._setpoints,
-                self._reporting,
-                self._live,
-                self._clock,
-            )
-        except DeviceConfigError as error:
-            log.error("site not controlled", site=config.site.id, why=str(error))
-            return
-        task = asyncio.create_task(self._supervise(control, config.site.id), name=f"control {config.site.id}")
-        self._controls[config.site.id] = (control, task)
+        loop = _Loop(config, frozenset(point.id.casefold() for point in config.charge_point))
+        loop.task = asyncio.create_task(self._supervise(loop), name=f"control {config.site.id}")
+        self._loops[config.site.id] = loop
 
-    async def _end(self, site_id: str) -> None:
-        if (entry := self._controls.pop(site_id, None)) is not None:
-            entry[1].cancel()
-            await asyncio.gather(entry[1], return_exceptions=True)
+    async def _end(self, site_id: str) -> SiteConfig | None:
+        """Answers the description that was in force."""
+        loop = self._loops.pop(site_id, None)
+        if loop is None or loop.task is None:
+            return None
+        loop.task.cancel()
+        await asyncio.gather(loop.task, return_exceptions=True)
+        return loop.config
 
-    async def _supervise(self, control: SiteControl, site_id: str) -> None:
-        """A fault in our own code must not leave a building uncontrolled: log it whole and begin again.
+    async def _open_what_is_given_up(self, before: SiteConfig, after: SiteConfig | None) -> None:
+        """Relays that the site no longer has: nobody is going to switch them any more."""
+        kept = set(relay_places(after).values()) if after else set()
+        given_up = {relay for relay, place in relay_places(before).items() if place not in kept}
+        if given_up:
+            devices = SiteDevices(before, self._clock.now, self._clock.sleep)
+            try:
+                await devices.open_relays(given_up)
+            finally:
+                await devices.stop()
+
+    async def _supervise(self, loop: _Loop) -> None:
+        """A fault in our own code must not leave a building uncontrolled: log it whole and begin anew.
 
         Until then stations fall back by their dead-man time and relays by their fail-safe.
         """
+        site_id = loop.config.site.id
         while True:
             try:
-                await control.run()
+                loop.control = self._control(loop.config)
+                await loop.control.run()
+            except DeviceConfigError as error:
+                log.error("site not controlled", site=site_id, why=str(error))
+                return
             except Exception:
-                log.exception("control loop failed, starts again with the next interval", site=site_id)
-                await self._clock.sleep(control.interval_s)
+                log.exception("control loop failed, starts anew with the next interval", site=site_id)
+                await self._clock.sleep(loop.config.site.control_interval_s)
+
+    def _control(self, config: SiteConfig) -> SiteControl:
+        return SiteControl(
+            config,
+            self._sites,
+            self._charge_points,
+            self._setpoints,
+            self._reporting,
+            self._live,
+            self._clock,
+        )

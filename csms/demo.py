@@ -39,10 +39,15 @@ async def run_demo(settings: Settings, site_file: Path | None, speed: float, see
     path = site_file or example_site()
     site = read_site_file(path)
     folder = settings.data_dir / "demo"
-    for old in folder.glob("csms.db*"):
-        old.unlink()
+    only_here = {} if "web_host" in settings.model_fields_set else {"web_host": "127.0.0.1"}
     own = settings.model_copy(
-        update={"data_dir": folder, "database_url": None, "site_file": path, "web_login": "open"}
+        update={
+            "data_dir": folder,
+            "database_url": None,
+            "site_file": path,
+            "web_login": "open",
+            **only_here,
+        }
     )
     clock = ScaledClock(demo_start(datetime.now(UTC)), speed)
     app = App(own, clock)
@@ -52,6 +57,16 @@ async def run_demo(settings: Settings, site_file: Path | None, speed: float, see
     except OSError as error:
         raise StartupError(f"the demo's simulated devices: {error}") from None
     try:
+        _begin_anew(folder)
         await app.run()
     finally:
         await world.stop()
+
+
+def _begin_anew(folder: Path) -> None:
+    """Only once the devices' ports are ours: another demo that runs keeps its data."""
+    try:
+        for old in folder.glob("csms.db*"):
+            old.unlink()
+    except OSError as error:
+        raise StartupError(f"the demo's data in {folder}: {error}") from None

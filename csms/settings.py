@@ -33,7 +33,7 @@ class Settings(BaseSettings):
     web_login: Literal["required", "open"] = Field(
         default="required", description="open: the page needs no login (a trusted network only)"
     )
-    nats_url: str | None = Field(default=None, description="several nodes; unset = single node")
+    nats_url: SecretStr | None = Field(default=None, description="several nodes; unset = single node")
     site_file: Path | None = Field(
         default=None, description="applied at start if the database has no such site yet"
     )

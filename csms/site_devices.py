@@ -6,9 +6,9 @@ What the optimizer is told about them comes from here; nothing here decides.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Literal
 
 import structlog
@@ -26,7 +26,12 @@ log = structlog.get_logger()
 
 POLL_INTERVAL_S = 5.0
 STALE_S = 90.0
+SHOWN_AFTER_S = 2.0  # what a relay or station was told shows on the meters so much later, at the earliest
 FAILSAFE_INTERVALS = 3  # a relay that can fall off by itself does so after this many missed control intervals
+
+
+RelayPlace = tuple[str, int | None, int | None, str]
+"""Host, port and unit of the module, number of the relay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,26 +80,34 @@ class SiteDevices:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self._buses.stop()
 
-    def readings(self, window_s: float, now: datetime) -> Readings:
-        """Means over the last `window_s`: of the grid meter, and of zone meters by their circuit."""
+    def readings(self, window_s: float, now: datetime, changed_at: datetime | None = None) -> Readings:
+        """Means over the last `window_s`: of the grid meter, and of zone meters by their circuit.
+
+        A sample older than the last change counts as late: it does not know what was switched since.
+        """
         grid: PowerReading | None = None
         zones: dict[str, PowerReading] = {}
         for meter in self._config.meter:
             if meter.role not in ("grid", "zone"):
                 continue
-            reading = self._power_reading(meter, window_s, now)
+            reading = self._power_reading(meter, window_s, now, changed_at)
             if meter.role == "grid":
                 grid = reading
             elif reading is not None and meter.circuit is not None:
                 zones[meter.circuit] = reading
         return Readings(grid=grid, zones=zones)
 
-    def _power_reading(self, meter: MeterConfig, window_s: float, now: datetime) -> PowerReading | None:
+    def _power_reading(
+        self, meter: MeterConfig, window_s: float, now: datetime, changed_at: datetime | None
+    ) -> PowerReading | None:
         poller = self._meters[meter.id]
         reading = poller.mean(window_s, now) or poller.latest
         if reading is None:
             return None
-        return PowerReading(reading.power_w, reading.current_a, reading.read_at)
+        read_at = reading.read_at
+        if changed_at is not None and read_at < changed_at + timedelta(seconds=SHOWN_AFTER_S):
+            read_at = min(read_at, now - timedelta(seconds=STALE_S + 1))
+        return PowerReading(reading.power_w, reading.current_a, read_at)
 
     def measured(self, now: datetime, window_s: float | None = None) -> MeasuredPower:
         """Power by role: the latest samples, or their means over a window."""
@@ -134,24 +147,36 @@ class SiteDevices:
             or (now - poller.read_at).total_seconds() > STALE_S
         ):
             return None
-        return poller.states[int(number) - 1]
+        known = dict(enumerate(poller.states, 1))  # a module may have fewer relays than a site names
+        return known.get(int(number))
 
     async def switch(
-        self, appliances: Mapping[str, ApplianceConfig], wanted: Mapping[str, frozenset[str]], now: datetime
+        self,
+        appliances: Mapping[str, ApplianceConfig],
+        wanted: Mapping[str, frozenset[str]],
+        lost: Collection[str],
+        now: datetime,
     ) -> list[RelayFault]:
         """Bring every appliance's relays to the wanted elements: first all that open, then all that close.
 
         Closing goes from the lowest element up and opening from the highest down, so that the two
-        contacts of an SG-Ready heat pump never pass through its blocked state.
+        contacts of an SG-Ready heat pump never pass through its blocked state. Of appliances that are
+        `lost`, because one of their modules is silent, relays that still answer are opened, none closed.
         """
         faults: list[RelayFault] = []
         for close in (False, True):
-            for appliance_id, elements in wanted.items():
-                faults += await self._switch_one(appliances[appliance_id], elements, close, now)
+            for id, elements in wanted.items():
+                if id not in lost or not (close or appliances[id].kind == "sg_ready"):
+                    faults += await self._switch_one(appliances[id], elements, close, now, id in lost)
         return faults
 
     async def _switch_one(
-        self, appliance: ApplianceConfig, elements: frozenset[str], close: bool, now: datetime
+        self,
+        appliance: ApplianceConfig,
+        elements: frozenset[str],
+        close: bool,
+        now: datetime,
+        is_lost: bool,
     ) -> list[RelayFault]:
         relays = list(element_relays(appliance).items())
         for element, references in relays if close else reversed(relays):
@@ -159,8 +184,10 @@ class SiteDevices:
                 continue
             for reference in references:
                 module_id, number = reference.split("/")
-                module = self._modules[module_id]
-                if self._relay_state(reference, now) is close and not (close and module.needs_rearming):
+                module, state = self._modules[module_id], self._relay_state(reference, now)
+                if state is None and is_lost:
+                    continue
+                if state is close and not (close and module.needs_rearming):
                     continue
                 try:
                     await module.switch(int(number), close)
@@ -169,6 +196,15 @@ class SiteDevices:
                     log.warning("relay did not obey", relay=reference, on=close, why=str(error))
                     return [RelayFault(appliance.id, str(error))]
         return []
+
+    async def open_relays(self, references: Collection[str]) -> None:
+        """Those that nobody is going to switch any more."""
+        for reference in sorted(references, reverse=True):
+            module_id, number = reference.split("/")
+            try:
+                await self._modules[module_id].switch(int(number), False)
+            except DeviceError as error:
+                log.error("relay given up, but not opened", relay=reference, why=str(error))
 
     def snapshots(self, now: datetime) -> list[DeviceSnapshot]:
         """Is each device well, and how old is what it said last?"""
@@ -200,6 +236,13 @@ def _device(
     if ok:  # one lost answer is the wire's everyday life: only silence is a problem
         problem = None
     return DeviceSnapshot(id, kind, label, ok, age_s, problem if ok else problem or "no answer", power_w)
+
+
+def relay_places(config: SiteConfig) -> dict[str, RelayPlace]:
+    """Every relay that an appliance names ("io1/3"), and where it is."""
+    modules = {m.id: (m.host, m.port, m.unit) for m in config.relay_module}
+    named = (relay for appliance in config.appliance for relay in appliance.relay_refs())
+    return {relay: (*modules[relay.split("/")[0]], relay.split("/")[1]) for relay in named}
 
 
 def open_site_meter(buses: Buses, meter: MeterConfig) -> ModbusMeter:

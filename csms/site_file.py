@@ -5,17 +5,15 @@ from __future__ import annotations
 import json
 import re
 import tomllib
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from csms.domain.site import BusAddress, ReferenceFaults, SiteConfig
-from drivers.catalogue import Kind, check_config, check_relay_number, relay_models
-from drivers.device import DeviceConfigError
+from csms.domain.site import Fault, ReferenceFaults, SiteConfig
+from csms.services.device_check import device_faults
 
 Path = tuple[str | int, ...]
 
@@ -60,9 +58,9 @@ def read_site(text: str) -> SiteConfig:
         lines = KeyLines(text)
         faults = [fault for detail in error.errors() for fault in _faults(detail, lines)]
         raise SiteFileError(sorted(faults, key=lambda f: f.line or 0)) from None
-    device_faults = list(_device_faults(site, KeyLines(text)))
-    if device_faults:
-        raise SiteFileError(device_faults)
+    lines = KeyLines(text)
+    if unfit := device_faults(site):
+        raise SiteFileError([_located(fault, lines) for fault in unfit])
     return site
 
 
@@ -71,8 +69,7 @@ def _faults(detail: ErrorDetails, lines: KeyLines) -> Iterator[SiteFileFault]:
         return
     cause = detail.get("ctx", {}).get("error")
     if isinstance(cause, ReferenceFaults):
-        for path, value, expected in cause.faults:
-            yield SiteFileFault(lines.of(path), _dotted(path), _shown(value), f"{expected} expected")
+        yield from (_located(fault, lines) for fault in cause.faults)
         return
     path = tuple(p for p in detail["loc"] if not (isinstance(p, str) and _is_union_branch(p)))
     if detail["type"] == "extra_forbidden":
@@ -82,6 +79,11 @@ def _faults(detail: ErrorDetails, lines: KeyLines) -> Iterator[SiteFileFault]:
     else:
         message = detail["msg"].removeprefix("Value error, ")
         yield SiteFileFault(lines.of(path), _dotted(path), _shown(detail["input"]), message)
+
+
+def _located(fault: Fault, lines: KeyLines) -> SiteFileFault:
+    path, value, expected = fault
+    return SiteFileFault(lines.of(path), _dotted(path), _shown(value), f"{expected} expected")
 
 
 def _is_union_branch(part: str) -> bool:
@@ -96,37 +98,6 @@ def _is_other_branch(detail: ErrorDetails) -> bool:
         branch[:5] if branch.startswith("list[") else branch
     )
     return wrong_shape is not None and isinstance(detail["input"], wrong_shape)
-
-
-def _device_faults(site: SiteConfig, lines: KeyLines) -> Iterator[SiteFileFault]:
-    """Models, framings and relay numbers that no driver knows."""
-    models = {module.id: module.model for module in site.relay_module}
-    checks: list[tuple[Path, Callable[[], None]]] = []
-    devices: list[tuple[Kind, int, BusAddress]] = [
-        *(("meter", i, meter) for i, meter in enumerate(site.meter)),
-        *(("relay_module", i, module) for i, module in enumerate(site.relay_module)),
-    ]
-    for kind, i, device in devices:
-        check = partial(
-            check_config, kind=kind, driver=device.driver, model=device.model, framing=device.framing
-        )
-        checks.append(((kind, i), check))
-    for i, appliance in enumerate(site.appliance):
-        key = "steps" if appliance.steps else "relays"
-        for reference in appliance.relay_refs():
-            module, number = reference.split("/")
-            if models[module] in relay_models():
-                checks.append(
-                    (("appliance", i, key), partial(check_relay_number, models[module], int(number)))
-                )
-    for path, known in checks:
-        try:
-            known()
-        except DeviceConfigError as error:
-            own: Path = path if path[-1] in ("steps", "relays") else (*path, error.field)
-            yield SiteFileFault(
-                lines.of(own), _dotted(own), _shown(error.value), f"{error.expected} expected"
-            )
 
 
 def _dotted(path: Path) -> str:

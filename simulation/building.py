@@ -38,12 +38,20 @@ class Physics:
 class Building:
     """`step` moves everything on and shows it on the meters. Powers: + is consumed or drawn."""
 
-    def __init__(self, site: SiteConfig, physics: Physics, clock: Clock, ocpp_url: str, tick_s: float = 5.0):
+    def __init__(
+        self,
+        site: SiteConfig,
+        physics: Physics,
+        clock: Clock,
+        ocpp_url: str,
+        tick_s: float = 5.0,
+        meter_refresh_s: float = 0.0,
+    ):
         self.site, self.physics = site, physics
         self._zone = ZoneInfo(site.site.timezone)
         self._weather = Weather(physics.seed, physics.day_type)
         self._house = House(physics.seed, site.site.timezone, physics.house_scale)
-        self.meters = {m.id: SimulatedMeter(m.model) for m in site.meter}
+        self.meters = {m.id: SimulatedMeter(m.model, meter_refresh_s) for m in site.meter}
         self.relay_modules = {m.id: SimulatedRelayModule(m.model, clock.now) for m in site.relay_module}
         self.appliances = {
             a.id: simulate_appliance(a, 0.3 + 0.4 * chance(physics.seed, 50, i))

@@ -16,6 +16,7 @@ from simulation.photovoltaics import Photovoltaics
 from simulation.weather import DayType
 
 PHYSICS_STEP_S = 5.0
+METER_REFRESH_S = 1.0
 
 
 def demo_start(today: date, timezone: str = "Europe/Zurich") -> datetime:
@@ -39,7 +40,9 @@ class DemoWorld:
     ) -> None:
         self.site, self.clock, self.seed = site, clock, seed
         physics = physics or demo_physics(site, seed)
-        self.building = Building(site, physics, clock, ocpp_url, tick_s=PHYSICS_STEP_S)
+        self.building = Building(
+            site, physics, clock, ocpp_url, tick_s=PHYSICS_STEP_S, meter_refresh_s=METER_REFRESH_S
+        )
         self._running = contextlib.AsyncExitStack()
 
     async def start(self) -> None:

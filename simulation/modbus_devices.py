@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import math
 import struct
+import time
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
 from typing import Any
@@ -49,11 +51,15 @@ class SimulatedDevice:
 class SimulatedMeter(SimulatedDevice):
     """A meter of the catalogue with its register image. Power + is drawn.
 
-    Phase powers default to equal shares, currents follow from power and voltage.
+    Phase powers default to equal shares, currents follow from power and voltage. refresh_s: as real meters
+    do, it shows a new set of values only so often (real seconds), so that one reading is of one moment even
+    where simulated time flies.
     """
 
-    def __init__(self, model: str) -> None:
+    def __init__(self, model: str, refresh_s: float = 0.0) -> None:
         super().__init__()
+        self._refresh_s, self._shown_at_s = refresh_s, -math.inf
+        self._shown: dict[int, int] = {}
         self.model = meter_models()[model]
         self._points = {point.key: point for point in self.model.points}
         self._image: dict[int, int] = {}
@@ -127,7 +133,9 @@ class SimulatedMeter(SimulatedDevice):
             return ExcCodes.ILLEGAL_FUNCTION
         if count > self.model.max_registers:
             return ExcCodes.ILLEGAL_ADDRESS
-        for known, word in self._image.items():
+        if time.monotonic() - self._shown_at_s >= self._refresh_s:
+            self._shown, self._shown_at_s = dict(self._image), time.monotonic()
+        for known, word in self._shown.items():
             registers[known - start] = word
         return self._refusal(address, count)
 

@@ -30,10 +30,9 @@ async def stream_events(
         list[str] | None, Query(description="only kinds that start so, e.g. `connector.`; repeatable")
     ] = None,
 ) -> AsyncIterator[ServerSentEvent]:
-    async with services.events.subscribe() as queue:
+    async with services.events.subscribe(*kind or ()) as queue:
         yield ServerSentEvent(comment="listening")
         while True:
             event = await queue.get()
-            if kind is None or event.kind.startswith(tuple(kind)):
-                data = jsonable_encoder({"at": event.at, **event.data})
-                yield ServerSentEvent(event=event.kind, data=data)
+            data = jsonable_encoder({"at": event.at, **event.data})
+            yield ServerSentEvent(event=event.kind, data=data)

@@ -16,7 +16,7 @@ from csms.errors import InvalidInput, NotFound
 
 router = APIRouter()
 
-HISTORY_POINTS_LIMIT = 20_000
+HISTORY_POINTS_LIMIT = 3000  # a week by 5 minutes, a month by quarters of an hour
 READ_ERRORS = responses(401, 403, 404)
 PERIOD_ERRORS = responses(401, 403, 404, 422)
 
@@ -112,7 +112,8 @@ async def get_history(
     services.sites.get(site_id)
     since, until = period(start, end, services.clock.now(), timedelta(days=1))
     if (until - since).total_seconds() / step > HISTORY_POINTS_LIMIT:
-        raise InvalidInput("step", step, f"a step that makes at most {HISTORY_POINTS_LIMIT} points")
+        fitting = f"a step that makes at most {HISTORY_POINTS_LIMIT} points of the time from `from` to `to`"
+        raise InvalidInput("step", step, fitting)
     return await services.reporting.history(site_id, since, until, step)
 
 

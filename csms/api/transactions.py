@@ -26,7 +26,7 @@ class TransactionRecord(BaseModel):
     started_at: datetime
     stopped_at: datetime | None = Field(description="null = it runs")
     energy_wh: float | None = Field(description="charged, so far or in all [Wh]")
-    meter_start_wh: float
+    meter_start_wh: float = Field(description="−1 = not known until a register is read [Wh]")
     meter_stop_wh: float | None
     stop_reason: str | None
 

@@ -15,6 +15,7 @@ TAKING_W = 100.0
 READING_TRUSTED_FOR = timedelta(minutes=3)
 SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
 QUIRK_KINDS = 100
+UNKNOWN_REGISTER_WH = -1
 
 _SESSION_STATUSES = ("Charging", "SuspendedEV", "SuspendedEVSE")
 _STATES_WITHOUT_SESSION = {"Preparing": "plugged", "Finishing": "finished", "Faulted": "faulted"}
@@ -22,7 +23,10 @@ _STATES_WITHOUT_SESSION = {"Preparing": "plugged", "Finishing": "finished", "Fau
 
 @dataclass(slots=True)
 class OpenTransaction:
-    """energy_wh: what the register has grown by since the start; it never falls."""
+    """energy_wh: what the register has grown by since the start; it never falls.
+
+    meter_start_wh: UNKNOWN_REGISTER_WH until a register is read, if the station did not tell it.
+    """
 
     id: int
     id_tag: str
@@ -31,6 +35,8 @@ class OpenTransaction:
     energy_wh: float = 0.0
 
     def register_read(self, register_wh: float) -> None:
+        if self.meter_start_wh == UNKNOWN_REGISTER_WH:
+            self.meter_start_wh = register_wh
         self.energy_wh = max(self.energy_wh, register_wh - self.meter_start_wh)
 
 
@@ -52,9 +58,16 @@ class ConnectorReading:
         return most_a >= TAKING_A or (self.power_w or 0.0) >= TAKING_W
 
     def completed_by(self, other: ConnectorReading) -> ConnectorReading:
-        """This reading, with what it leaves out taken from `other` of the same sample."""
+        """This reading, with what it leaves out taken from `other`."""
         names = ("power_w", "current_a", "energy_wh", "soc_percent")
         return replace(self, **{n: getattr(other, n) for n in names if getattr(self, n) is None})
+
+    def after(self, last: ConnectorReading) -> ConnectorReading:
+        """This reading, with what still holds of the `last` one. Its time is that of the power or current."""
+        gap = abs(self.at - last.at)
+        if self.is_taking() is None and last.is_taking() is not None and gap <= READING_TRUSTED_FOR:
+            return replace(self.completed_by(last), at=last.at)
+        return self.completed_by(last) if gap <= SAME_SAMPLE else self
 
 
 @dataclass(slots=True)
@@ -92,12 +105,18 @@ class LiveConnector:
         return _STATES_WITHOUT_SESSION.get(self.status or "", "free")
 
     def _is_taking(self, now: datetime) -> bool | None:
+        reading = self.trusted_reading(now)
+        return None if reading is None else reading.is_taking()
+
+    def trusted_reading(self, now: datetime) -> ConnectorReading | None:
+        """The last reading, unless it tells what was: too old, or older than a status that differs."""
         reading = self.reading
         if reading is None or abs(now - reading.at) > READING_TRUSTED_FOR:
             return None
-        if self.status_at is not None and reading.at < self.status_at:
+        is_older = self.status_at is not None and reading.at < self.status_at
+        if is_older and not (self.status == "Charging" and reading.is_taking()):
             return None
-        return reading.is_taking()
+        return reading
 
     def take_reading(self, reading: ConnectorReading, now: datetime) -> bool:
         """Keep the newest reading. False: it is older than the one we have (a replayed past).
@@ -108,8 +127,7 @@ class LiveConnector:
         if last is not None and last.at <= now + READING_TRUSTED_FOR:
             if reading.at < last.at - SAME_SAMPLE:
                 return False
-            if abs(reading.at - last.at) <= SAME_SAMPLE:
-                reading = reading.completed_by(last)
+            reading = reading.after(last)
         self.reading = reading
         if self.transaction is not None and reading.energy_wh is not None:
             self.transaction.register_read(reading.energy_wh)

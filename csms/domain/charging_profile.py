@@ -147,4 +147,6 @@ def offered_now(request: Mapping[str, Any], wiring: ConnectorWiring, now: dateti
     elapsed_s = (now - start).total_seconds()
     rows = [row for row in schedule["chargingSchedulePeriod"] if row["startPeriod"] <= elapsed_s]
     limit = float((rows or schedule["chargingSchedulePeriod"])[-1 if rows else 0]["limit"])
-    return limit if schedule["chargingRateUnit"] == "A" else limit / wiring.voltage_v / wiring.phases
+    if schedule["chargingRateUnit"] == "A":
+        return limit
+    return round(limit / wiring.voltage_v / wiring.phases, 2)  # a tenth of a watt was cut off on the wire

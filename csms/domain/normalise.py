@@ -26,6 +26,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from csms.domain.charge_point import UNKNOWN_REGISTER_WH
 from csms.domain.ocpp_schemas import (
     DATE_TIME,
     SchemaViolation,
@@ -47,9 +48,9 @@ _DEFAULTS: dict[str, dict[str, Any]] = {
     "BootNotification": {"chargePointVendor": "unknown", "chargePointModel": "unknown"},
     "DataTransfer": {"vendorId": ""},
     "MeterValues": {"connectorId": 1, "meterValue": []},
-    "StartTransaction": {"connectorId": 1, "idTag": "", "meterStart": 0},
+    "StartTransaction": {"connectorId": 1, "idTag": "", "meterStart": UNKNOWN_REGISTER_WH},
     "StatusNotification": {"errorCode": "NoError"},
-    "StopTransaction": {"transactionId": UNKNOWN_TRANSACTION, "meterStop": 0},
+    "StopTransaction": {"transactionId": UNKNOWN_TRANSACTION, "meterStop": UNKNOWN_REGISTER_WH},
     "GetConfigurationResponse": {"configurationKey.readonly": False},
 }
 # Unknown enum value -> what it becomes, and the field that keeps the original.

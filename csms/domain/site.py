@@ -16,7 +16,13 @@ from zoneinfo import available_timezones
 from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
-Identity = Annotated[str, Field(min_length=1, max_length=255, pattern=r"^[^/:\s]+$")]
+# Blanks only between other characters; quotes would break the path to a load's power in a JSON column.
+Identity = Annotated[
+    str,
+    Field(
+        min_length=1, max_length=255, pattern=r"^[^/:\"\\\s\x00-\x1f\x7f]+(?: +[^/:\"\\\s\x00-\x1f\x7f]+)*$"
+    ),
+]
 RelayRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[1-9][0-9]*$")]
 Phase = Literal["L1", "L2", "L3"]
 Phases = Annotated[list[Phase], Field(min_length=1, max_length=3)]
@@ -270,14 +276,16 @@ def _reference_faults(site: SiteConfig) -> Iterator[Fault]:
 
 def _duplicate_ids(site: SiteConfig) -> Iterator[Fault]:
     for kind in ("circuit", "meter", "relay_module", "appliance", "charge_point"):
-        counts = Counter(part.id for part in getattr(site, kind))
+        of_stations = kind == "charge_point"  # their letter case does not distinguish
+        ids = [part.id.casefold() if of_stations else part.id for part in getattr(site, kind)]
+        counts = Counter(ids)
         for i, part in enumerate(getattr(site, kind)):
-            if counts[part.id] > 1:
+            if counts[ids[i]] > 1:
                 yield (kind, i, "id"), part.id, "an id that is used once"
     for i, point in enumerate(site.charge_point):
-        ids = [c.id for c in point.connectors]
-        if len(set(ids)) != len(ids):
-            yield ("charge_point", i, "connectors"), ids, "connector ids that are used once"
+        numbers = [c.id for c in point.connectors]
+        if len(set(numbers)) != len(numbers):
+            yield ("charge_point", i, "connectors"), numbers, "connector ids that are used once"
 
 
 def _circuit_faults(site: SiteConfig) -> Iterator[Fault]:

@@ -77,6 +77,12 @@ class Accounts:
         matches = await asyncio.to_thread(self._passwords.verify, password, kept)
         return cast(Role, row["role"]) if row is not None and matches else None
 
+    async def user_role(self, name: str) -> Role | None:
+        """None: no such user (any more)."""
+        async with self._database.read() as conn:
+            row = await access.user(conn, name)
+        return cast(Role, row["role"]) if row is not None else None
+
     async def has_users(self) -> bool:
         async with self._database.read() as conn:
             return await access.count_users(conn) > 0

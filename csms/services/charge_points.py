@@ -7,9 +7,9 @@ first stored is the one used everywhere. What stations report reaches this recor
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import Mapping
-from dataclasses import asdict
 from datetime import datetime
 from typing import Any, Literal, Protocol, cast
 
@@ -24,13 +24,14 @@ from csms.domain.charge_point import (
     Registration,
     Station,
 )
-from csms.errors import NotConnected, NotFound
+from csms.errors import CsmsError, NotConnected, NotFound
 from csms.services.events import EventBus
 from csms.storage import sites, stations, transactions
-from csms.storage.database import Database
+from csms.storage.database import STORAGE_FAULTS, Database
 
 log = structlog.get_logger()
 
+BOOT_TIMEOUT_S = 30.0
 REPLACED = 1000  # close code for a connection that a newer one of the same station replaces
 _IDENTITY = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 
@@ -60,6 +61,7 @@ class ChargePoints:
         self._database, self._clock, self._events, self._unknown = database, clock, events, unknown
         self._stations: dict[str, Station] = {}
         self._links: dict[str, StationLink] = {}
+        self._asking: set[asyncio.Task[None]] = set()
 
     async def start(self) -> None:
         """Load stations, what their connectors last reported, and open transactions."""
@@ -75,7 +77,7 @@ class ChargePoints:
             connector.status_at = row["received_at"]
         for row in opened:  # oldest first: the newest of a connector stays
             connector = self.station(row["identity"]).connector(row["connector_id"])
-            connector.transaction = _open_transaction(row)
+            connector.transaction = open_transaction(row)
 
     # --- connections ---
 
@@ -107,12 +109,17 @@ class ChargePoints:
     async def accept(self, identity: str) -> None:
         """An operator, or a site that names it, lets a pending or rejected station in.
 
-        From now on all it sends is taken; it learns of it with its next BootNotification.
+        From now on all it sends is taken. It is asked to boot again, for the answer tells it so; one that
+        does not gets to know with its next BootNotification.
         """
         station = self.station(identity)
         await self._database.write(lambda conn: stations.set_registration(conn, station.identity, "Accepted"))
         station.registration = "Accepted"
         self._publish("station.accepted", station)
+        if (link := self._links.get(station.identity)) is not None:
+            asking = asyncio.create_task(_ask_to_boot(link))
+            self._asking.add(asking)
+            asking.add_done_callback(self._asking.discard)
 
     async def connected(self, link: StationLink) -> None:
         """The newest connection wins: one that is still open is closed."""
@@ -137,7 +144,10 @@ class ChargePoints:
         log.info("station disconnected", charge_point=station.identity)
         self._publish("station.disconnected", station)
         seen_at = station.last_seen_at or self._clock.now()
-        await self._database.write(lambda conn: stations.save_seen(conn, station.identity, seen_at))
+        try:
+            await self._database.write(lambda conn: stations.save_seen(conn, station.identity, seen_at))
+        except STORAGE_FAULTS as error:
+            log.warning("last contact not stored", charge_point=station.identity, why=str(error))
 
     def is_connected(self, identity: str) -> bool:
         station = self._stations.get(identity.casefold())
@@ -216,13 +226,20 @@ class ChargePoints:
 
     def metered(self, identity: str, connector_id: int, reading: ConnectorReading) -> None:
         station, connector = self._connector(identity, connector_id)
-        if connector.take_reading(reading, self._clock.now()):
-            self._publish(
-                "connector.metered",
-                station,
-                connector_id=connector_id,
-                **_shown(connector.reading or reading),
-            )
+        is_newest = connector.take_reading(reading, self._clock.now())
+        if not is_newest or not self._events.is_heard("connector.metered"):
+            return
+        shown = connector.reading or reading
+        self._publish(
+            "connector.metered",
+            station,
+            connector_id=connector_id,
+            measured_at=shown.at,
+            power_w=shown.power_w,
+            current_a=shown.current_a,
+            energy_wh=shown.energy_wh,
+            soc_percent=shown.soc_percent,
+        )
 
     def profiles_cleared(self, identity: str) -> None:
         """An operator cleared charging profiles: whoever wrote them must write them anew."""
@@ -271,14 +288,16 @@ class ChargePoints:
         return self._stations.setdefault(station.identity.casefold(), station)
 
 
-def _open_transaction(row: Mapping[str, Any]) -> OpenTransaction:
+async def _ask_to_boot(link: StationLink) -> None:
+    try:
+        await link.call("TriggerMessage", {"requestedMessage": "BootNotification"}, BOOT_TIMEOUT_S)
+    except CsmsError as error:
+        log.info("accepted station does not boot now", charge_point=link.identity, why=str(error))
+
+
+def open_transaction(row: Mapping[str, Any]) -> OpenTransaction:
+    """The live record of a stored transaction."""
     transaction = OpenTransaction(row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"])
     if row["last_register_wh"] is not None:
         transaction.register_read(row["last_register_wh"])
     return transaction
-
-
-def _shown(reading: ConnectorReading) -> dict[str, Any]:
-    shown = asdict(reading)
-    shown["measured_at"] = shown.pop("at").isoformat()
-    return shown

@@ -53,11 +53,11 @@ class Commands:
         self, station: Station, payload: dict[str, Any], answer: dict[str, Any]
     ) -> None:
         """Asked for all, the answer is all there is; asked for some, the rest stays as it was known."""
-        read = [e for e in answer.get("configurationKey") or () if isinstance(e, dict) and "key" in e]
+        read = [e for e in _listed(answer, "configurationKey") if isinstance(e, dict) and "key" in e]
         asked_for_some = bool(payload.get("key"))
         values = dict(station.configuration) if asked_for_some else {}
         read_only = set(station.read_only_keys) if asked_for_some else set()
-        for key in answer.get("unknownKey") or ():
+        for key in _listed(answer, "unknownKey"):
             values.pop(str(key), None)
         for entry in read:
             key = str(entry["key"])
@@ -75,6 +75,13 @@ class Commands:
         await self._save(station, {**station.configuration, key: value}, station.read_only_keys)
 
     async def _save(self, station: Station, values: dict[str, str | None], read_only: set[str]) -> None:
+        """The live record first: the answer to the next command builds on it, while this is being stored."""
         stored = {key: {"value": value, "readonly": key in read_only} for key, value in values.items()}
-        await self._database.write(lambda conn: stations.save_configuration(conn, station.identity, stored))
         self._charge_points.configured(station.identity, values, read_only)
+        await self._database.write(lambda conn: stations.save_configuration(conn, station.identity, stored))
+
+
+def _listed(answer: dict[str, Any], field: str) -> list[Any]:
+    """What a station lists there; an answer that could not be repaired may have anything."""
+    listed = answer.get(field)
+    return listed if isinstance(listed, list) else []

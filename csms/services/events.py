@@ -25,20 +25,25 @@ class EventBus:
     """In-process fan-out. A listener too slow to keep up loses its oldest events, never blocks the sender."""
 
     def __init__(self) -> None:
-        self._listeners: set[asyncio.Queue[Event]] = set()
+        self._listeners: dict[asyncio.Queue[Event], tuple[str, ...]] = {}
 
     def publish(self, kind: str, at: datetime, **data: Any) -> None:
         event = Event(kind, at, data)
-        for queue in self._listeners:
-            if queue.full():
-                queue.get_nowait()
-            queue.put_nowait(event)
+        for queue, kinds in self._listeners.items():
+            if kind.startswith(kinds):
+                if queue.full():
+                    queue.get_nowait()
+                queue.put_nowait(event)
+
+    def is_heard(self, kind: str) -> bool:
+        return any(kind.startswith(kinds) for kinds in self._listeners.values())
 
     @asynccontextmanager
-    async def subscribe(self) -> AsyncIterator[asyncio.Queue[Event]]:
+    async def subscribe(self, *kinds: str) -> AsyncIterator[asyncio.Queue[Event]]:
+        """kinds: how those to be heard begin, e.g. "station."; none = all. The fewer, the fewer are lost."""
         queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_LIMIT)
-        self._listeners.add(queue)
+        self._listeners[queue] = kinds or ("",)
         try:
             yield queue
         finally:
-            self._listeners.discard(queue)
+            del self._listeners[queue]

@@ -1,43 +1,34 @@
 """The log of frames: never in the way of the frames themselves.
 
 `add` only queues. A task writes what has gathered, about once a second; if the database cannot
-keep up, frames are dropped and counted rather than held. Frames older than the retention go.
+keep up, frames are dropped and counted rather than held.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections import Counter, deque
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
-from csms.clock import Clock
 from csms.domain.ocpp_schemas import ACTIONS
 from csms.storage import frames
-from csms.storage.database import Database, DatabaseStopped
+from csms.storage.database import STORAGE_FAULTS, Database
 
 log = structlog.get_logger()
 
 QUEUE_LIMIT = 20_000
 WRITTEN_AT_ONCE = 1000
-REMOVED_AT_ONCE = 5000
 LONGEST_TEXT = 16_384
 WRITE_EVERY_S = 1.0
-TIDY_EVERY = timedelta(hours=1)
-STORAGE_FAULTS = (SQLAlchemyError, OSError, DatabaseStopped)
 
 
 class FrameLog:
-    """retention_days: how long frames are kept."""
-
-    def __init__(self, database: Database, clock: Clock, retention_days: float = 30) -> None:
-        self._database, self._clock = database, clock
-        self._retention = timedelta(days=retention_days)
+    def __init__(self, database: Database) -> None:
+        self._database = database
         self._waiting: deque[dict[str, Any]] = deque()
-        self._tidied_at: datetime | None = None
         self._task: asyncio.Task[None] | None = None
         self.dropped = 0
         self.counts: Counter[tuple[str, str]] = Counter()  # (direction, action)
@@ -106,21 +97,4 @@ class FrameLog:
     async def _run(self) -> None:
         while True:
             await self.flush()
-            await self.tidy()
             await asyncio.sleep(WRITE_EVERY_S)
-
-    async def tidy(self) -> None:
-        """Remove frames older than the retention; at most once an hour."""
-        now = self._clock.now()
-        if self._tidied_at is not None and now - self._tidied_at < TIDY_EVERY:
-            return
-        self._tidied_at = now
-        oldest_kept = now - self._retention
-        removed = REMOVED_AT_ONCE
-        try:
-            while removed == REMOVED_AT_ONCE:
-                removed = await self._database.write(
-                    lambda conn: frames.remove_before(conn, oldest_kept, REMOVED_AT_ONCE)
-                )
-        except STORAGE_FAULTS as error:
-            log.warning("old frames not removed", why=str(error))

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from csms.errors import CsmsError
+from csms.errors import CallFailed, CsmsError
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import Commands
 from csms.services.events import EventBus
@@ -49,6 +49,8 @@ class Provisioning:
         self._events = events
         self._listener: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._renewals: set[asyncio.Task[None]] = set()
+        self._unfinished: set[str] = set()
 
     async def start(self) -> None:
         ready = asyncio.Event()
@@ -56,47 +58,73 @@ class Provisioning:
         await ready.wait()
 
     async def stop(self) -> None:
-        tasks = [t for t in (self._listener, *self._tasks.values()) if t is not None]
+        tasks = [t for t in (self._listener, *self._tasks.values(), *self._renewals) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settle(self) -> None:
         """Wait until every station that is being asked has been asked everything."""
-        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), *self._renewals, return_exceptions=True)
 
     async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe() as queue:
+        async with self._events.subscribe("station.") as queue:
             ready.set()
             while True:
                 event = await queue.get()
-                identity = str(event.data.get("identity", ""))
-                if event.kind == "station.booted":
-                    self._setpoints.forget(identity)  # not every station keeps its profiles over a restart
-                    self._begin(identity, afresh=True)
-                elif event.kind == "station.profiles_cleared":
-                    self._setpoints.forget(identity)
-                elif event.kind == "station.connected":
-                    self._begin(identity, afresh=False)
+                try:
+                    self._on_event(event.kind, str(event.data.get("identity", "")))
+                except Exception:  # supervisor: one station's trouble must not leave all others unprovisioned
+                    log.exception("event not followed", kind=event.kind)
+
+    def _on_event(self, kind: str, identity: str) -> None:
+        if kind == "station.booted":
+            self._begin(identity, afresh=True)
+        elif kind == "station.connected":
+            self._begin(identity, afresh=False)
+        elif kind == "station.profiles_cleared":
+            renewal = asyncio.create_task(self._renew_profiles(identity), name=f"profiles {identity}")
+            self._renewals.add(renewal)
+            renewal.add_done_callback(self._renewals.discard)
 
     def _begin(self, identity: str, *, afresh: bool) -> None:
         """A boot repeats the questions: firmware or settings may have changed. A mere reconnect does not."""
         station = self._charge_points.station(identity)
-        if station.registration != "Accepted" or (station.configuration and not afresh):
+        is_known = station.configuration and identity not in self._unfinished
+        if station.registration != "Accepted" or (is_known and not afresh):
             return
         if (running := self._tasks.get(identity)) is not None:
             running.cancel()
-        self._tasks[identity] = asyncio.create_task(self._provision(identity), name=f"provision {identity}")
+        self._tasks[identity] = asyncio.create_task(
+            self._provision(identity, afresh), name=f"provision {identity}"
+        )
 
-    async def _provision(self, identity: str) -> None:
+    async def _renew_profiles(self, identity: str) -> None:
+        await self._setpoints.forget(identity)
+        self._setpoints.renew(identity)
+
+    async def _provision(self, identity: str, has_booted: bool) -> None:
+        self._unfinished.add(identity)
         try:
-            await self._commands.send(identity, "GetConfiguration", {"key": list(KEYS)})
+            if has_booted:  # not every station keeps its profiles over a restart
+                await self._setpoints.forget(identity)
+            await self._ask(identity, "GetConfiguration", {"key": list(KEYS)})
+            self._setpoints.renew(identity)  # now that the unit it takes is known
             await self._set_measurands(identity)
             await self._set_sample_interval(identity)
             for message in ("StatusNotification", "MeterValues"):
-                await self._commands.send(identity, "TriggerMessage", {"requestedMessage": message})
+                await self._ask(identity, "TriggerMessage", {"requestedMessage": message})
+            self._unfinished.discard(identity)
         except CsmsError as error:
             log.warning("provisioning not finished", charge_point=identity, why=str(error))
+
+    async def _ask(self, identity: str, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """What the station refuses does not keep us from asking the rest."""
+        try:
+            return await self._commands.send(identity, action, payload)
+        except CallFailed as error:
+            log.info("station refused", charge_point=identity, action=action, why=str(error))
+            return {}
 
     async def _set_measurands(self, identity: str) -> None:
         """The whole wish first; if the station refuses it, what control cannot do without."""
@@ -114,9 +142,7 @@ class Provisioning:
             await self._change(identity, "MeterValueSampleInterval", str(SAMPLE_INTERVAL_S))
 
     async def _change(self, identity: str, key: str, value: str) -> bool:
-        answer: dict[str, Any] = await self._commands.send(
-            identity, "ChangeConfiguration", {"key": key, "value": value}
-        )
+        answer = await self._ask(identity, "ChangeConfiguration", {"key": key, "value": value})
         accepted = answer.get("status") in ("Accepted", "RebootRequired")
         if not accepted:
             log.info("setting refused", charge_point=identity, key=key, answer=answer.get("status"))

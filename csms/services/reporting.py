@@ -1,4 +1,4 @@
-"""What was: minutes of a site, decisions, transactions, frames. And the writing of each minute."""
+"""What was: minutes of a site, decisions, transactions. And the writing of each minute."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.storage import frames, history, transactions
+from csms.storage import history, transactions
 from csms.storage.database import Database
 
 
@@ -86,15 +86,3 @@ class Reporting:
             row["energy_wh"] = transactions.best_register_wh(row) - row["meter_start_wh"]
             row["energy_kwh"] = row["energy_wh"] / 1000
         return rows
-
-    async def messages(
-        self,
-        identity: str,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        action: str | None = None,
-        limit: int = 200,
-    ) -> list[dict[str, Any]]:
-        """Frames, newest first: at, direction ("in", "out"), action, message_id, text, note."""
-        async with self._database.read() as conn:
-            return await frames.load(conn, identity, start, end, action, limit)

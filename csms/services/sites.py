@@ -15,6 +15,7 @@ from csms.domain.site import (
     SiteConfig,
 )
 from csms.errors import InvalidInput, NotFound
+from csms.services.device_check import device_faults
 from csms.services.events import EventBus
 from csms.storage import sites as storage
 from csms.storage.database import Database
@@ -29,12 +30,14 @@ class Sites:
         self._database, self._clock, self._events = database, clock, events
         self._sites: dict[str, SiteConfig] = {}
         self._modes: dict[tuple[str, str], tuple[str, Any]] = {}
+        self._site_of: dict[str, SiteConfig] = {}  # charge points by identity, casefolded
         self._change = asyncio.Lock()
 
     async def start(self) -> None:
         async with self._database.read() as conn:
             self._sites = {site.site.id: site for site in await storage.load_all(conn)}
             self._modes = await storage.load_modes_set(conn)
+        self._index()
 
     def all(self) -> list[SiteConfig]:
         return list(self._sites.values())
@@ -49,8 +52,10 @@ class Sites:
         """Replace the site's whole description, or add it; modes set by hand stay for loads it still has.
 
         Raises:
-            InvalidInput: another site has one of its charge points.
+            InvalidInput: a device that no driver knows, or another site has one of its charge points.
         """
+        for path, value, expected in device_faults(site):
+            raise InvalidInput(".".join(map(str, path)), value, expected)
         async with self._change:
             self._check_charge_points(site)
             site_id = site.site.id
@@ -111,7 +116,7 @@ class Sites:
         """
         if (site := self.site_of_charge_point(identity)) is None:
             raise NotFound("charge point", identity)
-        point = next(p for p in site.charge_point if p.id.lower() == identity.lower())
+        point = next(p for p in site.charge_point if p.id.casefold() == identity.casefold())
         connector = _connector(site, point.id, str(connector_id))
         _check_mode(mode, get_args(ConnectorMode), connector)
         manual = None
@@ -124,10 +129,7 @@ class Sites:
 
     def site_of_charge_point(self, identity: str) -> SiteConfig | None:
         """Letter case does not matter."""
-        for site in self._sites.values():
-            if any(point.id.lower() == identity.lower() for point in site.charge_point):
-                return site
-        return None
+        return self._site_of.get(identity.casefold())
 
     def _appliance(self, appliance_id: str, site_id: str | None) -> tuple[SiteConfig, ApplianceConfig]:
         searched = self.all() if site_id is None else [self.get(site_id)]
@@ -155,7 +157,13 @@ class Sites:
                 unused = f"a charge point that site {other.site.id!r} does not have"
                 raise InvalidInput(f"charge_point.{i}.id", point.id, unused)
 
+    def _index(self) -> None:
+        self._site_of = {
+            point.id.casefold(): site for site in self._sites.values() for point in site.charge_point
+        }
+
     def _changed(self, site_id: str) -> None:
+        self._index()
         self._events.publish("site.changed", self._clock.now(), site_id=site_id)
 
 

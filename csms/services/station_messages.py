@@ -16,13 +16,13 @@ from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
-from csms.domain.charge_point import LiveConnector, OpenTransaction
+from csms.domain.charge_point import ConnectorReading, LiveConnector
 from csms.domain.id_tag import UnknownTags
 from csms.domain.meter_value import read_sampled_values
-from csms.domain.normalise import parse_time
+from csms.domain.normalise import UNKNOWN_TRANSACTION, parse_time
 from csms.domain.station_clock import EXACT_ENOUGH, StationClock
 from csms.services import transaction_records as records
-from csms.services.charge_points import ChargePoints
+from csms.services.charge_points import ChargePoints, open_transaction
 from csms.services.transaction_records import Element, Outcome
 from csms.storage import stations, transactions
 from csms.storage.database import Database, Job
@@ -109,7 +109,10 @@ class StationMessages:
         if not data:
             return {}
         connector = self._connector(identity, connector_id)
-        if _is_plain(connector, sent_id, data, received_at):
+        newest = max(element.measured_at for element in data)
+        clock = self._clocks.setdefault(identity, StationClock())
+        seen_at = clock.true_time(newest, received_at)
+        if _is_plain(connector, sent_id, data, received_at, clock.is_off):
             await self._batches.save(_plain_rows(connector, data), _plain_registers(connector, data))
         else:
             status = connector.status
@@ -117,7 +120,7 @@ class StationMessages:
                 identity,
                 lambda conn: records.meter(conn, identity, connector_id, sent_id, data, received_at, status),
             )
-        self._show(identity, connector_id, data, received_at)
+        self._charge_points.metered(identity, connector_id, replace(_read(data, newest), at=seen_at))
         return {}
 
     async def _status_notification(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
@@ -191,29 +194,32 @@ class StationMessages:
         for row in outcome.started:
             running = self._connector(identity, row["connector_id"]).transaction
             if running is None or running.id != row["id"]:
-                self._charge_points.started(identity, row["connector_id"], _live(row))
+                self._charge_points.started(identity, row["connector_id"], open_transaction(row))
                 log.info("transaction begun", charge_point=identity, transaction=row["id"])
 
-    def _show(self, identity: str, connector_id: int, data: list[Element], received_at: datetime) -> None:
-        """The newest moment among the elements; some stations send an element for each measurand."""
-        newest = max(element.measured_at for element in data)
-        parts = [element for element in data if element.measured_at == newest]
-        reading = parts[0].reading
-        if len(parts) > 1:
-            reading = read_sampled_values([s for element in parts for s in element.samples], newest)
-        at = self._clocks.setdefault(identity, StationClock()).true_time(newest, received_at)
-        self._charge_points.metered(identity, connector_id, replace(reading, at=at))
+
+def _read(data: list[Element], at: datetime) -> ConnectorReading:
+    """What was measured at that moment; some stations send an element for each measurand."""
+    parts = [element for element in data if element.measured_at == at]
+    if len(parts) == 1:
+        return parts[0].reading
+    return read_sampled_values([sample for element in parts for sample in element.samples], at)
 
 
 def _is_plain(
-    connector: LiveConnector, sent_id: int | None, data: list[Element], received_at: datetime
+    connector: LiveConnector,
+    sent_id: int | None,
+    data: list[Element],
+    received_at: datetime,
+    clock_is_off: bool,
 ) -> bool:
     """Is it plain which transaction the values belong to: the one that runs, or none?"""
-    running = connector.transaction
+    running, names_none = connector.transaction, sent_id in (None, UNKNOWN_TRANSACTION)
     if running is not None:
         began = all(element.measured_at >= running.started_at for element in data)
-        return began and sent_id in (running.id, None)
-    return sent_id is None and all(received_at - e.measured_at <= EXACT_ENOUGH for e in data)
+        return began and (names_none or sent_id == running.id)
+    is_now = clock_is_off or all(received_at - e.measured_at <= EXACT_ENOUGH for e in data)
+    return names_none and is_now
 
 
 def _plain_rows(connector: LiveConnector, data: list[Element]) -> list[Row]:
@@ -227,13 +233,6 @@ def _plain_registers(connector: LiveConnector, data: list[Element]) -> list[tupl
         return []
     known = [(e.reading.energy_wh, e.measured_at) for e in data]
     return [(running.id, wh, at) for wh, at in known if wh is not None]
-
-
-def _live(row: Row) -> OpenTransaction:
-    live = OpenTransaction(row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"])
-    if row.get("last_register_wh") is not None:
-        live.register_read(row["last_register_wh"])
-    return live
 
 
 @dataclass(slots=True)
@@ -255,7 +254,7 @@ class _MeterValueBatches:
         batch = self._open
         if batch is None:
             batch = self._open = _Batch()
-            batch.written = asyncio.ensure_future(self._database.write(lambda conn: self._write(conn, batch)))
+            batch.written = asyncio.ensure_future(self._commit(batch))
         batch.rows += rows
         batch.registers += registers
         assert batch.written is not None
@@ -265,8 +264,18 @@ class _MeterValueBatches:
             alone = _Batch(rows, registers)  # a row that cannot be stored spoils its own message only
             await self._database.write(lambda conn: self._write(conn, alone))
 
-    async def _write(self, conn: AsyncConnection, batch: _Batch) -> None:
+    async def _commit(self, batch: _Batch) -> None:
+        try:
+            await self._database.write(lambda conn: self._write(conn, batch))
+        finally:
+            self._close(batch)  # also if the job was never begun
+
+    def _close(self, batch: _Batch) -> None:
+        """Later values go into another batch."""
         if self._open is batch:
             self._open = None
+
+    async def _write(self, conn: AsyncConnection, batch: _Batch) -> None:
+        self._close(batch)
         await transactions.save_meter_values(conn, batch.rows)
         await transactions.raise_registers(conn, batch.registers)

@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.domain.charge_point import ConnectorReading
+from csms.domain.charge_point import UNKNOWN_REGISTER_WH, ConnectorReading
 from csms.domain.id_tag import UnknownTags, authorize, same_tag
 from csms.domain.meter_value import is_covered, read_sampled_values, register_wh
 from csms.domain.normalise import parse_time
@@ -84,7 +84,7 @@ async def begin(
         return Outcome(_start_answer(known), started=[known] if known["stopped_at"] is None else [])
     if meter_start_wh is None:
         last_wh = await transactions.last_register_wh(conn, identity, connector_id)
-        meter_start_wh = last_wh if last_wh is not None else float(payload["meterStart"])
+        meter_start_wh = UNKNOWN_REGISTER_WH if last_wh is None else last_wh
 
     historic = is_historic(started_at, received_at)
     outcome = Outcome()
@@ -139,7 +139,8 @@ async def _is_over(conn: AsyncConnection, row: Row, status: str | None) -> bool:
     """Has a transaction told late ended by now? Its stop may have come first: then it is applied."""
     for stop in await transactions.unmatched_stops_since(conn, row["identity"], row["started_at"]):
         payload = stop["payload"]
-        fits = payload["meterStop"] >= row["meter_start_wh"]
+        meter_stop_wh = register_wh(payload["meterStop"])
+        fits = meter_stop_wh is None or meter_stop_wh >= row["meter_start_wh"]
         if fits and await _may_stop(conn, payload.get("idTag"), row["id_tag"]):
             await _settle(conn, row, payload, stop["received_at"], stop["answer"].get("idTagInfo"))
             await transactions.match_stop(conn, stop["id"], row["id"])
@@ -186,7 +187,8 @@ async def _stopped_or_meant(
     conn: AsyncConnection, identity: str, payload: dict[str, Any], received_at: datetime
 ) -> Row | None:
     """For a stop whose id is not known (−1: the station never learnt it): by time, register and tag."""
-    stopped_at, meter_stop_wh = _time(payload.get("timestamp"), received_at), payload["meterStop"]
+    stopped_at = _time(payload.get("timestamp"), received_at)
+    meter_stop_wh = register_wh(payload["meterStop"])
     if (row := await transactions.repeated_stop(conn, identity, stopped_at, meter_stop_wh)) is not None:
         return row
     fitting = []
@@ -198,7 +200,7 @@ async def _stopped_or_meant(
 
     def closeness(row: Row) -> tuple[bool, bool, float]:
         other_tag = not same_tag(payload.get("idTag") or "", row["id_tag"])
-        missing_wh = meter_stop_wh - transactions.best_register_wh(row)
+        missing_wh = (meter_stop_wh or 0.0) - transactions.best_register_wh(row)
         return row["stopped_at"] is not None, other_tag, missing_wh
 
     return min(fitting, key=closeness, default=None)
@@ -245,13 +247,22 @@ async def _settle(
         payload.get("transactionData") or [],
         received_at,
     )
+    stopped_at = _time(payload.get("timestamp"), received_at)
+    meter_stop_wh = register_wh(float(payload["meterStop"]))
+    registers = _registers(row["id"], data)
+    if meter_stop_wh is not None:
+        registers.append((row["id"], meter_stop_wh, stopped_at))
     await transactions.save_meter_values(conn, [{**e.row, "transaction_id": row["id"]} for e in data])
-    await transactions.raise_registers(conn, _registers(row["id"], data))
+    await transactions.raise_registers(conn, registers)
+    if meter_stop_wh is None:
+        meter_stop_wh = transactions.best_register_wh(
+            await transactions.by_id(conn, row["identity"], row["id"]) or row
+        )
     await transactions.stop(
         conn,
         row["id"],
-        stopped_at=_time(payload.get("timestamp"), received_at),
-        meter_stop_wh=float(payload["meterStop"]),
+        stopped_at=stopped_at,
+        meter_stop_wh=meter_stop_wh,
         stop_reason=payload.get("reason") or "Local",
         stop_id_tag=payload.get("idTag"),
         stop_id_tag_info=info,

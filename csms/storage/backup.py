@@ -40,14 +40,30 @@ def restore(source: Path, url: str) -> Path | None:
     target = _sqlite_file(url)
     _check_whole(source)
     kept: Path | None = None
-    if target.exists():
-        _check_unused(target)
-        kept = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
-        target.rename(kept)
-    target.parent.mkdir(parents=True, exist_ok=True)
-    with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
-        old.backup(new)
+    try:
+        if target.exists():
+            if target.samefile(source):
+                raise StartupError(f"{source} is the database itself: nothing was changed")
+            _check_unused(target)
+            kept = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
+        target.parent.mkdir(parents=True, exist_ok=True)
+        fresh = target.with_name(f"{target.name}.restoring")
+        with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(fresh)) as new:
+            old.backup(new)
+        if kept is not None:
+            _keep(target, kept)
+        fresh.rename(target)
+    except (OSError, sqlite3.Error) as error:
+        raise StartupError(f"restoring {target} failed: {error}") from None
     return kept
+
+
+def _keep(database: Path, kept: Path) -> None:
+    """With its write-ahead log, if it was too broken to take it in: a new database must not find that."""
+    for suffix in ("", "-wal", "-shm"):
+        part = Path(f"{database}{suffix}")
+        if part.exists():
+            part.rename(f"{kept}{suffix}")
 
 
 def _sqlite_file(url: str) -> Path:
@@ -61,7 +77,7 @@ def _check_whole(file: Path) -> None:
     if not file.is_file():
         raise StartupError(f"there is no file {file}")
     try:
-        with closing(sqlite3.connect(f"file:{file}?mode=ro", uri=True)) as conn:
+        with closing(sqlite3.connect(f"{file.resolve().as_uri()}?mode=ro", uri=True)) as conn:
             verdict = conn.execute("PRAGMA integrity_check").fetchone()[0]
             tables = {row[0] for row in conn.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
     except sqlite3.Error as error:
@@ -78,5 +94,7 @@ def _check_unused(file: Path) -> None:
             conn.execute("PRAGMA journal_mode = DELETE").fetchone()
             conn.execute("BEGIN EXCLUSIVE")
             conn.rollback()
-    except sqlite3.Error as error:
+    except sqlite3.OperationalError as error:
         raise StartupError(f"{file} is in use ({error}): stop the server first") from None
+    except sqlite3.DatabaseError:
+        return  # too broken to be in use: that is what backups are for

@@ -21,7 +21,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection, Table, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
-from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError
+from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
 
@@ -41,6 +41,10 @@ class DatabaseStopped(CsmsError):
 
     def __init__(self) -> None:
         super().__init__("the database is not running, nothing was written")
+
+
+# What a read or write may raise although it was asked well: the database is busy, full, gone or stopped.
+STORAGE_FAULTS = (SQLAlchemyError, OSError, DatabaseStopped)
 
 
 @dataclass(slots=True)

@@ -10,9 +10,21 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import BindParameter, ColumnElement, bindparam, func, or_, select, update
+from sqlalchemy import (
+    BindParameter,
+    ColumnElement,
+    Select,
+    bindparam,
+    case,
+    delete,
+    func,
+    or_,
+    select,
+    update,
+)
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from csms.domain.charge_point import UNKNOWN_REGISTER_WH
 from csms.storage.database import insert
 from csms.storage.tables import meter_values, transactions, unmatched_stops
 
@@ -56,56 +68,61 @@ async def duplicate_start(
 
 
 async def repeated_stop(
-    conn: AsyncConnection, identity: str, stopped_at: datetime, meter_stop_wh: float
+    conn: AsyncConnection, identity: str, stopped_at: datetime, meter_stop_wh: float | None
 ) -> Row | None:
-    """The transaction that a stop without a usable transaction id has ended before."""
-    return _last(
-        await _rows(
-            conn,
-            t.identity == identity,
-            t.stopped_at == stopped_at,
-            t.meter_stop_wh == meter_stop_wh,
-            t.stop_received_at.is_not(None),
-        )
-    )
+    """The transaction that a stop without a usable transaction id has ended before.
+
+    meter_stop_wh: None = the station did not know it.
+    """
+    same = [t.identity == identity, t.stopped_at == stopped_at, t.stop_received_at.is_not(None)]
+    if meter_stop_wh is not None:
+        same.append(t.meter_stop_wh == meter_stop_wh)
+    return _last(await _rows(conn, *same))
 
 
 async def stoppable(
-    conn: AsyncConnection, identity: str, stopped_at: datetime, meter_stop_wh: float
+    conn: AsyncConnection, identity: str, stopped_at: datetime, meter_stop_wh: float | None
 ) -> list[Row]:
-    """Transactions, oldest first, that a stop without a usable transaction id may be meant for."""
-    return await _rows(
-        conn,
-        t.identity == identity,
-        t.stop_received_at.is_(None),
-        t.started_at <= stopped_at,
-        func.coalesce(t.last_register_wh, t.meter_start_wh) <= meter_stop_wh,
-    )
+    """Transactions, oldest first, that a stop without a usable transaction id may be meant for.
+
+    meter_stop_wh: None = the station did not know it; then only those that run.
+    """
+    fitting = [t.identity == identity, t.stop_received_at.is_(None), t.started_at <= stopped_at]
+    if meter_stop_wh is None:
+        fitting.append(t.stopped_at.is_(None))
+    else:
+        fitting.append(func.coalesce(t.last_register_wh, t.meter_start_wh) <= meter_stop_wh)
+    return await _rows(conn, *fitting)
 
 
 async def running_at(conn: AsyncConnection, identity: str, connector_id: int, at: datetime) -> Row | None:
     """The transaction that ran on the connector at a time, or is still open."""
-    return _last(
-        await _rows(
-            conn,
+    query = (
+        select(transactions)
+        .where(
             t.identity == identity,
             t.connector_id == connector_id,
             t.started_at <= at,
             or_(t.stopped_at.is_(None), t.stopped_at >= at),
         )
+        .order_by(t.started_at.desc(), t.id.desc())
     )
+    return await _first(conn, query)
 
 
 async def successor(conn: AsyncConnection, transaction: Row) -> Row | None:
     """The next transaction on its connector."""
-    later = await _rows(
-        conn,
-        t.identity == transaction["identity"],
-        t.connector_id == transaction["connector_id"],
-        t.id != transaction["id"],
-        t.started_at >= transaction["started_at"],
+    query = (
+        select(transactions)
+        .where(
+            t.identity == transaction["identity"],
+            t.connector_id == transaction["connector_id"],
+            t.id != transaction["id"],
+            t.started_at >= transaction["started_at"],
+        )
+        .order_by(t.started_at, t.id)
     )
-    return later[0] if later else None
+    return await _first(conn, query)
 
 
 async def last_register_wh(conn: AsyncConnection, identity: str, connector_id: int) -> float | None:
@@ -170,7 +187,10 @@ async def stop(conn: AsyncConnection, transaction_id: int, **values: Any) -> Non
 
 
 async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, float, datetime]]) -> None:
-    """(transaction id, register [Wh], read at): kept unless it falls or a stop has settled the matter."""
+    """(transaction id, register [Wh], read at): kept unless it falls or a stop has settled the matter.
+
+    The first one is also where a transaction began whose station did not tell.
+    """
     if not readings:
         return
     wh: BindParameter[float] = bindparam("wh", type_=t.last_register_wh.type)
@@ -182,7 +202,11 @@ async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, f
             t.stop_received_at.is_(None),
             func.coalesce(t.last_register_wh, t.meter_start_wh) <= wh,
         )
-        .values(last_register_wh=wh, last_register_at=at),
+        .values(
+            last_register_wh=wh,
+            last_register_at=at,
+            meter_start_wh=case((t.meter_start_wh == UNKNOWN_REGISTER_WH, wh), else_=t.meter_start_wh),
+        ),
         [{"transaction": transaction, "wh": wh, "at": at} for transaction, wh, at in readings],
     )
 
@@ -191,6 +215,15 @@ async def save_meter_values(conn: AsyncConnection, rows: Sequence[Row]) -> None:
     """Columns of the table; a row whose dedup_key is there already is left out."""
     if rows:
         await conn.execute(insert(conn, meter_values).on_conflict_do_nothing(), list(rows))
+
+
+async def remove_meter_values_before(conn: AsyncConnection, end: datetime, at_most: int) -> int:
+    """Remove some of the oldest; returns how many went. They are numbered as they came, so the oldest are
+    found without an index on the time."""
+    oldest = select(meter_values.c.id, meter_values.c.received_at)
+    first = oldest.order_by(meter_values.c.id).limit(at_most).subquery()
+    old = select(first.c.id).where(first.c.received_at < end)
+    return (await conn.execute(delete(meter_values).where(meter_values.c.id.in_(old)))).rowcount
 
 
 async def unmatched_stop(conn: AsyncConnection, dedup_key: str) -> Row | None:
@@ -264,6 +297,11 @@ def best_register_wh(transaction: Row) -> float:
 async def _rows(conn: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Row]:
     query = select(transactions).where(*conditions).order_by(t.started_at, t.id)
     return [dict(row) for row in (await conn.execute(query)).mappings()]
+
+
+async def _first(conn: AsyncConnection, query: Select[Any]) -> Row | None:
+    row = (await conn.execute(query.limit(1))).mappings().one_or_none()
+    return dict(row) if row is not None else None
 
 
 def _last(rows: list[Row]) -> Row | None:

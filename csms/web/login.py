@@ -45,9 +45,12 @@ def safe_target(wanted: str | None) -> str:
     return "/"
 
 
-def session_role(services: Services, session: dict[str, Any]) -> str | None:
-    """viewer, operator or admin; None = has to sign in. Without login everybody who gets here may do all."""
-    return session.get("role") if services.login_required else "admin"
+async def session_role(services: Services, session: dict[str, Any]) -> str | None:
+    """viewer, operator or admin, as of now; None = has to sign in. Without login everybody may do all."""
+    if not services.login_required:
+        return "admin"
+    name = session.get("user")
+    return await services.accounts.user_role(name) if name else None
 
 
 def mount_login(services: Services) -> None:
@@ -68,11 +71,10 @@ def mount_login(services: Services) -> None:
         now = services.clock.now()
         if failed.too_many(address, now):
             return _form(target, "Too many wrong passwords. Please wait a minute.", 429)
-        role = await services.accounts.check_user(name, password)
-        if role is None:
+        if await services.accounts.check_user(name, password) is None:
             failed.add(address, now)
             return _form(target, "This name and password do not match.", 401)
-        request.session.update(user=name, role=str(role))
+        request.session["user"] = name.strip()
         return RedirectResponse(safe_target(target), status_code=303)
 
     @page_app.post("/logout", include_in_schema=False)

@@ -20,27 +20,27 @@ from csms.web.today import Days
 SESSION_COOKIE = {"same_site": "lax", "max_age": 14 * 24 * 3600}
 
 
-def mount_pages(app: FastAPI, services: Services, storage_secret: str) -> None:
+def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_cookie: bool = False) -> None:
     """Add the pages to the API's application. NiceGUI serves one application per process: call it once.
 
-    storage_secret: signs the session cookie.
+    storage_secret: signs the session cookie. secure_cookie: browsers send it over https only.
     """
     days = Days(services.reporting)
     ui.add_head_html(f"<style>{CSS}</style>", shared=True)
     mount_login(services)
 
     @ui.page("/", title="Helianthus")
-    def first_site(request: Request) -> Response | None:
+    async def first_site(request: Request) -> Response | None:
         sites = services.sites.all()
-        return _site_page(services, days, request, sites[0].site.id if sites else None)
+        return await _site_page(services, days, request, sites[0].site.id if sites else None)
 
     @ui.page("/site/{site_id}", title="Helianthus")
-    def one_site(request: Request, site_id: str) -> Response | None:
-        return _site_page(services, days, request, site_id)
+    async def one_site(request: Request, site_id: str) -> Response | None:
+        return await _site_page(services, days, request, site_id)
 
     @ui.page("/stations", title="Stations · Helianthus")
-    def stations(request: Request) -> Response | None:
-        role = session_role(services, request.session)
+    async def stations(request: Request) -> Response | None:
+        role = await session_role(services, request.session)
         if role is None:
             return _to_login(request)
         with _frame(services, request, None):
@@ -55,7 +55,7 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str) -> None:
         tailwind=False,
         language="en-US",
         storage_secret=storage_secret,
-        session_middleware_kwargs=SESSION_COOKIE,
+        session_middleware_kwargs={**SESSION_COOKIE, "https_only": secure_cookie},
         show_welcome_message=False,
         reconnect_timeout=10.0,
     )
@@ -65,8 +65,10 @@ def _to_login(request: Request) -> Response:
     return RedirectResponse(f"/login?next={quote(request.url.path)}", status_code=303)
 
 
-def _site_page(services: Services, days: Days, request: Request, site_id: str | None) -> Response | None:
-    role = session_role(services, request.session)
+async def _site_page(
+    services: Services, days: Days, request: Request, site_id: str | None
+) -> Response | None:
+    role = await session_role(services, request.session)
     if role is None:
         return _to_login(request)
     with _frame(services, request, site_id):

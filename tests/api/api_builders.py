@@ -1,4 +1,4 @@
-"""A house with a garage, a clock that is set by hand, and the API of a real server on a real SQLite file."""
+"""A house with a garage, and the API over real HTTP."""
 
 from __future__ import annotations
 
@@ -7,67 +7,13 @@ import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 import httpx
 import uvicorn
 
 from csms.api.application import create_api
-from csms.services.accounts import Accounts
 from csms.services.bundle import Services
-from csms.services.charge_points import ChargePoints
-from csms.services.commands import Commands
-from csms.services.events import EventBus
-from csms.services.frame_log import FrameLog
-from csms.services.live import LiveSites
-from csms.services.reporting import Reporting
-from csms.services.sites import Sites
-from csms.storage.database import Database, upgrade
-
-NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
-
-
-class SetClock:
-    def __init__(self) -> None:
-        self.at = NOON
-
-    def now(self) -> datetime:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.Event().wait()
-
-
-@asynccontextmanager
-async def running_services(folder: Path) -> AsyncIterator[Services]:
-    url = f"sqlite+aiosqlite:///{folder / 'csms.db'}"
-    await upgrade(url)
-    database, clock, events = Database(url), SetClock(), EventBus()
-    charge_points = ChargePoints(database, clock, events, "reject")
-    services = Services(
-        database=database,
-        charge_points=charge_points,
-        commands=Commands(database, charge_points, clock),
-        sites=Sites(database, clock, events),
-        live=LiveSites(events),
-        reporting=Reporting(database),
-        accounts=Accounts(database, clock),
-        events=events,
-        frames=FrameLog(database, clock),
-        clock=clock,
-        login_required=True,
-        version="1.2.3",
-    )
-    await database.start()
-    await services.sites.start()
-    await charge_points.start()
-    try:
-        yield services
-    finally:
-        await services.frames.stop()
-        await database.stop()
 
 
 @asynccontextmanager

@@ -6,14 +6,16 @@ from pathlib import Path
 
 import httpx
 import pytest
-from api_builders import Api, house, running_services, serving
+from api_builders import Api, house, serving
+
+from tests.services_on_file import SetClock, running_services
 
 
 @pytest.fixture
 async def api(tmp_path: Path) -> AsyncIterator[Api]:
     """The API over real HTTP, with the house `home` described."""
     async with AsyncExitStack() as stack:
-        services = await stack.enter_async_context(running_services(tmp_path))
+        services = await stack.enter_async_context(running_services(tmp_path, SetClock()))
         address = await stack.enter_async_context(serving(services))
         clients = {}
         for role in ("admin", "operator", "viewer", None):

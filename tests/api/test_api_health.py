@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import httpx
-from api_builders import NOON, Api, SetClock, running_services, serving
+from api_builders import Api, serving
 from test_api_live_and_history import snapshot
+
+from tests.services_on_file import NOON, SetClock, running_services
 
 
 def clock_of(api: Api) -> SetClock:
@@ -68,7 +70,7 @@ async def test_a_control_loop_that_stopped_is_noticed(api: Api) -> None:
 
 
 async def test_a_database_that_went_away_is_noticed(tmp_path: Path) -> None:
-    async with running_services(tmp_path) as services, serving(services) as address:
+    async with running_services(tmp_path, SetClock()) as services, serving(services) as address:
         await services.database.stop()
         async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
             answer = await client.get("/readyz")

@@ -8,9 +8,10 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from api_builders import NOON, Api
+from api_builders import Api
 
 from csms.storage import transactions
+from tests.services_on_file import NOON
 
 PATH = "/api/v1/transactions"
 

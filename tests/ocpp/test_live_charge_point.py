@@ -83,8 +83,20 @@ def test_one_sample_spread_over_several_messages_is_one_reading():
     live.take_reading(ConnectorReading(NOW, current_a=TEN_AMPS), NOW)
     assert live.reading == ConnectorReading(NOW, 2300.0, TEN_AMPS)
     later = NOW + timedelta(seconds=10)
-    live.take_reading(ConnectorReading(later, energy_wh=5.0), later)
-    assert live.reading == ConnectorReading(later, energy_wh=5.0)
+    live.take_reading(ConnectorReading(later, current_a=NO_AMPS), later)
+    assert live.reading == ConnectorReading(later, current_a=NO_AMPS)
+
+
+def test_power_told_apart_from_energy_holds_as_long_as_its_own_age_allows():
+    live = LiveConnector()
+    live.take_reading(ConnectorReading(NOW, 2300.0, TEN_AMPS, 100.0, 40.0), NOW)
+    for seconds in (1, 60, 170):
+        at = NOW + timedelta(seconds=seconds)
+        live.take_reading(ConnectorReading(at, energy_wh=100.0 + seconds), at)
+        assert live.reading == ConnectorReading(NOW, 2300.0, TEN_AMPS, 100.0 + seconds, 40.0)
+    too_late = NOW + timedelta(seconds=200)
+    live.take_reading(ConnectorReading(too_late, energy_wh=300.0), too_late)
+    assert live.reading == ConnectorReading(too_late, energy_wh=300.0)
 
 
 def test_a_replayed_past_does_not_replace_what_is_measured_now():

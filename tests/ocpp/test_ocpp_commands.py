@@ -7,6 +7,7 @@ from central_system_under_test import PATIENCE_S, central_system
 
 from csms.errors import CallFailed, CallTimeout, InvalidInput
 from csms.ocpp.link import QUEUE_LIMIT
+from csms.storage import stations
 
 
 async def test_calls_in_both_directions_cross(system):
@@ -211,3 +212,33 @@ async def test_a_password_sent_to_a_station_is_in_no_log(system):
     assert call[3]["value"] == password
     assert all(password not in text for _, _, _, text, _ in system.frames.rows)
     assert any('"value":"***"' in text for _, _, _, text, _ in system.frames.rows)
+
+
+@pytest.mark.parametrize("odd", [5, True, "keys", {"key": "A"}])
+async def test_an_odd_list_of_settings_is_no_fault_of_ours(system, odd):
+    station = await system.station()
+    asked = asyncio.create_task(system.commands.send("CP1", "GetConfiguration", {}))
+    call = await station.hear()
+    await station.say([3, call[1], {"configurationKey": odd, "unknownKey": odd}])
+    await asyncio.wait_for(asked, PATIENCE_S)
+    assert system.charge_points.station("CP1").configuration in ({}, {"A": None})
+
+
+async def test_two_settings_changed_at_once_are_both_remembered(system):
+    station = await system.station()
+    keys = ("MeterValueSampleInterval", "HeartbeatInterval")
+    asked = [
+        asyncio.create_task(system.commands.send("CP1", "ChangeConfiguration", {"key": key, "value": "30"}))
+        for key in keys
+    ]
+    for _ in keys:
+        call = await station.hear()
+        await station.say([3, call[1], {"status": "Accepted"}])
+    await asyncio.gather(*asked)
+    (row,) = await stored_stations(system)
+    assert set(row["configuration"]) == set(keys)
+
+
+async def stored_stations(system):
+    async with system.database.read() as conn:
+        return await stations.load_all(conn)

@@ -190,6 +190,9 @@ async def test_a_pending_station_may_only_boot_until_it_is_accepted(tmp_path):
         assert refused[:3] == [4, "hb", "SecurityError"]
         assert (await station.ask([2, "1", "BootNotification", BOOT]))[0] == 3
         await system.charge_points.accept("new")
+        asked = await station.hear()
+        assert asked[2:] == ["TriggerMessage", {"requestedMessage": "BootNotification"}]
+        await station.say([3, asked[1], {"status": "Accepted"}])
         assert await station.is_served()
 
 

@@ -46,18 +46,24 @@ def site(
     circuits: list[dict[str, Any]] | None = None,
     meters: list[dict[str, Any]] | None = None,
     timezone: str = "Europe/Zurich",
+    modules: list[dict[str, Any]] | None = None,
+    has_grid_meter: bool = True,
 ) -> SiteConfig:
     """One bus with a grid meter and a relay module, and what the story needs."""
+    grid = {"id": "grid", "role": "grid", "unit": 1}
     bus = {"driver": "modbus", "host": "127.0.0.1", "port": free_port(), "framing": "rtu_over_tcp"}
     return SiteConfig.model_validate(
         {
             "site": {"id": "home", "name": "Home", "timezone": timezone},
             "circuit": circuits or [{"id": "main", "limit_a": [100, 100, 100]}],
             "meter": [
-                {"id": "grid", "role": "grid", "model": "eastron_sdm630", "unit": 1, **bus},
-                *({"model": "eastron_sdm630", **bus, **meter} for meter in meters or []),
+                {"model": "eastron_sdm630", **bus, **meter}
+                for meter in [*([grid] if has_grid_meter else []), *(meters or [])]
             ],
-            "relay_module": [{"id": "io1", "model": "wellpro_wp8024adam", "unit": 10, **bus}],
+            "relay_module": [
+                {"model": "wellpro_wp8024adam", **bus, **module}
+                for module in [{"id": "io1", "unit": 10}, *(modules or [])]
+            ],
             "appliance": appliances or [],
             "charge_point": charge_points or [],
         }
@@ -99,7 +105,7 @@ class RunningSite:
             ocpp_port=self._ocpp_port,
         )
         self.app = App(settings, self.clock)
-        await self.app.start_without_control_and_web()
+        await self.app.start(control=False, web=False)
         if not self.app.sites.all():
             await self.app.sites.apply(self.config)
         self.control = SiteControl(
@@ -158,7 +164,28 @@ class RunningSite:
     def show(self) -> None:
         """Put the present flows on the grid meter: the sun on all phases evenly, loads on their own."""
         l1, l2, l3 = self.flows_w()
-        self.building.meters["grid"].set(power_w=l1 + l2 + l3, phase_power_w=(l1, l2, l3))
+        if "grid" in self.building.meters:
+            self.building.meters["grid"].set(power_w=l1 + l2 + l3, phase_power_w=(l1, l2, l3))
+
+        for meter in self.config.meter:
+            if meter.role == "zone" and meter.circuit is not None:
+                self.building.meters[meter.id].set(phase_power_w=self._through_w(meter.circuit))
+
+    def _through_w(self, circuit: str) -> tuple[float, float, float]:
+        """Through the fuse of a circuit that has charge points only."""
+        flows = [0.0, 0.0, 0.0]
+        for point in self.config.charge_point:
+            if point.circuit == circuit:
+                for phase, watts in enumerate(self.building.connector_w(point.id, 1)):
+                    flows[phase] += watts
+        return flows[0], flows[1], flows[2]
+
+    async def decide(self) -> None:
+        """Look and act now, as when the control is woken between two minutes."""
+        self.show()
+        await self.control.devices.poll()
+        await self.control.tick()
+        await self.app.setpoints.settle()
 
     def flows_w(self) -> tuple[float, float, float]:
         flows = [(self.house_w - self.sun_w) / 3] * 3
@@ -180,13 +207,16 @@ class RunningSite:
 
     def closed(self, appliance_id: str = "boiler") -> set[str]:
         """Steps whose coil is closed in the Modbus device."""
-        coils = self.building.relay_modules["io1"].coils
         appliance = next(a for a in self.config.appliance if a.id == appliance_id)
         return {
             str(n)
             for n, step in enumerate(appliance.steps, 1)
-            if all(coils[int(relay.split("/")[1]) - 1] for relay in step.relays)
+            if all(self._is_closed(relay) for relay in step.relays)
         }
+
+    def _is_closed(self, relay: str) -> bool:
+        module, number = relay.split("/")
+        return self.building.relay_modules[module].coils[int(number) - 1 : int(number)] == (True,)
 
     @property
     def snapshot(self) -> SiteSnapshot:
@@ -217,9 +247,11 @@ def car(phases: int = 3, max_a: float = 16, battery_kwh: float = 60, **keys: Any
 
 
 @contextlib.asynccontextmanager
-async def running(config: SiteConfig, folder: Path, start: datetime = NOON) -> AsyncIterator[RunningSite]:
+async def running(
+    config: SiteConfig, folder: Path, start: datetime = NOON, clock: VirtualClock | None = None
+) -> AsyncIterator[RunningSite]:
     """Devices, stations and server up; the first decision is made by the story's first minute."""
-    clock = VirtualClock(start)
+    clock = clock or VirtualClock(start)
     running_site = RunningSite(config, folder, clock, free_port())
     async with contextlib.AsyncExitStack() as stack:
         for converter in running_site.building.converters():

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
 from running_site import heater, running, site
+
+
+def utc(*parts: int) -> datetime:
+    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]
 
 
 @pytest.mark.parametrize(("surplus_w", "is_on"), [(1000, True), (999, False), (0, False), (-500, False)])
@@ -62,33 +66,29 @@ async def test_the_reason_says_how_long_it_is_held(folder: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("night", "start", "first_hour_utc", "hours_on"),
+    ("start", "on_at", "off_at"),
     [
         # Clocks go forward at 02:00: the window is 03:00 to 05:00 summer time, two hours.
-        ("spring", datetime(2026, 3, 28, 23, 30, tzinfo=UTC), 1, 2),
+        pytest.param(utc(2026, 3, 28, 23, 30), utc(2026, 3, 29, 1), utc(2026, 3, 29, 3), id="spring"),
         # Clocks go back at 03:00: 02:00 comes twice, the window lasts four hours.
-        ("autumn", datetime(2026, 10, 24, 22, 30, tzinfo=UTC), 0, 4),
-        ("ordinary", datetime(2026, 6, 20, 22, 30, tzinfo=UTC), 0, 3),
+        pytest.param(utc(2026, 10, 24, 22, 30), utc(2026, 10, 25, 0), utc(2026, 10, 25, 4), id="autumn"),
+        pytest.param(utc(2026, 6, 20, 22, 30), utc(2026, 6, 21, 0), utc(2026, 6, 21, 3), id="ordinary"),
     ],
 )
 async def test_the_timer_forces_on_at_night(
-    folder: Path, night: str, start: datetime, first_hour_utc: int, hours_on: int
+    folder: Path, start: datetime, on_at: datetime, off_at: datetime
 ) -> None:
     windows = [{"days": "mon-sun", "from": "02:00", "to": "05:00"}]
     boiler = heater(1000, mode="solar_and_timer", windows=windows, min_on_min=0)
+    minute, hour = timedelta(minutes=1), timedelta(hours=1)
+    edges = {edge + n * minute for edge in (on_at, off_at) for n in (-1, 0, 1)}
+    between = {start + n * hour for n in range(1, 7)}  # at half past
     async with running(site([boiler]), folder, start) as home:
         home.house_w = 300
-        on_at = []
-        for _ in range(14 * 30):
-            home.show()
-            await home.clock.advance(60)
-            if home.clock.now().minute % 10:
-                continue
+        for moment in sorted(edges | between):
+            await home.clock.advance((moment - minute - home.clock.now()).total_seconds())
             await home.minute()
-            if home.closed():
-                on_at.append(home.clock.now())
-        assert on_at[0].hour == first_hour_utc, night
-        assert len({(at.hour, at.day) for at in on_at if at.minute < 50}) == hours_on, night
+            assert home.closed() == ({"1"} if on_at <= moment < off_at else set()), moment
 
 
 async def test_a_person_switches_and_the_sun_has_no_say(folder: Path) -> None:

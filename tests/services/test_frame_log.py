@@ -1,8 +1,6 @@
-"""Frames are kept without holding up the stations, and go when they are old."""
+"""Frames are kept without holding up the stations."""
 
 from __future__ import annotations
-
-from datetime import timedelta
 
 import pytest
 from central_backend import NOON, Backend, later
@@ -13,26 +11,24 @@ from csms.services.frame_log import FrameLog
 
 @pytest.fixture
 def frames(backend: Backend) -> FrameLog:
-    return FrameLog(backend.database, backend.clock, retention_days=7)
+    return FrameLog(backend.database)
 
 
 def add(frames: FrameLog, n: int, direction: str = "in", action: str | None = "Heartbeat") -> None:
     frames.add("CP1", later(seconds=n), direction, action, f"m{n}", f'[2,"m{n}"]', None)
 
 
-async def test_messages_are_read_newest_first_with_what_still_waits(
-    frames: FrameLog, backend: Backend
-) -> None:
+async def test_messages_are_read_newest_first_with_what_still_waits(frames: FrameLog) -> None:
     for n in range(5):
         add(frames, n)
     frames.add("CP2", NOON, "in", "Heartbeat", "x", "[]", None)
     add(frames, 5, "out", None)
     assert [m["message_id"] for m in await frames.messages("CP1")] == ["m5", "m4", "m3", "m2", "m1", "m0"]
-    from_reporting = await backend.reporting.messages(
+    some = await frames.messages(
         "CP1", start=later(seconds=1), end=later(seconds=5), action="Heartbeat", limit=2
     )
-    assert [m["message_id"] for m in from_reporting] == ["m4", "m3"]
-    assert from_reporting[0]["at"] == later(seconds=4)
+    assert [m["message_id"] for m in some] == ["m4", "m3"]
+    assert some[0]["at"] == later(seconds=4)
 
 
 async def test_what_waits_at_the_end_is_written(frames: FrameLog, backend: Backend) -> None:
@@ -62,20 +58,6 @@ async def test_without_a_database_frames_are_lost_but_nothing_else_happens(
     await backend.database.stop()
     await frames.flush()
     assert frames.dropped == 1
-
-
-async def test_old_frames_go(frames: FrameLog, backend: Backend, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(frame_log, "REMOVED_AT_ONCE", 2)
-    for day in range(10):
-        frames.add("CP1", NOON + timedelta(days=day), "in", None, None, f"day {day}", None)
-    await frames.flush()
-    backend.clock.at = NOON + timedelta(days=10)
-    await frames.tidy()
-    assert [row["text"] for row in backend.rows("frames")] == [f"day {day}" for day in range(3, 10)]
-    frames.add("CP1", NOON, "in", None, None, "old", None)
-    await frames.flush()
-    await frames.tidy()  # not before an hour has passed
-    assert len(backend.rows("frames")) == 8
 
 
 async def test_an_endless_frame_is_cut(frames: FrameLog) -> None:

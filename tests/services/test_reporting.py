@@ -139,3 +139,14 @@ async def test_transactions_are_found(backend: Backend, filters: dict[str, Any],
     rows = await backend.reporting.transactions(**filters)
     assert [row["id"] for row in rows] == found
     assert all(row["energy_kwh"] == (0.25 if row["id"] <= 3 else 0) for row in rows)
+
+
+async def test_a_load_is_found_whatever_its_name_and_however_late_it_came(backend: Backend) -> None:
+    for minute in range(70):
+        loads = {"RDAM 123/1": 1000.0} if minute < 10 else {"boiler.2": 500.0, "RDAM 123/1": 0.0}
+        await record(backend.reporting, minute, 0.0, **loads)
+    steps = await backend.reporting.history("home", later(minutes=5), later(minutes=70), 300)
+    assert steps[0]["loads_w"] == {"RDAM 123/1": 1000.0}
+    assert steps[-1]["loads_w"] == {"RDAM 123/1": 0.0, "boiler.2": 500.0}
+    by_hours = await backend.reporting.history("home", NOON, later(minutes=70), 3600)
+    assert [set(step["loads_w"]) for step in by_hours] == [{"RDAM 123/1", "boiler.2"}] * 2

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
 from typing import Any
 
 import pytest
 from central_backend import HandClock
+from pydantic import ValidationError
 
 from csms.domain.site import SiteConfig
 from csms.errors import InvalidInput, NotFound
 from csms.services.events import EventBus
 from csms.services.sites import Sites
-from csms.storage.database import Database, upgrade
+from csms.storage.database import Database
 
 
 def home(**changes: Any) -> SiteConfig:
@@ -26,7 +26,9 @@ def home(**changes: Any) -> SiteConfig:
             "meter": [
                 {"id": "grid", "role": "grid", "driver": "modbus", "model": "eastron_sdm630", "host": "h"}
             ],
-            "relay_module": [{"id": "io1", "driver": "modbus", "model": "wellpro_wp8024adam", "host": "h"}],
+            "relay_module": [
+                {"id": "io1", "driver": "modbus", "model": "waveshare_modbus_relay", "host": "h"}
+            ],
             "appliance": [
                 {
                     "id": "boiler",
@@ -57,15 +59,6 @@ def home(**changes: Any) -> SiteConfig:
             **changes,
         }
     )
-
-
-@pytest.fixture
-async def database(url: str) -> AsyncIterator[Database]:
-    await upgrade(url)
-    database = Database(url)
-    await database.start()
-    yield database
-    await database.stop()
 
 
 @pytest.fixture
@@ -204,3 +197,31 @@ async def test_an_appliance_that_two_sites_have_needs_its_site_named(sites: Site
     await sites.set_appliance_mode("boiler", "off", None, "cabin")
     assert sites.effective_mode("cabin", "boiler")[0] == "off"
     assert sites.effective_mode("home", "boiler")[0] == "solar_only"
+
+
+@pytest.mark.parametrize("identity", ["RDAM 123", "a*b|c", "Säule-1"])
+async def test_a_station_may_have_the_name_it_has(sites: Sites, identity: str) -> None:
+    point = {"id": identity, "circuit": "garage", "connectors": [{"id": 1}]}
+    await sites.apply(home(charge_point=[point]))
+    await sites.set_connector_mode(identity.upper(), 1, "full")
+    assert sites.effective_mode("home", f"{identity}/1") == ("full", None)
+
+
+@pytest.mark.parametrize("identity", [" CP1", "CP1 ", "a/b", "a:b", 'a"b', "a\x00b", "a\tb", ""])
+def test_a_name_no_station_can_have_is_refused(identity: str) -> None:
+    with pytest.raises(ValidationError):
+        home(charge_point=[{"id": identity, "circuit": "garage", "connectors": [{"id": 1}]}])
+
+
+def test_letter_case_does_not_make_two_stations() -> None:
+    points = [{"id": id, "circuit": "garage", "connectors": [{"id": 1}]} for id in ("CP1", "cp1")]
+    with pytest.raises(ValidationError, match="an id that is used once"):
+        home(charge_point=points)
+
+
+async def test_a_relay_that_its_module_does_not_have_is_refused_and_nothing_changes(sites: Sites) -> None:
+    data = home().model_dump(by_alias=True)
+    data["appliance"][0]["steps"][0]["relays"] = ["io1/44"]
+    with pytest.raises(InvalidInput, match=r"appliance\.0\.steps: 'io1/44' given, a number from 1 to 8"):
+        await sites.apply(SiteConfig.model_validate(data))
+    assert sites.get("home") == home()

@@ -3,14 +3,35 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+import contextlib
+import sqlite3
+from collections.abc import Awaitable, Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from central_backend import NOON, Backend, later, start, status, stop, values
+from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
+
+from csms.domain.normalise import normalise
+from csms.storage import database
+
+
+@contextlib.contextmanager
+def statements_of(backend: Backend, statements: list[str]) -> Iterator[None]:
+    """Collect what the writer asks of the database."""
+    writer = backend.database._writer
+    assert writer is not None
+
+    def take(_conn: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        statements.append(statement)
+
+    event.listen(writer.sync_engine, "before_cursor_execute", take)
+    yield
+    event.remove(writer.sync_engine, "before_cursor_execute", take)
+
 
 Between = Callable[[Backend], Awaitable[None]]
 
@@ -546,3 +567,94 @@ async def test_a_message_that_cannot_be_stored_does_not_spoil_its_neighbours(bac
     assert isinstance(outcomes[0], Exception)
     assert outcomes[1] == {}
     assert [row["identity"] for row in backend.rows("meter_values")] == ["CP2"]
+
+
+async def test_after_the_database_was_busy_values_are_gathered_again(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another program (a backup) holds the file for longer than we wait: one message fails, no more."""
+    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 1)
+    await backend.restart()
+    await backend.charge_points.admit("CP1")
+    with contextlib.closing(sqlite3.connect(backend.url.removeprefix("sqlite+aiosqlite:///"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        with pytest.raises(OperationalError):
+            await backend.messages.handle("CP1", "MeterValues", values(None, NOON, 1000), NOON)
+    messages = [values(None, later(seconds=n), 1000 + n) for n in range(20)]
+    statements: list[str] = []
+    with statements_of(backend, statements):
+        await asyncio.gather(
+            *(backend.messages.handle("CP1", "MeterValues", m, later(seconds=30)) for m in messages)
+        )
+    assert len(backend.rows("meter_values")) == 20
+    assert [statement[:24] for statement in statements].count("INSERT INTO meter_values") == 1
+
+
+# --- registers that stations do not tell ---
+
+
+@pytest.mark.parametrize("meter_stop", [{}, {"meterStop": 2**31 - 1}, {"meterStop": -1}])
+@pytest.mark.parametrize("id_is_known", [True, False])
+async def test_a_stop_without_a_register_keeps_the_last_one_read(
+    backend: Backend, meter_stop: dict[str, int], id_is_known: bool
+) -> None:
+    begun = await backend.say("StartTransaction", start())
+    await backend.say("MeterValues", values(begun["transactionId"], later(minutes=10), 2500))
+    message = {
+        "transactionId": begun["transactionId"] if id_is_known else -1,
+        "timestamp": "2026-06-01T13:00:00Z",
+        **meter_stop,
+    }
+    first = await backend.say("StopTransaction", message, later(hours=1))
+    following = await backend.say("StartTransaction", start(later(hours=2), 2500), later(hours=2))
+    assert await backend.say("StopTransaction", message, later(hours=2)) == first
+    stopped, running = await backend.transactions()
+    assert (stopped["meter_stop_wh"], stopped["energy_wh"]) == (2500, 1500)
+    assert (running["id"], running["stopped_at"]) == (following["transactionId"], None)
+
+
+@pytest.mark.parametrize("meter_start", [{}, {"meterStart": 2**31 - 1}])
+@pytest.mark.parametrize("between", [nothing, the_server_restarts])
+async def test_a_new_stations_first_start_without_a_register_begins_at_the_first_one_read(
+    backend: Backend, meter_start: dict[str, int], between: Between
+) -> None:
+    message = {"connectorId": 1, "idTag": "BADGE1", "timestamp": "2026-06-01T12:00:00Z", **meter_start}
+    begun = await backend.say("StartTransaction", message)
+    assert await backend.say("StartTransaction", message) == begun
+    assert (await backend.transactions())[0]["energy_wh"] == 0
+    for minute, register_wh in ((1, 5_000_000), (10, 5_001_500)):
+        at = later(minutes=minute)
+        await backend.say("MeterValues", values(begun["transactionId"], at, register_wh), at)
+        await between(backend)
+    live = backend.live().transaction
+    assert live is not None
+    assert live.energy_wh == 1500
+    await backend.say("StopTransaction", stop(begun["transactionId"], meter_wh=5_002_000), later(hours=1))
+    assert (await backend.transactions())[0]["energy_wh"] == 2000
+
+
+async def test_a_transaction_of_which_only_the_stop_register_is_known_has_no_energy(backend: Backend) -> None:
+    begun = await backend.say("StartTransaction", start(meter_wh=2**31 - 1))
+    await backend.say("StopTransaction", stop(begun["transactionId"], meter_wh=5_002_000), later(hours=1))
+    (row,) = await backend.transactions()
+    assert (row["meter_start_wh"], row["energy_wh"]) == (5_002_000, 0)
+
+
+async def test_an_idle_station_with_odd_ids_or_a_slow_clock_costs_no_search(backend: Backend) -> None:
+    """Between sessions it names transaction 0, and its clock is two hours behind."""
+    behind = timedelta(hours=2)
+    for n in range(4):
+        at = later(seconds=30 * n)
+        await backend.say("MeterValues", values(0, at - behind, 1000 + n), at)
+    before = backend.database.commits
+    at = later(minutes=5)
+    messages = [
+        normalise("MeterValues", values(0, at - behind + timedelta(seconds=n), 2000 + n), at)[0]
+        for n in range(5)
+    ]
+    statements: list[str] = []
+    with statements_of(backend, statements):
+        await asyncio.gather(*(backend.messages.handle("CP1", "MeterValues", m, at) for m in messages))
+    assert backend.database.commits == before + 1
+    assert not any(statement.startswith("SELECT") for statement in statements)
+    assert len(backend.rows("meter_values")) == 9

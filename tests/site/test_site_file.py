@@ -104,16 +104,15 @@ def test_two_devices_at_one_address_have_one_framing() -> None:
     wrong = HOUSE.replace("port = 15021", "port = 15020")
     (fault,) = faults(wrong)
     relay_module = line_of(wrong, "rtu_over_tcp")
-    meter = line_of(wrong, 'framing = "tcp"')
     assert fault.startswith(f"line {relay_module}: relay_module.0.framing")
-    assert f"127.0.0.1:15020 is tcp in line {meter} (meter.0)" in fault
+    assert "tcp, as 'grid' at the same 127.0.0.1:15020 has it" in fault
 
 
 def test_framings_and_ports_that_a_model_has_by_itself_count_too() -> None:
     """A module that names no framing speaks its model's first, at the port that is usual for it."""
     bare = HOUSE.replace('port = 15021\nframing = "rtu_over_tcp"\n', "port = 15020\n")
     (fault,) = faults(bare)
-    assert "devices at one address" in fault
+    assert "as 'grid' at the same 127.0.0.1:15020" in fault
 
 
 def _garage(stations: int, limit_a: float, **connector: object) -> SiteConfig:

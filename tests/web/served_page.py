@@ -9,7 +9,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -18,20 +18,11 @@ import uvicorn
 from csms.api.application import create_api
 from csms.domain.site import SiteConfig
 from csms.domain.snapshot import DeviceSnapshot, LoadSnapshot, SiteSnapshot
-from csms.services.accounts import Accounts
 from csms.services.bundle import Services
-from csms.services.charge_points import ChargePoints
-from csms.services.commands import Commands
-from csms.services.events import EventBus
-from csms.services.frame_log import FrameLog
-from csms.services.live import LiveSites
-from csms.services.reporting import Reporting
-from csms.services.sites import Sites
-from csms.storage.database import Database, upgrade
 from csms.web.pages import mount_pages
+from tests.services_on_file import NOON, SetClock, running_services
 
 T = TypeVar("T")
-NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 PATIENCE_S = 20
 PASSWORD = "sunflower-2026"
 
@@ -67,17 +58,6 @@ SNAPSHOT = SiteSnapshot(
 )  # fmt: skip
 
 
-class SetClock:
-    def __init__(self) -> None:
-        self.at = NOON
-
-    def now(self) -> datetime:
-        return self.at
-
-    async def sleep(self, seconds: float) -> None:
-        await asyncio.Event().wait()
-
-
 class ServedPage:
     """NiceGUI serves one application per process, so there is one of these for all tests of a process."""
 
@@ -85,7 +65,7 @@ class ServedPage:
     clock: SetClock
 
     def __init__(self, folder: Path) -> None:
-        self._url = f"sqlite+aiosqlite:///{folder / 'csms.db'}"
+        self._folder = folder
         self._listening = socket.socket()
         self._listening.bind(("127.0.0.1", 0))
         self._listening.listen()
@@ -128,28 +108,10 @@ class ServedPage:
             await self._server.serve(sockets=[self._listening])
 
     async def _build(self, stack: AsyncExitStack) -> None:
-        await upgrade(self._url)
-        database, events = Database(self._url), EventBus()
         self.clock = SetClock()
-        charge_points = ChargePoints(database, self.clock, events, "pending")
-        self.services = Services(
-            database=database,
-            charge_points=charge_points,
-            commands=Commands(database, charge_points, self.clock),
-            sites=Sites(database, self.clock, events),
-            live=LiveSites(events),
-            reporting=Reporting(database),
-            accounts=Accounts(database, self.clock),
-            events=events,
-            frames=FrameLog(database, self.clock),
-            clock=self.clock,
-            login_required=True,
-            version="1.2.3",
+        self.services = await stack.enter_async_context(
+            running_services(self._folder, self.clock, unknown="pending")
         )
-        await database.start()
-        stack.push_async_callback(database.stop)
-        await charge_points.start()
-        await self.services.sites.start()
         await self.services.sites.apply(SITE)
         for role in ("admin", "operator", "viewer"):
             await self.services.accounts.add_user(role, PASSWORD, role)

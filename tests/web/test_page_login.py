@@ -8,6 +8,10 @@ from datetime import timedelta
 import httpx
 import pytest
 from served_page import PASSWORD, ServedPage
+from sqlalchemy import delete
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from csms.storage.tables import users
 
 pytestmark = pytest.mark.xdist_group("page")
 
@@ -39,6 +43,17 @@ def test_after_signing_in_the_wanted_page_is_shown(visitor: httpx.Client) -> Non
     assert "Sonnenweg 4" in visitor.get("/site/home").text
     assert visitor.post("/logout").headers["location"] == "/login"
     assert visitor.get("/site/home").status_code == 303
+
+
+def test_a_user_who_was_removed_is_out_at_the_next_page(visitor: httpx.Client, served: ServedPage) -> None:
+    async def remove(conn: AsyncConnection) -> None:
+        await conn.execute(delete(users).where(users.c.name == "guest"))
+
+    served.run(served.services.accounts.add_user("guest", PASSWORD, "viewer"))
+    sign_in(visitor, "guest")
+    assert visitor.get("/").status_code == 200
+    served.run(served.services.database.write(remove))
+    assert [visitor.get(path).status_code for path in ("/", "/stations")] == [303, 303]
 
 
 def test_a_wrong_password_is_told_and_leads_nowhere(visitor: httpx.Client) -> None:

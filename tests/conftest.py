@@ -1,3 +1,9 @@
+"""Fixtures for every folder of tests.
+
+This folder is a package (`from tests.services_on_file import …`), the folders in it are not: with it on the
+import path, tests/drivers would pass for drivers.
+"""
+
 from __future__ import annotations
 
 from collections.abc import AsyncIterator

@@ -1,0 +1,56 @@
+"""What a site says of its devices, held against what the drivers know. Opens nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from csms.domain.site import BusAddress, Fault, SiteConfig
+from drivers.catalogue import Kind, check_config, check_relay_number, meter_models, relay_models
+from drivers.device import DeviceConfigError
+
+
+def device_faults(site: SiteConfig) -> list[Fault]:
+    """Unknown models and framings, relays a module does not have, one address in two framings."""
+    unknown = list(_unknown_devices(site))
+    return unknown or [*_missing_relays(site), *_shared_addresses(site)]
+
+
+def _devices(site: SiteConfig) -> Iterator[tuple[Kind, int, BusAddress]]:
+    yield from (("meter", i, meter) for i, meter in enumerate(site.meter))
+    yield from (("relay_module", i, module) for i, module in enumerate(site.relay_module))
+
+
+def _unknown_devices(site: SiteConfig) -> Iterator[Fault]:
+    for kind, i, device in _devices(site):
+        try:
+            check_config(kind=kind, driver=device.driver, model=device.model, framing=device.framing)
+        except DeviceConfigError as error:
+            yield (kind, i, error.field), error.value, error.expected
+
+
+def _missing_relays(site: SiteConfig) -> Iterator[Fault]:
+    models = {module.id: module.model for module in site.relay_module}
+    for i, appliance in enumerate(site.appliance):
+        for reference in appliance.relay_refs():
+            module, number = reference.split("/")
+            try:
+                check_relay_number(models[module], int(number))
+            except DeviceConfigError as error:
+                key = "steps" if appliance.steps else "relays"
+                yield ("appliance", i, key), reference, f"{error.expected}"
+
+
+def _shared_addresses(site: SiteConfig) -> Iterator[Fault]:
+    """Devices at one host and port hang on one converter, which speaks one framing."""
+    first: dict[tuple[str, int], tuple[str, str]] = {}
+    for kind, i, device in _devices(site):
+        wiring = (meter_models() if kind == "meter" else relay_models())[device.model].wiring
+        framing = device.framing or wiring.framings[0]
+        port = device.port or wiring.ports[framing]
+        taken, by = first.setdefault((device.host, port), (framing, device.id))
+        if framing != taken:
+            yield (
+                (kind, i, "framing"),
+                framing,
+                f"{taken}, as {by!r} at the same {device.host}:{port} has it,",
+            )

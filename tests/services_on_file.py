@@ -1,0 +1,66 @@
+"""Everything the API and the page call, on a real SQLite file and a clock that is set by hand."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from csms.services.accounts import Accounts
+from csms.services.bundle import Services
+from csms.services.charge_points import ChargePoints
+from csms.services.commands import Commands
+from csms.services.events import EventBus
+from csms.services.frame_log import FrameLog
+from csms.services.live import LiveSites
+from csms.services.reporting import Reporting
+from csms.services.sites import Sites
+from csms.storage.database import Database, upgrade
+
+NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
+
+
+class SetClock:
+    def __init__(self) -> None:
+        self.at = NOON
+
+    def now(self) -> datetime:
+        return self.at
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+@asynccontextmanager
+async def running_services(
+    folder: Path, clock: SetClock, unknown: Literal["reject", "pending"] = "reject"
+) -> AsyncIterator[Services]:
+    url = f"sqlite+aiosqlite:///{folder / 'csms.db'}"
+    await upgrade(url)
+    database, events = Database(url), EventBus()
+    charge_points = ChargePoints(database, clock, events, unknown)
+    services = Services(
+        database=database,
+        charge_points=charge_points,
+        commands=Commands(database, charge_points, clock),
+        sites=Sites(database, clock, events),
+        live=LiveSites(events),
+        reporting=Reporting(database),
+        accounts=Accounts(database, clock),
+        events=events,
+        frames=FrameLog(database),
+        clock=clock,
+        login_required=True,
+        version="1.2.3",
+    )
+    await database.start()
+    await services.sites.start()
+    await charge_points.start()
+    try:
+        yield services
+    finally:
+        await services.frames.stop()
+        await database.stop()
