@@ -15,7 +15,9 @@ NOISY = (
     "ocpp",
     "asyncio",
     "alembic",
+    "uvicorn",
     "uvicorn.access",
+    "uvicorn.error",
     "watchfiles",
     "httpx",
 )
