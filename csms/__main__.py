@@ -79,14 +79,16 @@ def serve() -> None:
 def demo(
     site: Annotated[Path | None, typer.Option(help="Site file with devices on this machine.")] = None,
     speed: Annotated[float, typer.Option(min=1, max=600, help="Simulated seconds per real second.")] = 20,
-    seed: Annotated[int, typer.Option(help="The same seed gives the same weather, house and people.")] = 1,
+    seed: Annotated[
+        int | None, typer.Option(help="The same seed gives the same weather, house and people.")
+    ] = None,
 ) -> None:
     """Run the server with a simulated building: meters, relays, stations, cars and passing clouds."""
-    from csms.demo import run_demo
+    from csms.demo import SEED, run_demo
 
     settings = load_settings()
     _logging(settings)
-    _run(run_demo(settings, site, speed, seed))
+    _run(run_demo(settings, site, speed, SEED if seed is None else seed))
 
 
 @cli.command()

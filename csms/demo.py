@@ -17,6 +17,7 @@ from csms.settings import Settings
 
 log = structlog.get_logger()
 EXAMPLE = "house.toml"
+SEED = 5  # a quarter of an hour of sun, then clouds
 
 
 def example_site() -> Path:

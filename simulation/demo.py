@@ -23,7 +23,7 @@ def demo_start(today: date, timezone: str = "Europe/Zurich") -> datetime:
     """Late in the morning of the latest midsummer day that is not after today."""
     has_been = (today.month, today.day) >= (6, 21)
     midsummer = date(today.year if has_been else today.year - 1, 6, 21)
-    return datetime.combine(midsummer, time(10, 30), ZoneInfo(timezone)).astimezone(UTC)
+    return datetime.combine(midsummer, time(11, 30), ZoneInfo(timezone)).astimezone(UTC)
 
 
 def demo_physics(site: SiteConfig, seed: int) -> Physics:

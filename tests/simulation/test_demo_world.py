@@ -43,7 +43,7 @@ def week(config: SiteConfig, index: int, seed: int = 1) -> list[Visit]:
 
 @pytest.mark.parametrize("today", [date(2026, 11, 22), date(2027, 6, 20), datetime(2026, 6, 21, tzinfo=UTC)])
 def test_the_demo_begins_late_in_a_midsummer_morning(today: date):
-    assert demo_start(today) == datetime(2026, 6, 21, 8, 30, tzinfo=UTC)
+    assert demo_start(today) == datetime(2026, 6, 21, 9, 30, tzinfo=UTC)
 
 
 @pytest.mark.parametrize("connectors", [1, 2, 5])
