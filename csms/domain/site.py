@@ -272,6 +272,18 @@ def _reference_faults(site: SiteConfig) -> Iterator[Fault]:
     if sum(m.role == "grid" for m in site.meter) > 1:
         yield ("meter",), [m.id for m in site.meter if m.role == "grid"], "at most one meter with role grid"
     yield from _relay_faults(site)
+    yield from _safe_current_faults(site)
+
+
+def _safe_current_faults(site: SiteConfig) -> Iterator[Fault]:
+    """What stations fall back to by themselves must not be able to overload a fuse."""
+    circuits = {c.id: c.parent for c in site.circuit}
+    if any(p.circuit not in circuits for p in site.charge_point) or any(_circuit_faults(site)):
+        return  # told already
+    explicit = {key: c.safe_a or 0.0 for key, c in _connectors(site)}
+    if not _fits_circuits(site, explicit):
+        safe_a = [amps for amps in explicit.values() if amps]
+        yield ("charge_point",), safe_a, "values of safe_a that every circuit can carry at once"
 
 
 def _duplicate_ids(site: SiteConfig) -> Iterator[Fault]:

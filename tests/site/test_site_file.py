@@ -142,3 +142,8 @@ def test_a_dead_server_neither_overloads_a_fuse_nor_strands_a_driver(
     stations: int, limit_a: float, connector: dict[str, object], expected_a: float
 ) -> None:
     assert set(safe_currents(_garage(stations, limit_a, **connector)).values()) == {expected_a}
+
+
+def test_safe_currents_that_a_fuse_cannot_carry_are_refused() -> None:
+    with pytest.raises(ValueError, match="safe_a that every circuit can carry at once"):
+        _garage(11, 63, safe_a=6)
