@@ -180,6 +180,14 @@ def tls_context(cert: Path | None, key: Path | None) -> ssl.SSLContext | None:
 class _Uvicorn(uvicorn.Server):
     """Signals are ours: the web server stops in its turn, not before the rest."""
 
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.listening = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self.listening.set()
+
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         yield
@@ -235,10 +243,11 @@ class WebServer:
         )
         self._server = _Uvicorn(config)
         self._task = asyncio.create_task(self._server.serve(sockets=[listener]), name="web server")
-        while not self._server.started:
-            if self._task.done():
-                raise StartupError(f"web server did not start: {self._task.exception()}")
-            await asyncio.sleep(0.01)
+        listening = asyncio.create_task(self._server.listening.wait())
+        await asyncio.wait({listening, self._task}, return_when=asyncio.FIRST_COMPLETED)
+        if not self._server.started:
+            listening.cancel()
+            raise StartupError("web server did not start: its reason is in the log")
 
     async def stop(self) -> None:
         if self._server is not None and self._task is not None:

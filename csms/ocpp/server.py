@@ -34,6 +34,7 @@ from csms.errors import StartupError
 from csms.ocpp.link import Effect, HandleCall, Link, Received, ResolveCall, SendFrame
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import SECRET_KEYS
+from csms.services.frame_log import FrameLog
 
 log = structlog.get_logger()
 
@@ -55,21 +56,6 @@ class StationMessages(Protocol):
     async def handle(
         self, identity: str, action: str, payload: dict[str, Any], received_at: datetime
     ) -> dict[str, Any]: ...
-
-
-class FrameLog(Protocol):
-    """direction: "in" or "out". Must not block."""
-
-    def add(
-        self,
-        identity: str,
-        at: datetime,
-        direction: str,
-        action: str | None,
-        message_id: str | None,
-        text: str,
-        note: str | None,
-    ) -> None: ...
 
 
 class Socket(ServerConnection):
