@@ -116,6 +116,135 @@ charge_points = Table(
     Column("diagnostics_status", String(32)),
     Column("firmware_status", String(32)),
     Column("created_at", UtcTime, nullable=False),
+    Column(
+        "security_profile", Integer, nullable=False, server_default="0"
+    ),  # 0 to 3: what it must connect by
+    Column("options", JSON),  # set by an operator: {"conformance_mode": …, "assume_subprotocol": …}
+)
+
+# Deviations from OCPP that were repaired, since ever.
+station_quirks = Table(
+    "station_quirks",
+    metadata,
+    Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), primary_key=True),
+    Column("kind", String(255), primary_key=True),
+    Column("count", Integer, nullable=False),
+    Column("last_at", UtcTime, nullable=False),
+)
+
+# Basic authentication. digest: keyed hash of the password's bytes; the password itself is nowhere.
+# slot: "current", or "next" while it is not known whether the station has taken a new one.
+station_passwords = Table(
+    "station_passwords",
+    metadata,
+    Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), primary_key=True),
+    Column("slot", String(16), primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("created_at", UtcTime, nullable=False),
+)
+
+# Certificates that our own authority has signed for stations.
+issued_certificates = Table(
+    "issued_certificates",
+    metadata,
+    Column("serial_number", String(64), primary_key=True),  # hexadecimal
+    Column("identity", String(255), nullable=False),
+    Column("pem", Text, nullable=False),
+    Column("not_after", UtcTime, nullable=False),
+    Column("issued_at", UtcTime, nullable=False),
+    Column("status", String(16), nullable=False),  # Sent, Accepted, Rejected, Failed (not delivered), Revoked
+    Index("ix_issued_certificates_identity", "identity", "issued_at"),
+)
+
+# Root certificates on a station, as it last told or took them.
+installed_certificates = Table(
+    "installed_certificates",
+    metadata,
+    Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), primary_key=True),
+    Column("certificate_type", String(64), primary_key=True),
+    Column("issuer_key_hash", String(128), primary_key=True),
+    Column("serial_number", String(64), primary_key=True),
+    Column("hash_algorithm", String(16), nullable=False),
+    Column("issuer_name_hash", String(128), nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+)
+
+security_events = Table(
+    "security_events",
+    metadata,
+    Column("id", RowId, primary_key=True, autoincrement=True),
+    Column("identity", String(255), nullable=False),
+    Column("type", String(255), nullable=False),
+    Column("happened_at", UtcTime, nullable=False),
+    Column("received_at", UtcTime, nullable=False),
+    Column("tech_info", Text),
+    UniqueConstraint("identity", "type", "happened_at", name="uq_security_events_event"),
+    Index("ix_security_events_received_at", "received_at"),
+)
+
+# The local authorisation list of a station. version, entries: as last accepted by it; a version of 0 =
+# empty, −1 = it has none. wanted: what it should hold (id tag -> idTagInfo); None = not looked after.
+local_lists = Table(
+    "local_lists",
+    metadata,
+    Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), primary_key=True),
+    Column("version", Integer, nullable=False),
+    Column("entries", JSON, nullable=False),
+    Column("wanted", JSON),
+    Column("status", String(32)),  # of the last SendLocalList
+    Column("updated_at", UtcTime, nullable=False),
+)
+
+reservations = Table(
+    "reservations",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),  # the reservationId
+    Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), nullable=False),
+    Column("connector_id", Integer, nullable=False),
+    Column("id_tag", String(64), nullable=False),
+    Column("parent_id_tag", String(64)),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("status", String(16), nullable=False),  # Asked, Accepted, Refused, Cancelled, Used, Expired
+    Column("answer", String(32)),  # the station's word
+    Column("transaction_id", Integer),  # the transaction that used it
+    Column("created_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Index("ix_reservations_identity", "identity", "status"),
+    sqlite_autoincrement=True,
+)
+
+# Firmware updates and uploads of logs that a station was asked for.
+station_jobs = Table(
+    "station_jobs",
+    metadata,
+    Column("id", Integer, primary_key=True, autoincrement=True),  # also the requestId, where there is one
+    Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), nullable=False),
+    Column(
+        "action", String(32), nullable=False
+    ),  # UpdateFirmware, SignedUpdateFirmware, GetDiagnostics, GetLog
+    Column("request", JSON, nullable=False),
+    Column("answer", JSON),
+    Column("status", String(32), nullable=False),  # as last reported
+    Column("history", JSON, nullable=False),  # [{"status": …, "at": …}], oldest first
+    Column("file_name", String(255)),  # announced or uploaded
+    Column("created_at", UtcTime, nullable=False),
+    Column("updated_at", UtcTime, nullable=False),
+    Column("ended_at", UtcTime),
+    Index("ix_station_jobs_identity", "identity", "id"),
+    sqlite_autoincrement=True,
+)
+
+# One-time addresses under which stations fetch firmware and leave logs.
+file_addresses = Table(
+    "file_addresses",
+    metadata,
+    Column("token_hash", String(64), primary_key=True),
+    Column("identity", String(255), nullable=False),
+    Column("direction", String(8), nullable=False),  # fetch, leave
+    Column("file_name", String(255), nullable=False),
+    Column("job_id", ForeignKey("station_jobs.id", ondelete="CASCADE")),
+    Column("expires_at", UtcTime, nullable=False),
+    Column("used_at", UtcTime),
 )
 
 connector_status = Table(
@@ -141,6 +270,8 @@ id_tags = Table(
     Column("blocked", Boolean, nullable=False, default=False),
     Column("expires_at", UtcTime),
     Column("max_transactions", Integer),  # at once; None = no limit
+    Column("charge_points", JSON),  # identities where it may charge; None = everywhere
+    Column("min_a", Float),  # its vehicle needs at least this much [A per phase]
 )
 
 transactions = Table(
@@ -232,7 +363,7 @@ charging_profiles = Table(
     Column("connector_id", Integer, primary_key=True),
     Column("purpose", String(32), primary_key=True),
     Column("stack_level", Integer, primary_key=True),
-    Column("profile", JSON, nullable=False),
+    Column("profile", JSON, nullable=False),  # the accepted SetChargingProfile request
     Column("accepted_at", UtcTime, nullable=False),
 )
 

@@ -1,0 +1,199 @@
+"""A station's connection: bytes of one websocket to and from its `Link`, its calls to `StationMessages`.
+
+One `StationConnection` per socket. It reads frames all the time and handles a station's calls one by
+one in a task of their own, so that a handler may ask the station something and wait for the answer.
+A call is answered only when its handler has returned; a handler that fails makes the station repeat.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Coroutine
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Protocol
+
+import structlog
+from websockets.asyncio.server import ServerConnection
+from websockets.exceptions import ConnectionClosed
+from websockets.frames import CloseCode, Frame, Opcode
+from websockets.protocol import Event, State
+
+from csms.ocpp.link import Effect, HandleCall, Link, Received, ResolveCall, SendFrame
+
+if TYPE_CHECKING:
+    from csms.ocpp.server import OcppServer
+
+log = structlog.get_logger()
+
+DEAD_AFTER_PINGS = 2.5  # at 20 s, and looking every 5 s, a dead link is found within 55 s
+DEAD_AFTER_PINGS_UNANSWERED = 45  # a station that never answers pings may be silent between heartbeats
+
+
+class StationMessages(Protocol):
+    """Whoever handles what stations say. Returns the answer's payload once it is committed."""
+
+    async def handle(
+        self, identity: str, action: str, payload: dict[str, Any], received_at: datetime
+    ) -> dict[str, Any]: ...
+
+
+class Socket(ServerConnection):
+    """A websocket that knows when it last heard anything: any byte shows that the other side lives."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.identity = ""
+        self.heard_at_s = self.pinged_at_s = self.loop.time()
+        self.answers_pings = False
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at_s = self.loop.time()
+        super().data_received(data)
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.opcode is Opcode.PONG:
+            self.answers_pings = True
+        super().process_event(event)
+
+    def probe(self) -> None:
+        """Send a ping without waiting for room in the write buffer."""
+        if self.protocol.state is State.OPEN:
+            self.pinged_at_s = self.loop.time()
+            self.protocol.send_ping(b"")
+            self.send_data()
+
+    def is_dead(self, ping_interval_s: float) -> bool:
+        pings = DEAD_AFTER_PINGS if self.answers_pings else DEAD_AFTER_PINGS_UNANSWERED
+        return self.loop.time() - self.heard_at_s > pings * ping_interval_s
+
+
+class StationConnection:
+    """A station's open connection: the StationLink of `ChargePoints`.
+
+    before: the task that still handles a call of the station's previous connection.
+    """
+
+    def __init__(
+        self, socket: Socket, link: Link, server: OcppServer, before: asyncio.Task[None] | None
+    ) -> None:
+        self.identity = socket.identity
+        self.handling: asyncio.Task[None] | None = None
+        self._socket, self._link, self._server, self._before = socket, link, server, before
+        self._calls: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._outgoing: deque[str] = deque()
+        self._writing = asyncio.Lock()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._closed = False
+
+    @property
+    def busy(self) -> asyncio.Task[None] | None:
+        """The task that still handles a call of this connection or of the one before it."""
+        return next((t for t in (self.handling, self._before) if t is not None and not t.done()), None)
+
+    async def run(self) -> None:
+        """Read frames until the connection ends."""
+        try:
+            while not self._closed:
+                frame = await self._socket.recv(decode=False)
+                text = frame.decode("utf-8", "replace")
+                next_call = self._carry_out(self._link.feed(text, self._server.clock.now()), text)
+                if next_call is not None:
+                    self.handling = asyncio.create_task(self._handle_calls(next_call))
+                if self._outgoing:
+                    await self._flush()
+        except ConnectionClosed as end:
+            if end.sent is not None and end.sent.code == CloseCode.MESSAGE_TOO_BIG:
+                log.warning("frame over 1 MiB, connection closed", charge_point=self.identity)
+        finally:
+            self._closed = True
+            self._carry_out(self._link.close())
+
+    async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
+        loop = asyncio.get_running_loop()
+        id, effects = self._link.call(action, payload, loop.time(), timeout_s)
+        answered: asyncio.Future[dict[str, Any]] = loop.create_future()
+        self._calls[id] = answered
+        timer = loop.call_later(timeout_s, self._time_is_over)
+        try:
+            self._carry_out(effects)
+            self._spawn(self._flush())
+            return await answered
+        finally:
+            if not answered.cancelled():  # else the station still owes an answer: its time goes on
+                timer.cancel()
+            del self._calls[id]
+            self._link.withdraw(id)
+
+    async def close(self, code: int, reason: str) -> None:
+        self._closed = True
+        self._carry_out(self._link.close())
+        self._spawn(self._socket.close(code, reason))
+
+    def _time_is_over(self) -> None:
+        self._carry_out(self._link.tick(asyncio.get_running_loop().time()))
+        self._spawn(self._flush())
+
+    async def _handle_calls(self, call: HandleCall | None) -> None:
+        """Handle the station's calls one after the other, until none is waiting."""
+        if self._before is not None:
+            await asyncio.wait([self._before])
+            self._before = None
+        while call is not None:
+            effects = await self._handle(call)
+            call = self._carry_out(effects)
+            await self._flush()
+
+    async def _handle(self, call: HandleCall) -> list[Effect]:
+        charge_points = self._server.charge_points
+        if call.repairs:
+            charge_points.mended(self.identity, [f"{call.action}.{kind}" for kind in call.repairs])
+        registration = charge_points.station(self.identity).registration
+        if call.action != "BootNotification" and registration != "Accepted":
+            return self._link.refuse("SecurityError", f"{registration}: only BootNotification is taken")
+        try:
+            answer = await self._server.messages.handle(
+                self.identity, call.action, call.payload, call.received_at
+            )
+            return self._link.answer(answer)
+        except Exception:  # supervisor: whatever went wrong, nothing was acknowledged and the station repeats
+            log.exception("call not handled", charge_point=self.identity, action=call.action)
+            return self._link.refuse("InternalError", "not stored, please repeat")
+
+    def _carry_out(self, effects: list[Effect], text: str = "") -> HandleCall | None:
+        """Do what the link says; returns the call that is to be handled now. `_flush` sends the frames."""
+        next_call = None
+        for effect in effects:
+            match effect:
+                case Received(action, message_id, note):
+                    self._server.log_frame(self.identity, "in", action, message_id, text, note)
+                case SendFrame(frame, action, message_id, note):
+                    self._outgoing.append(frame)
+                    self._server.log_frame(self.identity, "out", action, message_id, frame, note)
+                case HandleCall():
+                    next_call = effect
+                case ResolveCall(id, result):
+                    self._resolve(id, result)
+        return next_call
+
+    def _resolve(self, id: str, result: dict[str, Any] | Exception) -> None:
+        answered = self._calls.get(id)
+        if answered is None or answered.done():
+            return  # whoever asked was cancelled
+        if isinstance(result, Exception):
+            answered.set_exception(result)
+        else:
+            answered.set_result(result)
+
+    async def _flush(self) -> None:
+        async with self._writing:
+            while self._outgoing:
+                try:
+                    await self._socket.send(self._outgoing.popleft())
+                except ConnectionClosed:  # `run` sees it too, and ends
+                    self._outgoing.clear()
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
