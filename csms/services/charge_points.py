@@ -282,6 +282,7 @@ class ChargePoints:
             serial_number=row["serial_number"],
             firmware_version=row["firmware_version"],
             last_seen_at=row["last_seen_at"],
+            options=row["options"] or {},
             configuration={key: entry.get("value") for key, entry in stored.items()},
             read_only_keys={key for key, entry in stored.items() if entry.get("readonly")},
         )
