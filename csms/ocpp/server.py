@@ -74,7 +74,8 @@ class OcppServer:
         self.charge_points, self.messages, self.clock = charge_points, messages, clock
         self._host, self._port, self._ssl_context = host, port, ssl_context
         self._admission = Admission(charge_points, FloodLimits(time.monotonic))
-        self._handshakes = Handshakes(time.monotonic)
+        handshakes = Handshakes(time.monotonic)
+        self._new_socket = partial(Socket, handshakes=handshakes, probe_interval_s=ping_interval_s)
         self._frame_log, self._ping_interval_s, self._stuck_s = frame_log, ping_interval_s, stuck_s
         self._supported, self._next_id = frozenset(supported), next_id
         self._connections: dict[str, StationConnection] = {}
@@ -98,7 +99,7 @@ class OcppServer:
                 self._port,
                 process_request=self._on_request,
                 select_subprotocol=_select_subprotocol,
-                create_connection=cast(type[Socket], partial(Socket, handshakes=self._handshakes)),
+                create_connection=cast(type[Socket], self._new_socket),
                 compression=None,
                 server_header=None,
                 ping_interval=None,
@@ -202,13 +203,13 @@ class OcppServer:
         while True:
             await asyncio.sleep(self._ping_interval_s / 4)
             for socket in list(self._sockets):
-                if socket.is_dead(self._ping_interval_s):
+                if socket.is_dead():
                     log.warning("station silent, connection cut", charge_point=socket.identity)
                     socket.transport.abort()
                 elif socket.is_stuck(self._stuck_s):
                     log.warning("station reads nothing, connection cut", charge_point=socket.identity)
                     socket.transport.abort()
-                elif socket.loop.time() - socket.pinged_at_s >= self._ping_interval_s:
+                else:
                     socket.probe()
 
 

@@ -10,6 +10,7 @@ A dead link is found within 60 s, whatever the heartbeat interval: every 20 s th
 from __future__ import annotations
 
 import errno
+import math
 import socket as sockets
 from asyncio import BaseTransport
 from typing import Any
@@ -20,27 +21,23 @@ from websockets.protocol import Event, State
 
 from csms.ocpp.flood_limits import Handshakes
 
-DEAD_AFTER_PINGS = 2.5  # at 20 s, and looking every 5 s, a dead link is found within 55 s
-DEAD_AFTER_PINGS_UNANSWERED = 45  # a station that never answers pings may be silent between heartbeats
-UNACKNOWLEDGED_S = 35  # with the 20 s until the next ping, a dead link is found within 55 s
-STUCK_S = 25.0  # less than UNACKNOWLEDGED_S: the kernel counts a closed window as well
+# In ping intervals. At 20 s, and looking every 5 s, a dead link is found within 55 s.
+SILENT_PINGS = 2.5
+SILENT_PINGS_UNANSWERED = 45.0  # a station that never answers pings may be silent between heartbeats
+UNACKNOWLEDGED_PINGS = 1.75  # counted from the ping, which may come a whole interval after the link died
 
-_TCP_OPTIONS = {  # those that the system has; without a ping under way the kernel probes by itself
-    "TCP_USER_TIMEOUT": UNACKNOWLEDGED_S * 1000,
-    "TCP_KEEPIDLE": 20,
-    "TCP_KEEPINTVL": 10,
-    "TCP_KEEPCNT": 3,
-}
+STUCK_S = 25.0  # shorter than what is unacknowledged may last: the kernel counts a closed window as well
 
 
 class Socket(ServerConnection):
     """Any byte it hears shows that the other side lives. address: the other side's, without the port."""
 
-    def __init__(self, *args: Any, handshakes: Handshakes, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, handshakes: Handshakes, probe_interval_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        self._handshakes = handshakes
+        self._handshakes, self._probe_interval_s = handshakes, probe_interval_s
         self.identity = self.address = ""
-        self.heard_at_s = self.pinged_at_s = self.loop.time()
+        self.heard_at_s = self.loop.time()
+        self.pinged_at_s = -math.inf
         self.answers_pings = False
         self._stuck_since_s: float | None = None
         self._unread_bytes = 0
@@ -56,7 +53,7 @@ class Socket(ServerConnection):
         super().connection_made(transport)
         peer = transport.get_extra_info("peername")
         self.address = str(peer[0]) if isinstance(peer, tuple) else str(peer)
-        watch_acknowledgements(transport.get_extra_info("socket"))
+        watch_acknowledgements(transport.get_extra_info("socket"), self._probe_interval_s)
         oldest = self._handshakes.begin(self.address, self)
         if isinstance(oldest, Socket):
             oldest.transport.abort()
@@ -80,15 +77,16 @@ class Socket(ServerConnection):
         super().process_event(event)
 
     def probe(self) -> None:
-        """Send a ping without waiting for room in the write buffer; into a full one, none."""
-        if self.protocol.state is State.OPEN and not self.paused:
+        """Send a ping if one is due, without waiting for room in the write buffer; into a full one, none."""
+        is_due = self.loop.time() - self.pinged_at_s >= self._probe_interval_s
+        if is_due and self.protocol.state is State.OPEN and not self.paused:
             self.pinged_at_s = self.loop.time()
             self.protocol.send_ping(b"")
             self.send_data()
 
-    def is_dead(self, ping_interval_s: float) -> bool:
-        pings = DEAD_AFTER_PINGS if self.answers_pings else DEAD_AFTER_PINGS_UNANSWERED
-        return self.loop.time() - self.heard_at_s > pings * ping_interval_s
+    def is_dead(self) -> bool:
+        pings = SILENT_PINGS if self.answers_pings else SILENT_PINGS_UNANSWERED
+        return self.loop.time() - self.heard_at_s > pings * self._probe_interval_s
 
     def is_stuck(self, patience_s: float) -> bool:
         """Has the other side taken nothing of what we wrote for so long?"""
@@ -131,11 +129,20 @@ class Socket(ServerConnection):
             self.transport.resume_reading()
 
 
-def watch_acknowledgements(socket: sockets.socket | None) -> None:
-    """Let the kernel end the connection when nobody acknowledges what we send. Not TCP: nothing to set."""
+def watch_acknowledgements(socket: sockets.socket | None, probe_interval_s: float) -> None:
+    """Let the kernel end the connection when nobody acknowledges what we send.
+
+    Without a ping under way it probes by itself. Options that the system does not have are left out.
+    """
     if socket is None or socket.family not in (sockets.AF_INET, sockets.AF_INET6):
         return
+    options = {
+        "TCP_USER_TIMEOUT": round(UNACKNOWLEDGED_PINGS * probe_interval_s * 1000),
+        "TCP_KEEPIDLE": max(1, round(probe_interval_s)),
+        "TCP_KEEPINTVL": max(1, round(probe_interval_s / 2)),
+        "TCP_KEEPCNT": 3,
+    }
     socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
-    for name, value in _TCP_OPTIONS.items():
+    for name, value in options.items():
         if (option := getattr(sockets, name, None)) is not None:
             socket.setsockopt(sockets.IPPROTO_TCP, option, value)
