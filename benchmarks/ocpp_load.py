@@ -212,7 +212,7 @@ class Run:
             while (due_s := began_s + sent / rate) <= perf_counter():
                 self._stations[sent % len(self._stations)].due(due_s)
                 sent += 1
-            await asyncio.sleep(max(0.0, due_s - perf_counter()))
+            await asyncio.sleep(max(0.001, due_s - perf_counter()))
 
     async def _drain(self) -> None:
         """Until all that was sent is answered."""
