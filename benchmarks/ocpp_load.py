@@ -12,16 +12,15 @@ import argparse
 import asyncio
 import gc
 import json
-import os
 import sys
 from collections import deque
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
 from time import perf_counter, process_time, time
 
 import uvloop
 
+from benchmarks.server_process import cpu_s_of
 from benchmarks.station_socket import TEXT, StationSocket, header, refusal_of
 
 CONNECTING_AT_ONCE = 50
@@ -221,10 +220,7 @@ class Run:
                 await asyncio.sleep(0.01)
 
     def _server_cpu_s(self) -> float:
-        if self._server_pid is None:
-            return 0.0
-        fields = Path(f"/proc/{self._server_pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_s_of(self._server_pid) if self._server_pid is not None else 0.0
 
 
 def main() -> None:

@@ -60,6 +60,9 @@ class ServerProcess:
         resident = Path(f"/proc/{self.pid}/statm").read_text().split()[1]
         return int(resident) * os.sysconf("SC_PAGE_SIZE")
 
+    def cpu_s(self) -> float:
+        return cpu_s_of(self.pid)
+
     def __enter__(self) -> ServerProcess:
         self.start()
         return self
@@ -95,6 +98,12 @@ def stored(folder: Path) -> Iterator[sqlite3.Connection]:
     """What the central system has committed in its folder; also while it runs."""
     with contextlib.closing(sqlite3.connect(f"file:{folder / 'csms.db'}?mode=ro", uri=True)) as database:
         yield database
+
+
+def cpu_s_of(pid: int) -> float:
+    """Processor time that a process has used, all its threads together."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def free_port() -> int:

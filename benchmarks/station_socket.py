@@ -24,6 +24,7 @@ class StationSocket(asyncio.Protocol):
         self.is_open = False
         self._transport: asyncio.Transport | None = None
         self._buffer = b""
+        self._refused = ""
 
     def opened(self) -> None:
         """The handshake is done."""
@@ -67,7 +68,7 @@ class StationSocket(asyncio.Protocol):
                 self._buffer = data
                 return
             if not data.startswith(b"HTTP/1.1 101 "):
-                self.lost(data.partition(b"\r\n")[0].decode())
+                self._refused = data.partition(b"\r\n")[0].decode()
                 self.abort()
                 return
             self.is_open = True
@@ -76,8 +77,9 @@ class StationSocket(asyncio.Protocol):
         self._buffer = self._take_frames(data)
 
     def connection_lost(self, error: Exception | None) -> None:
-        self.is_open, self._buffer = False, b""
-        self.lost(str(error or "closed"))
+        why, self.is_open = self._refused or str(error or "closed"), False
+        self._buffer, self._refused = b"", ""
+        self.lost(why)
 
     def _take_frames(self, data: bytes) -> bytes:
         """Returns what is not a whole frame yet."""
