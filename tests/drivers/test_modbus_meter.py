@@ -261,11 +261,14 @@ async def test_a_bus_that_is_stopped_as_an_answer_comes_in_stops(bench):
     bus = bench.bus(converter.host, converter.port, "tcp")
     meter = ModbusMeter(bus, 1, meter_models()["abb_a_b"], "m")
     await meter.read()  # connected
-    answered = bus._client.ctx.response_future
+    before = bus._client.ctx.response_future
     reading = asyncio.create_task(meter.read())
+    for _ in range(100_000):  # until the very turn of the event loop in which the answer is there
+        awaited = bus._client.ctx.response_future
+        if awaited is not before and awaited.done():
+            break
+        await asyncio.sleep(0)
     async with asyncio.timeout(5):
-        while bus._client.ctx.response_future is answered or not bus._client.ctx.response_future.done():
-            await asyncio.sleep(0)
         await bus.stop()
     await asyncio.gather(reading, return_exceptions=True)
 
