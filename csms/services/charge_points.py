@@ -328,7 +328,9 @@ async def _ask_to_boot(link: StationLink) -> None:
 
 def open_transaction(row: Mapping[str, Any]) -> OpenTransaction:
     """The live record of a stored transaction."""
-    transaction = OpenTransaction(row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"])
+    transaction = OpenTransaction(
+        row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"], min_a=row["min_a"]
+    )
     if row["last_register_wh"] is not None:
         transaction.register_read(row["last_register_wh"])
     return transaction

@@ -85,7 +85,9 @@ class StationMessages:
 
     async def _authorize(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         async with self._database.read() as conn:
-            info = await records.id_tag_info(conn, payload["idTag"], received_at, self._unknown_tags)
+            info = await records.id_tag_info(
+                conn, payload["idTag"], received_at, self._unknown_tags, identity
+            )
         return {"idTagInfo": info}
 
     async def _heartbeat(self, identity: str, payload: Payload, received_at: datetime) -> Payload:

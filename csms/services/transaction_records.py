@@ -50,15 +50,19 @@ async def id_tag_info(
     id_tag: str,
     now: datetime,
     unknown_tags: UnknownTags | None,
+    identity: str | None = None,
     counts_open: bool = False,
 ) -> dict[str, Any]:
-    """unknown_tags: None = accepted as long as no tag at all is stored. counts_open: may be ConcurrentTx."""
+    """unknown_tags: None = accepted as long as no tag at all is stored. identity: where it is used.
+    counts_open: may be ConcurrentTx."""
     tag = await access.id_tag(conn, id_tag)
+    named = tag.parent_id_tag if tag is not None else None
+    parent = await access.id_tag(conn, named) if named else None
     if tag is None and unknown_tags is None:
         unknown_tags = "reject" if await access.has_id_tags(conn) else "accept"
     is_limited = counts_open and tag is not None and tag.max_transactions is not None
     running = await transactions.count_open_with_tag(conn, id_tag) if is_limited else None
-    return authorize(tag, now, unknown_tags or "reject", running)
+    return authorize(tag, now, unknown_tags or "reject", running, parent=parent, identity=identity)
 
 
 # --- start ---
@@ -89,7 +93,7 @@ async def begin(
     historic = is_historic(started_at, received_at)
     outcome = Outcome()
     overtaken_by = await _close_left_open(conn, identity, connector_id, started_at, historic, outcome)
-    info = await id_tag_info(conn, id_tag, received_at, unknown_tags, counts_open=not historic)
+    info = await id_tag_info(conn, id_tag, received_at, unknown_tags, identity, counts_open=not historic)
     row: Row = {
         "identity": identity,
         "connector_id": connector_id,

@@ -26,12 +26,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.charge_point import UNKNOWN_REGISTER_WH
 from csms.storage.database import insert
-from csms.storage.tables import meter_values, transactions, unmatched_stops
+from csms.storage.tables import id_tags, meter_values, transactions, unmatched_stops
 
 HIGHEST_ADOPTED_ID = 2**30  # OCPP's integers end at 2**31 − 1
 LOST = "Lost"  # stop_reason of a transaction that we closed ourselves
 Row = dict[str, Any]
 t = transactions.c
+_MIN_A = (
+    select(id_tags.c.min_a).where(id_tags.c.id_tag == func.lower(func.trim(t.id_tag))).scalar_subquery()
+).label("min_a")
 
 
 async def open_transactions(conn: AsyncConnection) -> list[Row]:
@@ -295,7 +298,8 @@ def best_register_wh(transaction: Row) -> float:
 
 
 async def _rows(conn: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Row]:
-    query = select(transactions).where(*conditions).order_by(t.started_at, t.id)
+    """With the minimum current of the vehicle that comes with the tag."""
+    query = select(transactions, _MIN_A).where(*conditions).order_by(t.started_at, t.id)
     return [dict(row) for row in (await conn.execute(query)).mappings()]
 
 
