@@ -312,7 +312,7 @@ transactions = Table(
     sqlite_autoincrement=True,
 )
 
-# One row per MeterValue element. dedup_key: hash of station, connector, transaction, time and sampled values.
+# One row per MeterValue element. dedup_key: hash of station, connector, time and sampled values.
 meter_values = Table(
     "meter_values",
     metadata,
