@@ -15,6 +15,7 @@ from typing import Any
 
 import orjson
 
+MENDED_UP_TO = 65_536  # characters; longer malformed frames are no slips, and looking for slips takes time
 MAX_ID_LENGTH = 255  # the standard says 36; some stations put UUIDs in braces or more
 MessageId = str | int
 
@@ -73,9 +74,10 @@ class BadResult:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Nothing that could be answered."""
+    """Nothing that could be answered. kind: the problem without its details."""
 
     problem: str
+    kind: str = ""
 
 
 Message = Call | CallResult | CallError | BadCall | BadResult | Unreadable
@@ -87,7 +89,9 @@ def parse(text: str) -> Message:
     except (ValueError, RecursionError) as error:
         problem = f"not JSON: {str(error)[:100]}"
         is_call = _BEGIN_OF_CALL.match(text)
-        return BadCall(is_call[1], "FormationViolation", problem) if is_call else Unreadable(problem)
+        return (
+            BadCall(is_call[1], "FormationViolation", problem) if is_call else Unreadable(problem, "not JSON")
+        )
     if not isinstance(frame, list) or not frame:
         return Unreadable("not a list")
     kind = int(frame[0]) if frame[0] in ("2", "3", "4") else frame[0]
@@ -160,7 +164,7 @@ def _payload(frame: list[Any], position: int, notes: list[str]) -> dict[str, Any
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
 _TOLERANT = json.JSONDecoder(parse_constant=lambda _: None, strict=False)
 _BEGIN_OF_CALL = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\\x00-\x1f]{1,255})"\s*,')
-_STRING = r'"(?:[^"\\]|\\.)*"'
+_STRING = r'"(?:[^"\\]++|\\.)*+"?'  # possessive, to the end if it is never closed: the time stays linear
 _TOKEN = re.compile(rf"({_STRING})|([,:]\s*)(?=[,}}\]])|([\[{{]\s*),", re.DOTALL)
 _BAD_ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)', re.DOTALL)
 # Kept: an escaped backslash, a whole surrogate pair. Not: a zero byte, half a pair (no database stores them).
@@ -181,6 +185,8 @@ def _read_json(text: str) -> tuple[Any, list[str]]:
     try:
         return _TOLERANT.decode(text), notes
     except ValueError:
+        if len(text) > MENDED_UP_TO:
+            raise
         mended = _mend(text)
         if mended == text:
             raise
