@@ -18,7 +18,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
-from math import ceil
+from math import ceil, inf
 from typing import TypeVar
 
 REFUSALS = 20
@@ -45,6 +45,7 @@ class Allowance:
     refill_s: float
     tokens: float = field(init=False)
     missed: int = 0
+    told_at_s: float = -inf
     _filled_at_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -61,6 +62,13 @@ class Allowance:
             return False
         self.tokens -= 1
         return True
+
+    def is_to_be_told(self, now_s: float) -> bool:
+        """Once within `refill_s`: there were `missed` since it was told last."""
+        is_due = self.missed > 0 and now_s - self.told_at_s >= self.refill_s
+        if is_due:
+            self.told_at_s = now_s
+        return is_due
 
 
 @dataclass(slots=True)

@@ -148,13 +148,12 @@ class OcppServer:
         """What a station gets wrong is logged, unless it is so much that it would fill the log."""
         if (allowance := self._noise.get(identity)) is None:
             allowance = self._noise[identity] = Allowance(NOISE_LOGGED, NOISE_REFILL_S)
-        if allowance.take(time.monotonic()):
-            if allowance.missed:
-                log.warning("refused frames not logged", charge_point=identity, frames=allowance.missed)
-                allowance.missed = 0
+        now_s = time.monotonic()
+        if allowance.take(now_s):
             return True
-        if allowance.missed == 1:
-            log.warning("too many refused frames: most are not logged", charge_point=identity)
+        if allowance.is_to_be_told(now_s):
+            frames, allowance.missed = allowance.missed, 0
+            log.warning("refused frames are not all logged", charge_point=identity, not_logged=frames)
         return False
 
     def log_fault(self, what: str, identity: str, action: str | None) -> None:
