@@ -73,6 +73,7 @@ class App:
             settings.ocpp_port,
             frame_log=self.frame_log,
             ssl_context=tls_context(settings.ocpp_tls_cert, settings.ocpp_tls_key),
+            supported=self.messages.actions,
         )
         self.control = ControlLoops(
             self.sites,
