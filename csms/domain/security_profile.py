@@ -63,9 +63,11 @@ def profile_used(profile: int, pending: int | None, means: Means) -> int | Refus
 
 
 def _wrong_password(means: Means) -> Refused:
-    reasons = {
-        "wrong": "wrong user name or password",
-        "unset": "it sent a password, but none is set here",
-        None: "no password was sent",
-    }
-    return Refused(reasons[means.password if means.password != "right" else None], needs_password=True)
+    match means.password:
+        case None:
+            reason = "no password was sent"
+        case "unset":
+            reason = "it sent a password, but none is set here"
+        case _:
+            reason = "wrong user name or password"
+    return Refused(reason, needs_password=True)
