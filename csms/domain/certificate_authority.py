@@ -99,7 +99,7 @@ def sign_server(root: Authority, key: PrivateKey, names: list[str], now: datetim
 
     keyEncipherment is for the suites of static RSA that the whitepaper wants.
     """
-    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0])])
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, names[0][:64])])
     public = key.public_key()
     builder = _builder(
         subject, root.certificate.subject, now, SERVER_LASTS, public, root.key.public_key()
@@ -122,6 +122,7 @@ def read_csr(text: str) -> x509.CertificateSigningRequest:
         csr = x509.load_pem_x509_csr(tidy.encode())
         is_signed = csr.is_signature_valid
         public = csr.public_key()
+        assert csr.subject is not None  # read now: a wrong one shows here
     except (ValueError, TypeError, InvalidSignature, UnsupportedAlgorithm) as fault:
         raise InvalidInput("csr", text[:80], f"a PKCS #10 request in PEM ({fault})") from None
     if not is_signed:
@@ -174,7 +175,7 @@ def subject_problem(
 
 
 def hash_data(certificate: x509.Certificate, issuer: x509.Certificate, algorithm: str) -> dict[str, str]:
-    """OCPP's CertificateHashData of a certificate; its issuer is itself for a root. Source: RFC 6960, 4.1.1."""
+    """OCPP's CertificateHashData of a certificate; a root is its own issuer. Source: RFC 6960, 4.1.1."""
     digest = HASHES[algorithm]
     return {
         "hashAlgorithm": algorithm,

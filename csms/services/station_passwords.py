@@ -77,7 +77,7 @@ class StationPasswords:
         return bool(self._of(identity).slots())
 
     def matched(self, identity: str, received: bytes) -> str | None:
-        """The digest of the password if it is right, else None. Each kept one is compared, whatever matches."""
+        """The digest of the password if it is right. Each kept one is compared, whatever matches."""
         kept = list(self._of(identity).slots().values()) or [_NO_DIGEST]
         found = None
         for candidate in candidates(received):
@@ -88,7 +88,7 @@ class StationPasswords:
         return found
 
     async def used(self, identity: str, digest: str) -> None:
-        """The station has come with it. What this settles is kept; if it cannot be, it is settled next time."""
+        """The station has come with it. What cannot be stored of it is settled next time."""
         kept = self._of(identity)
         if digest in (kept.next, kept.after_reboot):
             settled = _Digests(current=digest)
@@ -160,7 +160,7 @@ class StationPasswords:
         return hmac.new(self._secret, told, hashlib.sha256).hexdigest()
 
     async def _keep(self, identity: str, digests: _Digests) -> None:
-        """In memory first, so that whatever comes meanwhile builds on it; taken back if it cannot be stored."""
+        """In memory first, so that what comes meanwhile builds on it; taken back if it is not stored."""
         name, slots, now = identity.casefold(), digests.slots(), self._clock.now()
         before, self._digests[name] = self._of(identity), digests
         try:
