@@ -1,0 +1,89 @@
+"""The server as an operator starts it: `csms serve` in its own process, on free ports, in an empty folder."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+TOKEN_TIME_LIMIT_S = 60
+
+
+@dataclass(frozen=True)
+class OcttServer:
+    """Where it listens, and an administrator's token."""
+
+    data_dir: Path
+    web_url: str
+    port: int
+    tls_port: int
+    token: str
+
+    def url(self, identity: str) -> str:
+        return f"ws://127.0.0.1:{self.port}/ocpp/{identity}"
+
+    def tls_url(self, identity: str) -> str:
+        """By the name in the server's certificate."""
+        return f"wss://localhost:{self.tls_port}/ocpp/{identity}"
+
+
+def free_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        return int(listening.getsockname()[1])
+
+
+@contextmanager
+def running_csms(data_dir: Path, **settings: object) -> Iterator[OcttServer]:
+    """settings: names as in the environment, in lower case and without CSMS_."""
+    tls_port = free_port()
+    given: dict[str, object] = {
+        "data_dir": data_dir,
+        "ocpp_host": "127.0.0.1",
+        "ocpp_port": 0,
+        "ocpp_tls_hostname": "localhost",
+        "ocpp_tls_port": tls_port,
+        "web_host": "127.0.0.1",
+        "web_port": free_port(),
+        "log_format": "json",
+        **settings,
+    }
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("CSMS_")}
+    environment |= {f"CSMS_{name.upper()}": str(value) for name, value in given.items()}
+    environment |= {"NO_COLOR": "1", "COLUMNS": "200"}
+    command = [sys.executable, "-m", "csms"]
+    made = subprocess.run(
+        [*command, "token", "create", "--role", "admin"],
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=TOKEN_TIME_LIMIT_S,
+        check=True,
+    )
+    with subprocess.Popen([*command, "serve"], env=environment, stderr=subprocess.PIPE, text=True) as process:
+        try:
+            port = _port_when_ready(process)
+            web_url = f"http://127.0.0.1:{given['web_port']}"
+            yield OcttServer(data_dir, web_url, port, tls_port, made.stdout.split()[-1])
+        finally:
+            process.kill()
+
+
+def _port_when_ready(process: subprocess.Popen[str]) -> int:
+    assert process.stderr is not None
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if '"ready"' in line:
+            # Its log is read on, or the process would stop when the pipe is full.
+            threading.Thread(target=process.stderr.read, daemon=True).start()
+            return int(json.loads(line)["stations"].removeprefix("port ").split()[0].rstrip(","))
+    pytest.fail("the server did not start:\n" + "".join(lines))
