@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from zlib import crc32
 
 import httpx
 import pytest
@@ -36,20 +37,20 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OcttServer]:
     """Any station may come, and none is asked anything that no operator asks for."""
     folder = tmp_path_factory.mktemp("conformance") / "var"
     with running_csms(folder, unknown_charge_points="accept", conformance_mode=True) as server:
-        with httpx.Client(base_url=server.web_url, headers=_token(server), trust_env=False) as client:
+        with httpx.Client(base_url=server.web_url, headers=bearer(server), trust_env=False) as client:
             for id_tag, body in ID_TAGS.items():
                 assert client.put(f"/api/v1/id-tags/{id_tag}", json=body).status_code == 201
         yield server
 
 
-def _token(server: OcttServer) -> dict[str, str]:
+def bearer(server: OcttServer) -> dict[str, str]:
     return {"Authorization": f"Bearer {server.token}"}
 
 
 @pytest.fixture
 async def operator(server: OcttServer) -> AsyncIterator[Operator]:
     async with httpx.AsyncClient(
-        base_url=server.web_url, headers=_token(server), trust_env=False, timeout=60
+        base_url=server.web_url, headers=bearer(server), trust_env=False, timeout=60
     ) as client:
         yield Operator(client)
 
@@ -59,7 +60,7 @@ def identity(request: pytest.FixtureRequest) -> str:
     """TC_004_1 and the like: the case's own station."""
     words = str(request.node.name).removeprefix("test_").split("_")
     number = [word for word in words[1:3] if word.isdigit()]
-    return "_".join(["TC", *number]) if number else request.node.name[:20]
+    return "_".join(["TC", *number]) if number else f"CP_{crc32(request.node.name.encode()):08x}"
 
 
 @pytest.fixture

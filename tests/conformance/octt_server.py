@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -15,7 +16,8 @@ from pathlib import Path
 
 import pytest
 
-TOKEN_TIME_LIMIT_S = 60
+from csms.app import opened
+from csms.settings import Settings
 
 
 @dataclass(frozen=True)
@@ -58,23 +60,21 @@ def running_csms(data_dir: Path, **settings: object) -> Iterator[OcttServer]:
     }
     environment = {name: value for name, value in os.environ.items() if not name.startswith("CSMS_")}
     environment |= {f"CSMS_{name.upper()}": str(value) for name, value in given.items()}
-    environment |= {"NO_COLOR": "1", "COLUMNS": "200"}
-    command = [sys.executable, "-m", "csms"]
-    made = subprocess.run(
-        [*command, "token", "create", "--role", "admin"],
-        env=environment,
-        capture_output=True,
-        text=True,
-        timeout=TOKEN_TIME_LIMIT_S,
-        check=True,
-    )
-    with subprocess.Popen([*command, "serve"], env=environment, stderr=subprocess.PIPE, text=True) as process:
+    token = asyncio.run(_new_token(data_dir))
+    command = [sys.executable, "-m", "csms", "serve"]
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         try:
             port = _port_when_ready(process)
             web_url = f"http://127.0.0.1:{given['web_port']}"
-            yield OcttServer(data_dir, web_url, port, tls_port, made.stdout.split()[-1])
+            yield OcttServer(data_dir, web_url, port, tls_port, token)
         finally:
             process.kill()
+
+
+async def _new_token(data_dir: Path) -> str:
+    """As `csms token create` makes one, without another process."""
+    async with opened(Settings(_env_file=None, data_dir=data_dir)) as app:  # type: ignore[call-arg]
+        return await app.accounts.create_token("conformance", "admin")
 
 
 def _port_when_ready(process: subprocess.Popen[str]) -> int:
