@@ -53,7 +53,11 @@ class App:
         self.database = Database(settings.effective_database_url())
         self.events = EventBus()
         self.charge_points = ChargePoints(
-            self.database, self.clock, self.events, settings.unknown_charge_points
+            self.database,
+            self.clock,
+            self.events,
+            settings.unknown_charge_points,
+            settings.conformance_mode,
         )
         self.commands = Commands(self.database, self.charge_points, self.clock)
         self.sites = Sites(self.database, self.clock, self.events)
@@ -62,7 +66,12 @@ class App:
         self.accounts = Accounts(self.database, self.clock)
         self.frame_log = FrameLog(self.database)
         self.retention = Retention(self.database, self.clock)
-        self.messages = StationMessages(self.database, self.charge_points, self.clock)
+        self.messages = StationMessages(
+            self.database,
+            self.charge_points,
+            self.clock,
+            unknown_tags=None if settings.unknown_id_tags == "auto" else settings.unknown_id_tags,
+        )
         self.setpoints = Setpoints(self.database, self.charge_points, self.commands, self.clock)
         self.provisioning = Provisioning(self.charge_points, self.commands, self.setpoints, self.events)
         self.ocpp = OcppServer(
@@ -73,6 +82,7 @@ class App:
             settings.ocpp_port,
             frame_log=self.frame_log,
             ssl_context=tls_context(settings.ocpp_tls_cert, settings.ocpp_tls_key),
+            supported=self.messages.actions,
         )
         self.control = ControlLoops(
             self.sites,

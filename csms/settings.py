@@ -40,6 +40,12 @@ class Settings(BaseSettings):
     unknown_charge_points: Literal["reject", "pending", "accept"] = Field(
         default="reject", description="stations that no site names: refuse, wait for acceptance, or accept"
     )
+    unknown_id_tags: Literal["accept", "reject", "auto"] = Field(
+        default="auto", description="badges that are not stored; auto: accepted as long as none is stored"
+    )
+    conformance_mode: bool = Field(
+        default=False, description="send stations nothing but answers and what operators ask for (OCTT)"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 

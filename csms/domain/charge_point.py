@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 Registration = Literal["Accepted", "Pending", "Rejected"]
 PhaseTriple = tuple[float, float, float]
@@ -16,6 +16,8 @@ READING_TRUSTED_FOR = timedelta(minutes=3)
 SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
 QUIRK_KINDS = 100
 UNKNOWN_REGISTER_WH = -1
+# conformance_mode: nothing is sent unasked. assume_subprotocol: it may offer none.
+OPTIONS = ("conformance_mode", "assume_subprotocol")
 
 _SESSION_STATUSES = ("Charging", "SuspendedEV", "SuspendedEVSE")
 _STATES_WITHOUT_SESSION = {"Preparing": "plugged", "Finishing": "finished", "Faulted": "faulted"}
@@ -138,7 +140,7 @@ class LiveConnector:
 class Station:
     """A charging station. configuration: key -> value as last read, None = set but not told.
 
-    quirks: how often which deviation from OCPP was repaired.
+    quirks: how often which deviation from OCPP was repaired. options: set by an operator, see `OPTIONS`.
     """
 
     identity: str
@@ -154,6 +156,7 @@ class Station:
     read_only_keys: set[str] = field(default_factory=set)
     quirks: Counter[str] = field(default_factory=Counter)
     connectors: dict[int, LiveConnector] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
 
     def connector(self, connector_id: int) -> LiveConnector:
         """The connector's record, made when it is first heard of."""

@@ -18,13 +18,14 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
 from csms.domain.charge_point import (
+    OPTIONS,
     ConnectorReading,
     LiveConnector,
     OpenTransaction,
     Registration,
     Station,
 )
-from csms.errors import CsmsError, NotConnected, NotFound
+from csms.errors import CsmsError, InvalidInput, NotConnected, NotFound
 from csms.services.events import EventBus
 from csms.storage import sites, stations, transactions
 from csms.storage.database import STORAGE_FAULTS, Database
@@ -49,7 +50,8 @@ class StationLink(Protocol):
 
 
 class ChargePoints:
-    """unknown: what to do with a station that neither the database nor a site names."""
+    """unknown: what to do with a station that neither the database nor a site names. conformance_mode: no
+    station is sent anything unasked."""
 
     def __init__(
         self,
@@ -57,8 +59,10 @@ class ChargePoints:
         clock: Clock,
         events: EventBus,
         unknown: Literal["reject", "pending", "accept"],
+        conformance_mode: bool = False,
     ) -> None:
         self._database, self._clock, self._events, self._unknown = database, clock, events, unknown
+        self._conformance_mode = conformance_mode
         self._stations: dict[str, Station] = {}
         self._links: dict[str, StationLink] = {}
         self._asking: set[asyncio.Task[None]] = set()
@@ -120,6 +124,32 @@ class ChargePoints:
             asking = asyncio.create_task(_ask_to_boot(link))
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
+
+    async def reject(self, identity: str) -> None:
+        """An operator does not want the station: from now on only its BootNotification is answered."""
+        station = self.station(identity)
+        await self._database.write(lambda conn: stations.set_registration(conn, station.identity, "Rejected"))
+        station.registration = "Rejected"
+        self._publish("station.rejected", station)
+
+    async def set_options(self, identity: str, changes: Mapping[str, bool]) -> None:
+        """Set some of `OPTIONS`; the others stay as they are. Raises: NotFound, InvalidInput"""
+        station = self.station(identity)
+        if unknown := sorted(set(changes) - set(OPTIONS)):
+            raise InvalidInput("options", unknown[0], f"one of {', '.join(OPTIONS)}")
+        options = {**station.options, **changes}
+        await self._database.write(lambda conn: stations.save_options(conn, station.identity, options))
+        station.options = options
+        self._publish("station.options", station, **options)
+
+    def may_send_unsolicited(self, identity: str) -> bool:
+        """May the station be sent what no operator asked for: settings, limits, triggers, lists?
+
+        Not before it is accepted, and never in conformance mode. Raises: NotFound
+        """
+        station = self.station(identity)
+        in_conformance_mode = self._conformance_mode or station.options.get("conformance_mode", False)
+        return station.registration == "Accepted" and not in_conformance_mode
 
     async def connected(self, link: StationLink) -> None:
         """The newest connection wins: one that is still open is closed."""
@@ -282,6 +312,7 @@ class ChargePoints:
             serial_number=row["serial_number"],
             firmware_version=row["firmware_version"],
             last_seen_at=row["last_seen_at"],
+            options=row["options"] or {},
             configuration={key: entry.get("value") for key, entry in stored.items()},
             read_only_keys={key for key, entry in stored.items() if entry.get("readonly")},
         )

@@ -39,6 +39,10 @@ async def set_registration(conn: AsyncConnection, identity: str, registration: s
     await _set(conn, identity, registration=registration)
 
 
+async def save_options(conn: AsyncConnection, identity: str, options: dict[str, Any]) -> None:
+    await _set(conn, identity, options=options)
+
+
 async def save_boot(conn: AsyncConnection, identity: str, info: dict[str, Any], now: datetime) -> None:
     """info: the BootNotification's payload. What it leaves out stays as it was told before."""
     told = {column: str(info[key]) for column, key in BOOT_COLUMNS.items() if info.get(key)}

@@ -39,6 +39,8 @@ async def test_a_made_up_token_is_refused(api: Api) -> None:
         ("PUT", "/id-tags/04AB", {}, "admin"),
         ("POST", "/tokens", {"name": "script", "role": "viewer"}, "admin"),
         ("POST", "/charge-points/CP1/accept", None, "admin"),
+        ("POST", "/charge-points/CP1/reject", None, "admin"),
+        ("PATCH", "/charge-points/CP1", {"conformance_mode": True}, "admin"),
     ],
 )
 async def test_each_role_may_do_what_it_is_for(
