@@ -22,6 +22,7 @@ def test_no_call_waits_for_ever_whatever_its_time_limit(tmp_path: Path) -> None:
                 for limit_ms in range(10, 60):
                     with pytest.raises(CallTimeout):
                         await system.commands.send("CP1", "ClearCache", {}, timeout_s=limit_ms / 1000)
+                    await station.hear()
 
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         runner.run(story())
