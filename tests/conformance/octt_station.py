@@ -8,7 +8,8 @@ import asyncio
 import json
 import ssl
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import count
@@ -311,6 +312,29 @@ class Operator:
         answer = await self._client.get(f"/api/v1{path}", params=params)
         assert answer.status_code == 200, answer.text
         return answer.json()
+
+    async def download(self, path: str) -> bytes:
+        answer = await self._client.get(f"/api/v1{path}")
+        assert answer.status_code == 200, answer.text
+        return answer.content
+
+    @asynccontextmanager
+    async def event(self, kind: str, identity: str) -> AsyncIterator[asyncio.Task[None]]:
+        """Within the block, an awaitable for the next such event of the station."""
+        async with self._client.stream("GET", "/api/v1/events") as events:
+            lines = events.aiter_lines()
+            assert await anext(lines) == ": listening"
+
+            async def wait() -> None:
+                found = False
+                async for line in lines:
+                    found = line == f"event: {kind}" or (found and bool(line))
+                    if found and line.startswith("data:") and identity in line:
+                        return
+
+            waiting = asyncio.create_task(wait())
+            yield waiting
+            waiting.cancel()
 
     async def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
         """Something that asks nothing of the station."""
