@@ -13,6 +13,8 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
 MAX_ID_LENGTH = 255  # the standard says 36; some stations put UUIDs in braces or more
 MessageId = str | int
 
@@ -112,7 +114,7 @@ def serialize(message: Call | CallResult | CallError) -> str:
             frame = [3, message.id, message.payload]
         case CallError():
             frame = [4, message.id, message.code, message.description[:255], message.details]
-    return json.dumps(frame, separators=(",", ":"))
+    return _COMPACT.encode(frame)
 
 
 def _call(frame: list[Any], notes: list[str]) -> Call | BadCall:
@@ -155,6 +157,8 @@ def _payload(frame: list[Any], position: int, notes: list[str]) -> dict[str, Any
     return payload if isinstance(payload, dict) else None
 
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+_TOLERANT = json.JSONDecoder(parse_constant=lambda _: None, strict=False)
 _BEGIN_OF_CALL = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\\x00-\x1f]{1,255})"\s*,')
 _STRING = r'"(?:[^"\\]|\\.)*"'
 _TOKEN = re.compile(rf"({_STRING})|([,:]\s*)(?=[,}}\]])|([\[{{]\s*),", re.DOTALL)
@@ -171,12 +175,16 @@ def _read_json(text: str) -> tuple[Any, list[str]]:
     if "\\u" in text:
         text = _UNSTORABLE.sub(lambda found: found[1] or "", text)
     try:
-        return json.loads(text, parse_constant=lambda _: None, strict=False), notes
+        return orjson.loads(text), notes
+    except ValueError:
+        pass  # it may still be something: orjson takes JSON to the letter, and no integers beyond 64 bits
+    try:
+        return _TOLERANT.decode(text), notes
     except ValueError:
         mended = _mend(text)
         if mended == text:
             raise
-        frame = json.loads(mended, parse_constant=lambda _: None, strict=False)
+        frame = _TOLERANT.decode(mended)
         notes.append("malformed JSON mended")
         return frame, notes
 

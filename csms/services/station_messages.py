@@ -130,7 +130,9 @@ class StationMessages:
                 identity,
                 lambda conn: records.meter(conn, identity, connector_id, sent_id, data, received_at, status),
             )
-        self._charge_points.metered(identity, connector_id, replace(_read(data, newest), at=seen_at))
+        reading = _read(data, newest)
+        reading = reading if seen_at == newest else replace(reading, at=seen_at)
+        self._charge_points.metered(identity, connector_id, reading)
         return {}
 
     async def _status_notification(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
