@@ -47,11 +47,13 @@ def bearer(server: OcttServer) -> dict[str, str]:
     return {"Authorization": f"Bearer {server.token}"}
 
 
+def rest_client(server: OcttServer) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=server.web_url, headers=bearer(server), trust_env=False, timeout=60)
+
+
 @pytest.fixture
 async def operator(server: OcttServer) -> AsyncIterator[Operator]:
-    async with httpx.AsyncClient(
-        base_url=server.web_url, headers=bearer(server), trust_env=False, timeout=60
-    ) as client:
+    async with rest_client(server) as client:
         yield Operator(client)
 
 

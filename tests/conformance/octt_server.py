@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -62,9 +63,11 @@ def running_csms(data_dir: Path, **settings: object) -> Iterator[OcttServer]:
     environment |= {f"CSMS_{name.upper()}": str(value) for name, value in given.items()}
     token = asyncio.run(_new_token(data_dir))
     command = [sys.executable, "-m", "csms", "serve"]
-    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, env=environment, cwd=data_dir.parent, stderr=subprocess.PIPE, text=True
+    ) as process:
         try:
-            port = _port_when_ready(process)
+            port = _port_when_ready(process, data_dir.with_name("csms.log"))
             web_url = f"http://127.0.0.1:{given['web_port']}"
             yield OcttServer(data_dir, web_url, port, tls_port, token)
         finally:
@@ -77,13 +80,18 @@ async def _new_token(data_dir: Path) -> str:
         return await app.accounts.create_token("conformance", "admin")
 
 
-def _port_when_ready(process: subprocess.Popen[str]) -> int:
+def _port_when_ready(process: subprocess.Popen[str], log: Path) -> int:
+    """What it logs from then on is kept in a file."""
     assert process.stderr is not None
     lines = []
     for line in process.stderr:
         lines.append(line)
         if '"ready"' in line:
-            # Its log is read on, or the process would stop when the pipe is full.
-            threading.Thread(target=process.stderr.read, daemon=True).start()
+            threading.Thread(target=_keep, args=(process.stderr, log), daemon=True).start()
             return int(json.loads(line)["stations"].removeprefix("port ").split()[0].rstrip(","))
     pytest.fail("the server did not start:\n" + "".join(lines))
+
+
+def _keep(lines: IO[str], log: Path) -> None:
+    with log.open("w") as file:
+        file.writelines(lines)

@@ -4,17 +4,17 @@ late frames, broken JSON, connections that end in the middle of a transaction.""
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
-import httpx
 import pytest
-from conftest import Connect, bearer
+from conftest import Connect, rest_client
 from octt_server import OcttServer, running_csms
 from octt_station import (
     VALID_TAG,
     OcttStation,
     Operator,
+    Payload,
     Refusal,
     ago,
     dial,
@@ -33,49 +33,81 @@ KEY = bytes(range(20))
 
 @pytest.fixture(scope="module")
 def gatekeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OcttServer]:
-    """A server where unknown stations wait until somebody lets them in."""
+    """A server where unknown stations wait until somebody lets them in; it asks those it has let in."""
     folder = tmp_path_factory.mktemp("gatekeeper") / "var"
-    with running_csms(folder, unknown_charge_points="pending", conformance_mode=True) as server:
+    with running_csms(folder, unknown_charge_points="pending") as server:
         yield server
 
 
-async def test_a_pending_station_is_configured_then_let_in(gatekeeper: OcttServer) -> None:
-    async with httpx.AsyncClient(
-        base_url=gatekeeper.web_url, headers=bearer(gatekeeper), trust_env=False
-    ) as client:
-        operator = Operator(client)
-        station = OcttStation("WAITS", await dial(gatekeeper.url("WAITS")))
-        await station.boot("Pending")
-        refusal = await station.ask("Heartbeat", {})
-        assert isinstance(refusal, Refusal)
-        assert refusal.code == "SecurityError"
-        asked = {"key": "HeartbeatInterval", "value": "120"}
-        await operator.command(station, "ChangeConfiguration", asked, {"status": "Accepted"})
-
-        station.expects_commands = True
-        assert (await operator.request("POST", "/charge-points/WAITS/accept")).status_code == 204
-        trigger = await station.command("TriggerMessage")
-        assert trigger.payload == {"requestedMessage": "BootNotification"}
-        await station.reply(trigger, {"status": "Accepted"})
-        await station.boot("Accepted")
-        await station.finish()
+@pytest.fixture
+async def porter(gatekeeper: OcttServer) -> AsyncIterator[Operator]:
+    async with rest_client(gatekeeper) as client:
+        yield Operator(client)
 
 
-async def test_a_rejected_station_is_told_so_and_may_ask_again(gatekeeper: OcttServer) -> None:
-    async with httpx.AsyncClient(
-        base_url=gatekeeper.web_url, headers=bearer(gatekeeper), trust_env=False
-    ) as client:
-        operator = Operator(client)
-        station = OcttStation("UNWANTED", await dial(gatekeeper.url("UNWANTED")))
-        await station.boot("Pending")
-        assert (await operator.request("POST", "/charge-points/UNWANTED/reject")).status_code == 204
-        if station.socket.close_code is not None:  # a server may close the connection of a rejected station
-            station = OcttStation("UNWANTED", await dial(gatekeeper.url("UNWANTED")))
-        await station.boot("Rejected")
-        refusal = await station.ask("StartTransaction", _start_payload(wire_time()))
-        assert isinstance(refusal, Refusal)
-        assert refusal.code == "SecurityError"
-        await station.disconnect()
+async def test_a_pending_station_is_configured_then_let_in(gatekeeper: OcttServer, porter: Operator) -> None:
+    station = OcttStation("WAITS", await dial(gatekeeper.url("WAITS")))
+    await station.boot("Pending")
+    await is_refused(station, "Heartbeat", {})
+    asked = {"key": "HeartbeatInterval", "value": "120"}
+    await porter.command(station, "ChangeConfiguration", asked, {"status": "Accepted"})
+
+    await let_in(porter, station)
+    await station.boot("Accepted")  # and then it is asked what it can do
+    assert (await station.command()).action == "GetConfiguration"
+    await station.disconnect()
+
+
+async def test_nothing_unasked_comes_to_a_station_in_conformance_mode(
+    gatekeeper: OcttServer, porter: Operator
+) -> None:
+    station = OcttStation("TESTED", await dial(gatekeeper.url("TESTED")))
+    await station.boot("Pending")
+    await set_conformance_mode(porter, station, True)
+    await let_in(porter, station)
+    station.expects_commands = False
+    await station.boot("Accepted")
+    await station.charge()
+    await porter.command(station, "ClearCache", {}, {"status": "Accepted"})
+    await station.heartbeat()
+
+    await set_conformance_mode(porter, station, False)
+    station.expects_commands = True
+    await station.boot("Accepted")
+    assert (await station.command()).action == "GetConfiguration"
+    await station.disconnect()
+
+
+async def test_a_rejected_station_is_told_so_and_may_ask_again(
+    gatekeeper: OcttServer, porter: Operator
+) -> None:
+    station = OcttStation("UNWANTED", await dial(gatekeeper.url("UNWANTED")))
+    await station.boot("Pending")
+    assert (await porter.request("POST", "/charge-points/UNWANTED/reject")).status_code == 204
+    await station.boot("Rejected")
+    await is_refused(station, "StartTransaction", _start_payload(wire_time()))
+    await station.disconnect()
+
+
+async def is_refused(station: OcttStation, action: str, payload: Payload) -> None:
+    refusal = await station.ask(action, payload)
+    assert isinstance(refusal, Refusal)
+    assert refusal.code == "SecurityError"
+
+
+async def let_in(porter: Operator, station: OcttStation) -> None:
+    """One click; the station is asked to boot again, and is still asked things afterwards."""
+    station.expects_commands = True
+    answer = await porter.request("POST", f"/charge-points/{station.identity}/accept")
+    assert answer.status_code == 204, answer.text
+    trigger = await station.command("TriggerMessage")
+    assert trigger.payload == {"requestedMessage": "BootNotification"}
+    await station.reply(trigger, {"status": "Accepted"})
+
+
+async def set_conformance_mode(porter: Operator, station: OcttStation, on: bool) -> None:
+    answer = await porter.request("PATCH", f"/charge-points/{station.identity}", {"conformance_mode": on})
+    assert answer.status_code == 200, answer.text
 
 
 async def test_an_unknown_identity_is_not_found(tmp_path: Path) -> None:
@@ -248,5 +280,5 @@ async def test_a_station_that_refuses_with_a_call_error_is_quoted(
     assert (response.json()["code"], response.json()["description"]) == ("NotSupported", "no cache")
 
 
-def _start_payload(at: str) -> dict[str, object]:
+def _start_payload(at: str) -> Payload:
     return {"connectorId": 1, "idTag": VALID_TAG, "meterStart": 1000, "timestamp": at}
