@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -163,6 +164,7 @@ class App:
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
         await self.start()
+        _spare_the_collector()
         log.info("ready", page=self.web.url, stations=f"port {self.ocpp.port}", sites=len(self.sites.all()))
         await stopping.wait()
         log.info("stopping")
@@ -187,6 +189,14 @@ class App:
             log.info("site file not applied: the database has this site", site=site.site.id, file=str(path))
             return
         await self.sites.apply(site)
+
+
+def _spare_the_collector() -> None:
+    """What was built by now stays for good, and messages leave no cycles behind: looking through all
+    of it after every 700 objects would cost a tenth of the time."""
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
 
 
 def read_site_file(path: Path) -> SiteConfig:
