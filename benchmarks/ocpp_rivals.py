@@ -7,7 +7,6 @@ echo:  a bare `websockets` server that reads the JSON and answers, the least tha
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 import logging
 from itertools import count

@@ -99,10 +99,11 @@ class StationConnection:
 
     async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        id, effects = self._link.call(action, payload, loop.time(), timeout_s)
+        now_s = loop.time()
+        id, effects = self._link.call(action, payload, now_s, timeout_s)
         answered: asyncio.Future[dict[str, Any]] = loop.create_future()
         self._calls[id] = answered
-        timer = loop.call_later(timeout_s, self._time_is_over)
+        timer = loop.call_later(timeout_s, self._time_is_over, now_s + timeout_s)
         try:
             self._carry_out(effects)
             self._spawn(self._flush())
@@ -118,8 +119,9 @@ class StationConnection:
         self._carry_out(self._link.close())
         self._spawn(self._socket.close(code, reason))
 
-    def _time_is_over(self) -> None:
-        self._carry_out(self._link.tick(asyncio.get_running_loop().time()))
+    def _time_is_over(self, deadline_s: float) -> None:
+        """By the rounding of its clock, a loop's timer may ring a hair before the deadline."""
+        self._carry_out(self._link.tick(max(asyncio.get_running_loop().time(), deadline_s)))
         self._spawn(self._flush())
 
     async def _handle_calls(self, call: HandleCall | None) -> None:

@@ -25,7 +25,7 @@ from websockets.typing import Subprotocol
 from csms.clock import Clock
 from csms.domain.ocpp_schemas import CORE_ACTIONS_FROM_STATION
 from csms.errors import StartupError
-from csms.ocpp.admission import Admission
+from csms.ocpp.admission import Admission, Gate
 from csms.ocpp.connection import StationConnection, StationMessages
 from csms.ocpp.flood_limits import Allowance, FloodLimits, Handshakes
 from csms.ocpp.link import Link
@@ -50,10 +50,12 @@ _VALUE = re.compile(r'("value"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
 
 
 class OcppServer:
-    """OCPP 1.6J central system on ws://host:port/…/<identity>, wss with an ssl_context.
+    """OCPP 1.6J central system on ws://host:port/…/<identity>.
 
-    supported: the actions that `messages` handles. ping_interval_s: how often stations are pinged.
-    stuck_s: how long a station may leave unread what it is sent.
+    ssl_context: wss on `tls_port`, or instead of ws on `port` if there is no `tls_port`. gate: by what each
+    station must show that it is the one it says; None = by nothing. supported: the actions that `messages`
+    handles. ping_interval_s: how often stations are pinged. stuck_s: how long a station may leave unread
+    what it is sent.
     """
 
     def __init__(
@@ -66,14 +68,17 @@ class OcppServer:
         *,
         frame_log: FrameLog,
         ssl_context: ssl.SSLContext | None = None,
+        tls_port: int | None = None,
+        gate: Gate | None = None,
         ping_interval_s: float = 20.0,
         stuck_s: float = STUCK_S,
         supported: Collection[str] = CORE_ACTIONS_FROM_STATION,
         next_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         self.charge_points, self.messages, self.clock = charge_points, messages, clock
-        self._host, self._port, self._ssl_context = host, port, ssl_context
-        self._admission = Admission(charge_points, FloodLimits(time.monotonic))
+        self._host, self._port = host, port
+        self._ssl_context, self._tls_port = ssl_context, tls_port
+        self._admission = Admission(charge_points, FloodLimits(time.monotonic), gate, self._note_refusal)
         handshakes = Handshakes(time.monotonic)
         self._new_socket = partial(Socket, handshakes=handshakes, probe_interval_s=ping_interval_s)
         self._frame_log, self._ping_interval_s, self._stuck_s = frame_log, ping_interval_s, stuck_s
@@ -83,6 +88,7 @@ class OcppServer:
         self._noise: dict[str, Allowance] = {}
         self._faults = Allowance(FAULTS_LOGGED, FAULTS_REFILL_S)
         self._server: Server | None = None
+        self._tls_server: Server | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -90,13 +96,32 @@ class OcppServer:
         """The port listened on, also when it was given as 0."""
         return int(self._server.sockets[0].getsockname()[1]) if self._server else self._port
 
+    @property
+    def tls_port(self) -> int | None:
+        """The port of wss, also when it was given as 0; None = there is none."""
+        if self._tls_server is not None:
+            return int(self._tls_server.sockets[0].getsockname()[1])
+        return self.port if self._ssl_context is not None and self._tls_port is None else None
+
     async def start(self) -> None:
         """Raises: StartupError"""
+        if self._ssl_context is None or self._tls_port is None:
+            self._server = await self._listen(self._port, self._ssl_context, "CSMS_OCPP_PORT")
+        else:
+            self._server = await self._listen(self._port, None, "CSMS_OCPP_PORT")
+            try:
+                self._tls_server = await self._listen(self._tls_port, self._ssl_context, "CSMS_OCPP_TLS_PORT")
+            except StartupError:
+                self._server.close()
+                raise
+        self._watcher = asyncio.create_task(self._watch_sockets(), name="ocpp-watcher")
+
+    async def _listen(self, port: int, ssl_context: ssl.SSLContext | None, variable: str) -> Server:
         try:
-            self._server = await serve(
+            return await serve(
                 self._on_connection,
                 self._host,
-                self._port,
+                port,
                 process_request=self._on_request,
                 select_subprotocol=_select_subprotocol,
                 create_connection=cast(type[Socket], self._new_socket),
@@ -107,29 +132,30 @@ class OcppServer:
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_FRAME_BYTES,
                 backlog=BACKLOG,
-                ssl=self._ssl_context,
+                ssl=ssl_context,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                why = "the port is in use by another program (set CSMS_OCPP_PORT to use another port)"
+                why = f"the port is in use by another program (set {variable} to use another port)"
             else:
                 why = error.strerror or str(error)
-            raise StartupError(f"cannot listen for stations on {self._host}:{self._port}: {why}") from None
-        self._watcher = asyncio.create_task(self._watch_sockets(), name="ocpp-watcher")
+            raise StartupError(f"cannot listen for stations on {self._host}:{port}: {why}") from None
 
     async def stop(self) -> None:
         """Close all connections (stations come back by themselves) and let running handlers finish."""
         if self._server is None:
             return
-        self._server.close(code=CloseCode.SERVICE_RESTART, reason="restart")
+        servers = [server for server in (self._server, self._tls_server) if server is not None]
+        for server in servers:
+            server.close(code=CloseCode.SERVICE_RESTART, reason="restart")
         if self._watcher is not None:
             self._watcher.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
-                await self._server.wait_closed()
+                await asyncio.gather(*(server.wait_closed() for server in servers))
         for socket in list(self._sockets):  # whoever has not let go by now
             socket.transport.abort()
-        self._server = None
+        self._server = self._tls_server = None
 
     def log_frame(
         self,
@@ -165,6 +191,9 @@ class OcppServer:
     async def _on_request(self, socket: ServerConnection, request: Request) -> Response | None:
         _mend_headers(request.headers)
         return await self._admission.on_request(socket, request)
+
+    def _note_refusal(self, identity: str, line: str, reason: str) -> None:
+        self.log_frame(identity, "in", None, None, line, reason)
 
     async def _on_connection(self, socket: ServerConnection) -> None:
         assert isinstance(socket, Socket)

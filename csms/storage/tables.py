@@ -142,7 +142,8 @@ station_quirks = Table(
 )
 
 # Basic authentication. digest: keyed hash of the password's bytes; the password itself is nowhere.
-# slot: "current", or "next" while it is not known whether the station has taken a new one.
+# slot: "current"; "next" while it is not known whether the station has taken a new one; "after_reboot" if it
+# has, and will use it from its next boot on.
 station_passwords = Table(
     "station_passwords",
     metadata,
