@@ -45,8 +45,8 @@ BACKLOG = 1024  # after a restart, all stations come at once
 MAX_NOTE = 1000
 NOISE_LOGGED, NOISE_REFILL_S = 100, 300.0  # of each station's refused frames and connections
 FAULTS_LOGGED, FAULTS_REFILL_S = 20, 60.0  # with their traceback
-_SECRET = re.compile(rf"\{{[^{{}}]*\"(?:{'|'.join(SECRET_KEYS)})\"[^{{}}]*\}}", re.IGNORECASE)
-_VALUE = re.compile(r'("value"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
+_OBJECT = re.compile(r"\{[^{}]*+\}?")
+_VALUE = re.compile(r'("value"\s*:\s*)"(?:[^"\\]++|\\.)*+"?', re.IGNORECASE)
 
 
 class OcppServer:
@@ -258,6 +258,11 @@ def _mend_headers(headers: Headers) -> None:
 
 def _without_secrets(text: str) -> str:
     """The frame with the value of write-only keys (as in ChangeConfiguration) blotted out."""
-    if not any(key in text.lower() for key in SECRET_KEYS):
+    if not _has_secret(text):
         return text
-    return _SECRET.sub(lambda found: _VALUE.sub(r'\1"***"', found[0]), text)
+    return _OBJECT.sub(lambda o: _VALUE.sub(r'\1"***"', o[0]) if _has_secret(o[0]) else o[0], text)
+
+
+def _has_secret(text: str) -> bool:
+    lower = text.lower()
+    return any(key in lower for key in SECRET_KEYS)
