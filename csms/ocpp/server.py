@@ -78,8 +78,8 @@ class OcppServer:
         self.charge_points, self.messages, self.clock = charge_points, messages, clock
         self._host, self._port = host, port
         self._ssl_context, self._tls_port = ssl_context, tls_port
-        self._admission = Admission(charge_points, FloodLimits(time.monotonic), gate, self._note_refusal)
-        handshakes = Handshakes(time.monotonic)
+        limits, handshakes = FloodLimits(time.monotonic, charge_points.is_known), Handshakes(time.monotonic)
+        self._admission = Admission(charge_points, limits, gate, self._note_refusal)
         self._new_socket = partial(Socket, handshakes=handshakes, probe_interval_s=ping_interval_s)
         self._frame_log, self._ping_interval_s, self._stuck_s = frame_log, ping_interval_s, stuck_s
         self._supported, self._next_id = frozenset(supported), next_id

@@ -18,14 +18,16 @@ async def test_who_guesses_passwords_is_stopped_and_the_neighbours_are_not(tmp_p
         assert await system.status_of(system.station(KEY, identity="CP2")) == 101
 
 
-async def test_a_station_that_has_been_in_comes_in_though_its_address_is_limited(tmp_path: Path) -> None:
+async def test_stations_come_in_though_strangers_flood_from_their_address(tmp_path: Path) -> None:
+    """Also after a restart, when nobody has been in yet; who tries a wrong password has to wait."""
     async with secure_system(tmp_path, ("CP1", "CP2")) as system:
         for identity in ("CP1", "CP2"):
             await system.store(KEY, profile=1, identity=identity)
-        assert await system.status_of(system.station(KEY, identity="CP1")) == 101
         strangers = [
             await system.status_of(system.station(identity=f"stranger-{number}")) for number in range(21)
         ]
         assert strangers == [404] * 20 + [429]
+        assert await system.status_of(system.station(KEY, identity="CP1")) == 101
+        assert await system.status_of(system.station("a guess of mine", identity="CP2")) == 401
         assert await system.status_of(system.station(KEY, identity="CP2")) == 429
         assert await system.status_of(system.station(KEY, identity="CP1")) == 101
