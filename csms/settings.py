@@ -40,6 +40,14 @@ class Settings(BaseSettings):
     unknown_charge_points: Literal["reject", "pending", "accept"] = Field(
         default="reject", description="stations that no site names: refuse, wait for acceptance, or accept"
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
+        description="how stations reach page and API, to fetch firmware and leave logs; unset = as the person"
+        " who asks for it does",
+    )
+    files_limit_mb: int = Field(default=512, gt=0, description="largest firmware image [MB]")
+    upload_limit_mb: int = Field(default=64, gt=0, description="largest log that a station may leave [MB]")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 

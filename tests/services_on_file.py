@@ -12,12 +12,18 @@ from typing import Literal
 from csms.services.accounts import Accounts
 from csms.services.bundle import Services
 from csms.services.charge_points import ChargePoints
+from csms.services.charging_profiles import ChargingProfiles
 from csms.services.commands import Commands
 from csms.services.events import EventBus
+from csms.services.files import Files
 from csms.services.frame_log import FrameLog
 from csms.services.live import LiveSites
+from csms.services.local_lists import LocalLists
 from csms.services.reporting import Reporting
+from csms.services.reservations import Reservations
+from csms.services.security_events import SecurityEvents
 from csms.services.sites import Sites
+from csms.services.station_jobs import StationJobs
 from csms.storage.database import Database, upgrade
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -42,16 +48,23 @@ async def running_services(
     await upgrade(url)
     database, events = Database(url), EventBus()
     charge_points = ChargePoints(database, clock, events, unknown)
+    commands, files = Commands(database, charge_points, clock), Files(folder, 100_000, 10_000)
     services = Services(
         database=database,
         charge_points=charge_points,
-        commands=Commands(database, charge_points, clock),
+        commands=commands,
         sites=Sites(database, clock, events),
         live=LiveSites(events),
         reporting=Reporting(database),
-        accounts=Accounts(database, clock),
+        accounts=Accounts(database, clock, events),
         events=events,
         frames=FrameLog(database),
+        files=files,
+        jobs=StationJobs(database, charge_points, commands, files, clock),
+        reservations=Reservations(database, charge_points, commands, clock),
+        local_lists=LocalLists(database, charge_points, commands, events, clock),
+        profiles=ChargingProfiles(database, charge_points, commands, events, clock),
+        security_events=SecurityEvents(database, charge_points),
         clock=clock,
         login_required=True,
         version="1.2.3",
@@ -59,8 +72,12 @@ async def running_services(
     await database.start()
     await services.sites.start()
     await charge_points.start()
+    await services.profiles.start()
+    await services.local_lists.start()
     try:
         yield services
     finally:
+        await services.local_lists.stop()
+        await services.profiles.stop()
         await services.frames.stop()
         await database.stop()
