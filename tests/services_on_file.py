@@ -11,6 +11,7 @@ from typing import Literal
 
 from csms.services.accounts import Accounts
 from csms.services.bundle import Services
+from csms.services.certificates import Certificates
 from csms.services.charge_points import ChargePoints
 from csms.services.charging_profiles import ChargingProfiles
 from csms.services.commands import Commands
@@ -22,8 +23,10 @@ from csms.services.local_lists import LocalLists
 from csms.services.reporting import Reporting
 from csms.services.reservations import Reservations
 from csms.services.security_events import SecurityEvents
+from csms.services.security_profiles import Listeners, SecurityProfiles
 from csms.services.sites import Sites
 from csms.services.station_jobs import StationJobs
+from csms.services.station_passwords import StationPasswords
 from csms.storage.database import Database, upgrade
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -49,14 +52,22 @@ async def running_services(
     database, events = Database(url), EventBus()
     charge_points = ChargePoints(database, clock, events, unknown)
     commands, files = Commands(database, charge_points, clock), Files(folder, 100_000, 10_000)
+    accounts = Accounts(database, clock, events)
+    passwords = StationPasswords(database, charge_points, commands, accounts, clock)
+    certificates = Certificates(database, charge_points, commands, clock)
     services = Services(
         database=database,
         charge_points=charge_points,
         commands=commands,
+        passwords=passwords,
+        certificates=certificates,
+        security_profiles=SecurityProfiles(
+            database, charge_points, commands, passwords, certificates, Listeners(tls=True)
+        ),
         sites=Sites(database, clock, events),
         live=LiveSites(events),
         reporting=Reporting(database),
-        accounts=Accounts(database, clock, events),
+        accounts=accounts,
         events=events,
         frames=FrameLog(database),
         files=files,
@@ -74,10 +85,13 @@ async def running_services(
     await charge_points.start()
     await services.profiles.start()
     await services.local_lists.start()
+    await passwords.start()
+    await certificates.start()
     try:
         yield services
     finally:
         await services.local_lists.stop()
         await services.profiles.stop()
         await services.frames.stop()
+        await certificates.stop()
         await database.stop()

@@ -18,6 +18,7 @@ from csms.api import (
     jobs,
     local_list,
     reservations,
+    security,
     site_parts,
     sites,
     transactions,
@@ -52,7 +53,7 @@ def create_api(services: Services) -> FastAPI:
     app.state.services = services
     app.state.created_at = services.clock.now()
     api = APIRouter(prefix="/api/v1")
-    of_stations = (charge_points, reservations, local_list, jobs)
+    of_stations = (charge_points, security, reservations, local_list, jobs)
     for part in (sites, site_parts, *of_stations, files, id_tags, transactions, events, access):
         api.include_router(part.router)
     app.include_router(api)

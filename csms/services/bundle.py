@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from csms.clock import Clock
 from csms.services.accounts import Accounts
+from csms.services.certificates import Certificates
 from csms.services.charge_points import ChargePoints
 from csms.services.charging_profiles import ChargingProfiles
 from csms.services.commands import Commands
@@ -17,8 +18,10 @@ from csms.services.local_lists import LocalLists
 from csms.services.reporting import Reporting
 from csms.services.reservations import Reservations
 from csms.services.security_events import SecurityEvents
+from csms.services.security_profiles import SecurityProfiles
 from csms.services.sites import Sites
 from csms.services.station_jobs import StationJobs
+from csms.services.station_passwords import StationPasswords
 from csms.storage.database import Database
 
 
@@ -32,6 +35,9 @@ class Services:
     database: Database
     charge_points: ChargePoints
     commands: Commands
+    passwords: StationPasswords
+    certificates: Certificates
+    security_profiles: SecurityProfiles
     sites: Sites
     live: LiveSites
     reporting: Reporting

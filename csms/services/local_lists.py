@@ -16,7 +16,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
-from csms.domain.id_tag import IdTag, authorize
+from csms.domain.id_tag import authorize
 from csms.domain.local_list import (
     Entries,
     ListUpdate,
@@ -30,6 +30,7 @@ from csms.services.charge_points import ChargePoints
 from csms.services.command_effects import Command, CommandEffect
 from csms.services.commands import Commands
 from csms.services.events import EventBus
+from csms.services.transaction_records import id_tag_info
 from csms.storage import access, local_lists
 from csms.storage.database import STORAGE_FAULTS, Database
 
@@ -96,7 +97,7 @@ class LocalLists:
             if entries == "all":
                 wanted = await self._all_tags(conn, station.identity)
             else:
-                wanted = await self._completed(conn, entries)
+                wanted = await self._completed(conn, station.identity, entries)
         kept = wanted if entries == "all" else None
         waiting = {} if is_connected else {"status": "Waiting"}
         await self._save(station.identity, wanted=kept, **waiting)
@@ -180,17 +181,18 @@ class LocalLists:
     # --- what it should hold ---
 
     async def _all_tags(self, conn: AsyncConnection, identity: str) -> Entries:
-        now = self._clock.now()
+        now, stored = self._clock.now(), await access.tags(conn)
+        named = {tag.id_tag.lower(): tag for tag in stored}
         return {
-            row["shown_as"]: authorize(_tag(row), now, "reject")
-            for row in await access.all_id_tags(conn)
-            if _may_charge_at(row, identity)
+            tag.id_tag: authorize(tag, now, "reject", parent=named.get((tag.parent_id_tag or "").lower()))
+            for tag in stored
+            if tag.is_welcome_at(identity)
         }
 
-    async def _completed(self, conn: AsyncConnection, entries: Entries) -> Entries:
+    async def _completed(self, conn: AsyncConnection, identity: str, entries: Entries) -> Entries:
         now = self._clock.now()
         return {
-            tag: info or authorize(await access.id_tag(conn, tag), now, "accept")
+            tag: info or await id_tag_info(conn, tag, now, "accept", identity)
             for tag, info in entries.items()
         }
 
@@ -204,30 +206,36 @@ class LocalLists:
         async with self._events.subscribe("station.connected", "id_tags.changed") as queue:
             ready.set()
             while True:
-                event = await queue.get()
-                while event.kind == "id_tags.changed" and not queue.empty():
-                    event = queue.get_nowait()  # many tags changed at once are one change
-                identity = event.data.get("identity")
+                happened = [await queue.get()]
+                while not queue.empty():  # many tags changed at once are one change
+                    happened.append(queue.get_nowait())
+                concerns_all = any(event.kind == "id_tags.changed" for event in happened)
                 try:
-                    await self._follow(identity)
+                    await self._follow(
+                        None if concerns_all else {event.data["identity"] for event in happened}
+                    )
                 except STORAGE_FAULTS as error:
                     log.warning("local lists not brought up to date", why=str(error))
 
-    async def _follow(self, identity: str | None) -> None:
-        """Bring lists up to date: that of a station that came back, or all since id tags have changed."""
+    async def _follow(self, identities: set[str] | None) -> None:
+        """Bring the lists of stations that came back up to date, or all (None) since id tags have changed."""
         async with self._database.read() as conn:
             rows = await local_lists.looked_after(conn)
-            wanted = {row["identity"]: await self._all_tags(conn, row["identity"]) for row in rows}
-        for row in rows:
-            if identity is not None and row["identity"] != identity:
-                continue
-            has_changed = wanted[row["identity"]] != row["wanted"]
+            chosen = [row for row in rows if identities is None or row["identity"] in identities]
+            wanted = {row["identity"]: await self._all_tags(conn, row["identity"]) for row in chosen}
+        for row in chosen:
+            identity, entries = row["identity"], wanted[row["identity"]]
+            has_changed = entries != row["wanted"]
             if has_changed:
-                await self._save(row["identity"], wanted=wanted[row["identity"]])
-            differs = difference(row["entries"], wanted[row["identity"]]) or row["status"] != "Accepted"
-            given_up = row["status"] in GIVEN_UP and not has_changed
-            if differs and not given_up and self._charge_points.is_connected(row["identity"]):
-                self._spawn(row["identity"], wanted[row["identity"]])
+                await self._save(identity, wanted=entries)
+            differs = difference(row["entries"], entries) or row["status"] != "Accepted"
+            has_given_up = row["status"] in GIVEN_UP and not has_changed
+            if differs and not has_given_up and self._may_be_sent(identity):
+                self._spawn(identity, entries)
+
+    def _may_be_sent(self, identity: str) -> bool:
+        stations = self._charge_points
+        return stations.is_connected(identity) and stations.may_send_unsolicited(identity)
 
     def _spawn(self, identity: str, wanted: Entries) -> None:
         task = asyncio.create_task(self._send_quietly(identity, wanted), name=f"local list {identity}")
@@ -295,18 +303,3 @@ def _status_of_version(version: int) -> str | None:
 
 def _status_of_error(error: CallFailed) -> str:
     return "NotSupported" if error.code in ("NotSupported", "NotImplemented") else "Failed"
-
-
-def _tag(row: Row) -> IdTag:
-    return IdTag(
-        id_tag=row["shown_as"],
-        parent_id_tag=row["parent_id_tag"],
-        blocked=row["blocked"],
-        expires_at=row["expires_at"],
-        max_transactions=row["max_transactions"],
-    )
-
-
-def _may_charge_at(row: Row, identity: str) -> bool:
-    places: list[str] | None = row["charge_points"]
-    return places is None or identity.casefold() in {place.casefold() for place in places}
