@@ -159,6 +159,7 @@ class Station:
     quirks: Counter[str] = field(default_factory=Counter)
     connectors: dict[int, LiveConnector] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
+    security_profile: int = 0
 
     def connector(self, connector_id: int) -> LiveConnector:
         """The connector's record, made when it is first heard of."""

@@ -184,6 +184,15 @@ class ChargePoints:
         except STORAGE_FAULTS as error:
             log.warning("last contact not stored", charge_point=station.identity, why=str(error))
 
+    async def known(self, identity: str) -> str:
+        """The station's identity as we spell it, also of one that is expected and has not come yet.
+
+        Raises: NotFound
+        """
+        if (spelled := await self.admit(identity)) is None:
+            raise NotFound("charge point", identity)
+        return spelled
+
     def is_connected(self, identity: str) -> bool:
         station = self._stations.get(identity.casefold())
         return station is not None and station.connected
@@ -318,6 +327,7 @@ class ChargePoints:
             firmware_version=row["firmware_version"],
             last_seen_at=row["last_seen_at"],
             options=row["options"] or {},
+            security_profile=row["security_profile"],
             configuration={key: entry.get("value") for key, entry in stored.items()},
             read_only_keys={key for key, entry in stored.items() if entry.get("readonly")},
         )

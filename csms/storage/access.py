@@ -45,6 +45,12 @@ async def count_users(conn: AsyncConnection) -> int:
     return (await conn.execute(select(func.count()).select_from(users))).scalar_one()
 
 
+async def kept_key(conn: AsyncConnection, purpose: str) -> str | None:
+    return (
+        await conn.execute(select(signing_keys.c.key).where(signing_keys.c.purpose == purpose))
+    ).scalar_one_or_none()
+
+
 async def keep_key(conn: AsyncConnection, purpose: str, key: str) -> str:
     """The key of this purpose: the one kept before, else `key` from now on."""
     await conn.execute(insert(conn, signing_keys).values(purpose=purpose, key=key).on_conflict_do_nothing())

@@ -25,6 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.charge_point import UNKNOWN_REGISTER_WH
+from csms.storage.bulk import insert_rows, update_rows
 from csms.storage.database import insert
 from csms.storage.tables import id_tags, meter_values, transactions, unmatched_stops
 
@@ -222,30 +223,30 @@ async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, f
 
     The first one is also where a transaction began whose station did not tell.
     """
-    if not readings:
-        return
-    wh: BindParameter[float] = bindparam("wh", type_=t.last_register_wh.type)
-    at: BindParameter[datetime] = bindparam("at", type_=t.last_register_at.type)
-    await conn.execute(
-        update(transactions)
-        .where(
-            t.id == bindparam("transaction"),
-            t.stop_received_at.is_(None),
-            func.coalesce(t.last_register_wh, t.meter_start_wh) <= wh,
-        )
-        .values(
-            last_register_wh=wh,
-            last_register_at=at,
-            meter_start_wh=case((t.meter_start_wh == UNKNOWN_REGISTER_WH, wh), else_=t.meter_start_wh),
-        ),
-        [{"transaction": transaction, "wh": wh, "at": at} for transaction, wh, at in readings],
+    rows = [{"transaction": transaction, "wh": wh, "at": at} for transaction, wh, at in readings]
+    await update_rows(conn, _RAISE_REGISTER, rows)
+
+
+_WH: BindParameter[float] = bindparam("wh", type_=t.last_register_wh.type)
+_AT: BindParameter[datetime] = bindparam("at", type_=t.last_register_at.type)
+_RAISE_REGISTER = (
+    update(transactions)
+    .where(
+        t.id == bindparam("transaction"),
+        t.stop_received_at.is_(None),
+        func.coalesce(t.last_register_wh, t.meter_start_wh) <= _WH,
     )
+    .values(
+        last_register_wh=_WH,
+        last_register_at=_AT,
+        meter_start_wh=case((t.meter_start_wh == UNKNOWN_REGISTER_WH, _WH), else_=t.meter_start_wh),
+    )
+)
 
 
 async def save_meter_values(conn: AsyncConnection, rows: Sequence[Row]) -> None:
     """Columns of the table; a row whose dedup_key is there already is left out."""
-    if rows:
-        await conn.execute(insert(conn, meter_values).on_conflict_do_nothing(), list(rows))
+    await insert_rows(conn, meter_values, rows)
 
 
 async def claim_meter_values(
