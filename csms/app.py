@@ -17,6 +17,11 @@ from pathlib import Path
 import structlog
 import uvicorn
 
+try:
+    import resource
+except ImportError:  # not on Windows
+    resource = None  # type: ignore[assignment]
+
 from csms.api.application import create_api
 from csms.clock import Clock, SystemClock
 from csms.control_loop import ControlLoops
@@ -185,6 +190,7 @@ class App:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, stopping.set)
+        _allow_open_files()
         await self.start()
         _spare_the_collector()
         log.info("ready", page=self.web.url, stations=f"port {self.ocpp.port}", sites=len(self.sites.all()))
@@ -219,6 +225,16 @@ def _spare_the_collector() -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(20_000, 20, 20)
+
+
+def _allow_open_files() -> None:
+    """Each station is an open file: as many as the system lets us have, not the 1024 usual at first."""
+    if resource is None:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft != hard:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def read_site_file(path: Path) -> SiteConfig:

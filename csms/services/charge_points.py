@@ -193,6 +193,10 @@ class ChargePoints:
             raise NotFound("charge point", identity)
         return spelled
 
+    def is_known(self, identity: str) -> bool:
+        """Is it stored? One that only a site names becomes known when it first comes."""
+        return identity.casefold() in self._stations
+
     def is_connected(self, identity: str) -> bool:
         station = self._stations.get(identity.casefold())
         return station is not None and station.connected
