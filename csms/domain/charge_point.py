@@ -28,6 +28,7 @@ class OpenTransaction:
     """energy_wh: what the register has grown by since the start; it never falls.
 
     meter_start_wh: UNKNOWN_REGISTER_WH until a register is read, if the station did not tell it.
+    min_a: what the vehicle that comes with the tag needs; None = whatever the connector's minimum is.
     """
 
     id: int
@@ -35,6 +36,7 @@ class OpenTransaction:
     started_at: datetime
     meter_start_wh: float
     energy_wh: float = 0.0
+    min_a: float | None = None
 
     def register_read(self, register_wh: float) -> None:
         if self.meter_start_wh == UNKNOWN_REGISTER_WH:

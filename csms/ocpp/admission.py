@@ -17,7 +17,7 @@ from websockets.asyncio.server import ServerConnection
 from websockets.http11 import Request, Response
 
 from csms.domain.security_profile import Refused
-from csms.ocpp.connection import Socket
+from csms.ocpp.station_socket import Socket
 from csms.ocpp.tls import peer_certificate
 from csms.services.charge_points import ChargePoints
 
@@ -64,7 +64,7 @@ class Admission:
         assert isinstance(socket, Socket)
         if not any("websocket" in value.lower() for value in request.headers.get_all("Upgrade")):
             return None
-        given, address = identity_in(request.path), address_of(socket)
+        given, address = identity_in(request.path), socket.address
         if self._limits is not None and (wait_s := self._limits.retry_after_s(address, given)) > 0:
             limited = socket.respond(HTTPStatus.TOO_MANY_REQUESTS, "too many refused attempts\n")
             limited.headers["Retry-After"] = str(wait_s)
@@ -97,7 +97,7 @@ class Admission:
         )
         if refused is None:
             return None
-        log.warning("station refused", charge_point=identity, address=address_of(socket), why=refused.reason)
+        log.warning("station refused", charge_point=identity, address=socket.address, why=refused.reason)
         self._note(identity, f"GET {request.path}", f"connection refused: {refused.reason}")
         if not refused.needs_password:
             return socket.respond(HTTPStatus.FORBIDDEN, f"{refused.reason}\n")
@@ -110,8 +110,3 @@ def identity_in(path: str) -> str:
     """The last segment of the URL's path that is not empty, decoded; "" if there is none."""
     segments = [part for part in path.partition("?")[0].split("/") if part]
     return unquote(segments[-1]) if segments else ""
-
-
-def address_of(socket: Socket) -> str:
-    address = socket.remote_address
-    return str(address[0]) if isinstance(address, tuple) else str(address)

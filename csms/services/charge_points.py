@@ -25,6 +25,7 @@ from csms.domain.charge_point import (
     Registration,
     Station,
 )
+from csms.domain.station_clock import is_over
 from csms.errors import CsmsError, InvalidInput, NotConnected, NotFound
 from csms.services.events import EventBus
 from csms.storage import sites, stations, transactions
@@ -75,13 +76,17 @@ class ChargePoints:
             opened = await transactions.open_transactions(conn)
         for row in rows:
             self._add(row)
+        told_at = {}
         for row in statuses:
+            told_at[row["identity"], row["connector_id"]] = row["status_at"]
             connector = self.station(row["identity"]).connector(row["connector_id"])
             connector.status, connector.error_code = row["status"], row["error_code"]
             connector.status_at = row["received_at"]
         for row in opened:  # oldest first: the newest of a connector stays
             connector = self.station(row["identity"]).connector(row["connector_id"])
-            connector.transaction = open_transaction(row)
+            status_at = told_at.get((row["identity"], row["connector_id"]))
+            if not is_over(connector.status, status_at, row["started_at"], row["start_received_at"]):
+                connector.transaction = open_transaction(row)
 
     # --- connections ---
 
@@ -338,7 +343,9 @@ async def _ask_to_boot(link: StationLink) -> None:
 
 def open_transaction(row: Mapping[str, Any]) -> OpenTransaction:
     """The live record of a stored transaction."""
-    transaction = OpenTransaction(row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"])
+    transaction = OpenTransaction(
+        row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"], min_a=row["min_a"]
+    )
     if row["last_register_wh"] is not None:
         transaction.register_read(row["last_register_wh"])
     return transaction

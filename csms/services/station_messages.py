@@ -95,7 +95,9 @@ class StationMessages:
 
     async def _authorize(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         async with self._database.read() as conn:
-            info = await records.id_tag_info(conn, payload["idTag"], received_at, self._unknown_tags)
+            info = await records.id_tag_info(
+                conn, payload["idTag"], received_at, self._unknown_tags, identity
+            )
         return {"idTagInfo": info}
 
     async def _heartbeat(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
@@ -115,7 +117,7 @@ class StationMessages:
 
     async def _meter_values(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         connector_id, sent_id = payload["connectorId"], payload.get("transactionId")
-        data = records.elements(identity, connector_id, sent_id, payload["meterValue"], received_at)
+        data = records.elements(identity, connector_id, payload["meterValue"], received_at)
         if not data:
             return {}
         connector = self._connector(identity, connector_id)
@@ -130,13 +132,16 @@ class StationMessages:
                 identity,
                 lambda conn: records.meter(conn, identity, connector_id, sent_id, data, received_at, status),
             )
-        self._charge_points.metered(identity, connector_id, replace(_read(data, newest), at=seen_at))
+        reading = _read(data, newest)
+        reading = reading if seen_at == newest else replace(reading, at=seen_at)
+        self._charge_points.metered(identity, connector_id, reading)
         return {}
 
     async def _status_notification(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         connector_id, status = payload["connectorId"], payload["status"]
         error_code = payload.get("errorCode") or "NoError"
         status_at = parse_time(payload["timestamp"]) if payload.get("timestamp") else None
+        is_live = self._connector(identity, connector_id).transaction is not None
 
         async def job(conn: AsyncConnection) -> Outcome:
             await stations.save_status(
@@ -150,6 +155,8 @@ class StationMessages:
                 payload.get("info"),
                 payload.get("vendorErrorCode"),
             )
+            if status in records.IN_SESSION and not is_live:
+                return Outcome(started=await records.found_running(conn, identity, connector_id))
             if status != "Available" or connector_id == 0:
                 return Outcome()
             free_at = status_at or received_at

@@ -106,3 +106,11 @@ async def status_of(conn: AsyncConnection, identity: str, connector_id: int) -> 
         connector_status.c.identity == identity, connector_status.c.connector_id == connector_id
     )
     return (await conn.execute(query)).scalar_one_or_none()
+
+
+async def status_time(conn: AsyncConnection, identity: str, connector_id: int) -> datetime | None:
+    """Since when the connector's status holds, by the station's clock; None = it did not tell."""
+    query = select(connector_status.c.status_at).where(
+        connector_status.c.identity == identity, connector_status.c.connector_id == connector_id
+    )
+    return (await conn.execute(query)).scalar_one_or_none()
