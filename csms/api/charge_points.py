@@ -58,6 +58,7 @@ class ChargePointNow(BaseModel):
     model: str | None
     serial_number: str | None
     firmware_version: str | None
+    security_profile: int = Field(description="0 to 3: by which it must connect")
     connected: bool
     connected_at: datetime | None
     last_seen_at: datetime | None
@@ -107,6 +108,7 @@ def _charge_point_now(services: Services, station: Station) -> ChargePointNow:
         model=station.model,
         serial_number=station.serial_number,
         firmware_version=station.firmware_version,
+        security_profile=station.security_profile,
         connected=station.connected,
         connected_at=station.connected_at,
         last_seen_at=station.last_seen_at,

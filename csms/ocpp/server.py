@@ -46,7 +46,7 @@ MAX_NOTE = 1000
 NOISE_LOGGED, NOISE_REFILL_S = 100, 300.0  # of each station's refused frames and connections
 FAULTS_LOGGED, FAULTS_REFILL_S = 20, 60.0  # with their traceback
 _OBJECT = re.compile(r"\{[^{}]*+\}?")
-_VALUE = re.compile(r'("value"\s*:\s*)"(?:[^"\\]++|\\.)*+"?', re.IGNORECASE)
+_VALUE = re.compile(r'("value"\s*:\s*)(?:"(?:[^"\\]++|\\.)*+"?|[^\s,"{}\[\]]++)', re.IGNORECASE)
 
 
 class OcppServer:
@@ -133,6 +133,7 @@ class OcppServer:
                 max_size=MAX_FRAME_BYTES,
                 backlog=BACKLOG,
                 ssl=ssl_context,
+                ssl_handshake_timeout=OPEN_TIMEOUT_S if ssl_context is not None else None,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
