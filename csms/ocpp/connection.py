@@ -165,8 +165,11 @@ class StationConnection:
         next_call = None
         for effect in effects:
             match effect:
-                case Received(action, message_id, note):
+                case Received(action, message_id, note, repairs):
                     self._server.log_frame(self.identity, "in", action, message_id, text, note)
+                    if repairs:
+                        kinds = [f"{action} answer, {kind}" for kind in repairs]
+                        self._server.charge_points.mended(self.identity, kinds)
                 case SendFrame(frame, action, message_id, note):
                     self._outgoing.append(frame)
                     self._server.log_frame(self.identity, "out", action, message_id, frame, note)

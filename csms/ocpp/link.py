@@ -28,7 +28,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from csms.domain.normalise import normalise
+from csms.domain.normalise import normalise, normalise_answer
 from csms.domain.ocpp_schemas import ACTIONS, CORE_ACTIONS_FROM_STATION, SchemaViolation
 from csms.errors import CallFailed, CallTimeout, CsmsError, NotConnected
 from csms.ocpp.messages import (
@@ -51,11 +51,12 @@ _ACTION_BY_LOWER = {name.lower(): name for name in ACTIONS}
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What the frame just fed was, for the frame log."""
+    """What the frame just fed was, for the frame log. repairs: of an answer, which is not handed on."""
 
     action: str | None
     message_id: str | None
     note: str | None = None
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,10 +126,10 @@ class Link:
                 return self._take_answer(message.id, message.payload, message.notes)
             case CallError():
                 failure = CallFailed(message.code, message.description, message.details)
-                return self._take_answer(message.id, failure, (*message.notes, str(failure)))
+                return self._take_answer(message.id, failure, message.notes)
             case BadResult():
                 failure = CallFailed("FormationViolation", message.problem)
-                return self._take_answer(message.id, failure, (message.problem,))
+                return self._take_answer(message.id, failure, ())
             case BadCall():
                 refusal = _refusal(message.id, None, message.code, message.problem)
                 return [Received(None, str(message.id), message.problem), refusal]
@@ -231,7 +232,13 @@ class Link:
             note = "too late: no longer waited for" if action else "answers nothing we asked"
             return [Received(action, str(id), note)]
         self._pending = None
-        received = Received(pending.action, pending.id, ", ".join(notes) or None)
+        repairs = notes
+        if isinstance(result, dict):
+            result, mended = normalise_answer(pending.action, result)
+            repairs = (*notes, *mended)
+        why = [str(result)] if isinstance(result, CsmsError) else []
+        note = "; ".join([*why, *([f"mended: {', '.join(repairs)}"] if repairs else [])])
+        received = Received(pending.action, pending.id, note or None, repairs)
         return [received, ResolveCall(pending.id, result), *self._send_next()]
 
     def _send_next(self) -> list[Effect]:

@@ -89,11 +89,15 @@ def parse(text: str) -> Message:
     if not isinstance(frame, list) or not frame:
         return Unreadable("not a list")
     kind = int(frame[0]) if frame[0] in ("2", "3", "4") else frame[0]
+    if kind is not frame[0]:
+        notes.append("message type as text")
     if isinstance(kind, bool) or kind not in (2, 3, 4):
         return Unreadable("unknown message type")
     if len(frame) < 2 or isinstance(frame[1], bool) or not isinstance(frame[1], str | int):
         return Unreadable("no message id")
-    if isinstance(frame[1], str) and len(frame[1]) > 36:
+    if isinstance(frame[1], int):
+        notes.append("message id as a number")
+    elif len(frame[1]) > 36:
         notes.append("message id longer than 36")
     match kind:
         case 2:
@@ -142,8 +146,11 @@ def _call_result(frame: list[Any], notes: list[str]) -> CallResult | BadResult:
 def _call_error(frame: list[Any], notes: list[str]) -> CallError:
     code, description = (str(part or "") for part in (*frame[2:4], "", "")[:2])
     details = frame[4] if len(frame) > 4 and isinstance(frame[4], dict) else {}
-    code = _CODE_SPELLINGS.get(code, code) or "GenericError"
-    return CallError(frame[1], code[:64], description, details, tuple(notes))
+    if (meant := _CODE_SPELLINGS.get(code)) is not None:
+        notes.append(f"code {code!r} for {meant}")
+    elif not code:
+        notes.append("code missing")
+    return CallError(frame[1], (meant or code or "GenericError")[:64], description, details, tuple(notes))
 
 
 def _payload(frame: list[Any], position: int, notes: list[str]) -> dict[str, Any] | None:
@@ -169,9 +176,16 @@ def _read_json(text: str) -> tuple[Any, list[str]]:
     """Read JSON, NaN and infinity as null. Raises: ValueError, RecursionError"""
     notes: list[str] = []
     if "\\u" in text:
-        text = _UNSTORABLE.sub(lambda found: found[1] or "", text)
+        storable = _UNSTORABLE.sub(lambda found: found[1] or "", text)
+        notes += ["characters that no text has"] if storable != text else []
+        text = storable
     try:
-        return json.loads(text, parse_constant=lambda _: None, strict=False), notes
+        return json.loads(text, parse_constant=lambda _: None), notes
+    except ValueError:
+        pass
+    try:
+        frame = json.loads(text, parse_constant=lambda _: None, strict=False)
+        return frame, [*notes, "control characters in a text"]
     except ValueError:
         mended = _mend(text)
         if mended == text:

@@ -37,7 +37,8 @@ _IDENTITY = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 
 
 class StationLink(Protocol):
-    """A station's open connection. `call` raises CallFailed, CallTimeout or NotConnected."""
+    """A station's open connection. `call` raises CallFailed, CallTimeout or NotConnected, and returns the
+    answer, made tidy by `csms.domain.normalise`."""
 
     @property
     def identity(self) -> str: ...
@@ -178,7 +179,8 @@ class ChargePoints:
 
     def mended(self, identity: str, kinds: list[str]) -> None:
         """Count deviations from OCPP that were repaired."""
-        self.station(identity).count_quirks(kinds)
+        if kinds:
+            self.station(identity).count_quirks(kinds, self._clock.now())
 
     def booted(self, identity: str, info: Mapping[str, Any], now: datetime) -> None:
         """info: the BootNotification's payload."""
@@ -226,7 +228,10 @@ class ChargePoints:
 
     def metered(self, identity: str, connector_id: int, reading: ConnectorReading) -> None:
         station, connector = self._connector(identity, connector_id)
+        counted_before_wh = connector.transaction and connector.transaction.counted_before_wh
         is_newest = connector.take_reading(reading, self._clock.now())
+        if connector.transaction and connector.transaction.counted_before_wh != counted_before_wh:
+            self.mended(identity, ["MeterValues.register: began anew"])
         if not is_newest or not self._events.is_heard("connector.metered"):
             return
         shown = connector.reading or reading

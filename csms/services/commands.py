@@ -6,7 +6,6 @@ from typing import Any
 
 from csms.clock import Clock
 from csms.domain.charge_point import Station
-from csms.domain.normalise import normalise_answer
 from csms.domain.ocpp_schemas import ACTIONS_TO_STATION, validate_request
 from csms.errors import InvalidInput
 from csms.services.charge_points import ChargePoints
@@ -26,7 +25,7 @@ class Commands:
     ) -> dict[str, Any]:
         """Send an OCPP 1.6 request (camelCase) and return the station's answer.
 
-        The answer is repaired where it deviates from OCPP; what cannot be repaired is passed on as it is.
+        The link has repaired it where it deviates from OCPP; what cannot be repaired is passed on as it is.
 
         Raises:
             NotFound: no such station.
@@ -38,9 +37,8 @@ class Commands:
             raise InvalidInput("action", action, "one of " + ", ".join(sorted(ACTIONS_TO_STATION)))
         validate_request(action, payload)
         link = self._charge_points.link(identity)
-        answer, repairs = normalise_answer(action, await link.call(action, payload, timeout_s))
+        answer = await link.call(action, payload, timeout_s)
         self._charge_points.seen(identity, self._clock.now())
-        self._charge_points.mended(identity, [f"{action} answer, {kind}" for kind in repairs])
         if action == "GetConfiguration":
             await self._configuration_read(station, payload, answer)
         elif action == "ChangeConfiguration":

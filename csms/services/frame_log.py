@@ -30,6 +30,7 @@ class FrameLog:
         self._database = database
         self._waiting: deque[dict[str, Any]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
         self.dropped = 0
         self.counts: Counter[tuple[str, str]] = Counter()  # (direction, action)
 
@@ -85,14 +86,15 @@ class FrameLog:
             return await frames.load(conn, identity, start, end, action, limit)
 
     async def flush(self) -> None:
-        """Write all that waits. What cannot be written is lost, and counted."""
-        while self._waiting:
-            rows = [self._waiting.popleft() for _ in range(min(WRITTEN_AT_ONCE, len(self._waiting)))]
-            try:
-                await self._database.write(lambda conn, rows=rows: frames.save(conn, rows))  # type: ignore[misc]
-            except STORAGE_FAULTS as error:
-                self.dropped += len(rows)
-                log.warning("frames not logged", frames=len(rows), why=str(error))
+        """Write all that waits; what cannot be written is lost, and counted. Returns when all is written."""
+        async with self._writing:
+            while self._waiting:
+                rows = [self._waiting.popleft() for _ in range(min(WRITTEN_AT_ONCE, len(self._waiting)))]
+                try:
+                    await self._database.write(lambda conn, rows=rows: frames.save(conn, rows))  # type: ignore[misc]
+                except STORAGE_FAULTS as error:
+                    self.dropped += len(rows)
+                    log.warning("frames not logged", frames=len(rows), why=str(error))
 
     async def _run(self) -> None:
         while True:
