@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 Registration = Literal["Accepted", "Pending", "Rejected"]
 PhaseTriple = tuple[float, float, float]
@@ -19,6 +19,8 @@ QUIRK_KINDS = 100
 LONGEST_QUIRK = 255
 UNKNOWN_REGISTER_WH = -1
 SMALLEST_FALL_WH = 1000
+# conformance_mode: nothing is sent unasked. assume_subprotocol: it may offer none.
+OPTIONS = ("conformance_mode", "assume_subprotocol")
 
 _SESSION_STATUSES = ("Charging", "SuspendedEV", "SuspendedEVSE")
 _STATES_WITHOUT_SESSION = {"Preparing": "plugged", "Finishing": "finished", "Faulted": "faulted"}
@@ -30,6 +32,7 @@ class OpenTransaction:
 
     meter_start_wh: UNKNOWN_REGISTER_WH until a register is read, if the station did not tell it.
     counted_before_wh: what had been charged when the register began anew.
+    min_a: what the vehicle that comes with the tag needs; None = whatever the connector's minimum is.
     """
 
     id: int
@@ -38,6 +41,7 @@ class OpenTransaction:
     meter_start_wh: float
     energy_wh: float = 0.0
     counted_before_wh: float | None = None
+    min_a: float | None = None
 
     def register_read(self, register_wh: float) -> None:
         if self.meter_start_wh == UNKNOWN_REGISTER_WH:
@@ -159,7 +163,7 @@ class Station:
     """A charging station. configuration: key -> value as last read, None = set but not told.
 
     quirks: how often which deviation from OCPP was repaired, ever. unsaved_quirks: of these, since they were
-    last stored. quirks_at: when each was last met.
+    last stored. quirks_at: when each was last met. options: set by an operator, see `OPTIONS`.
     """
 
     identity: str
@@ -177,6 +181,8 @@ class Station:
     unsaved_quirks: Counter[str] = field(default_factory=Counter)
     quirks_at: dict[str, datetime] = field(default_factory=dict)
     connectors: dict[int, LiveConnector] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    security_profile: int = 0
 
     def connector(self, connector_id: int) -> LiveConnector:
         """The connector's record, made when it is first heard of."""

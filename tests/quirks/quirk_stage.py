@@ -29,7 +29,8 @@ ANY = "*"
 FOLDER = Path(__file__).parent
 KEYS = {
     "name", "source", "given", "at", "frame", "answer", "ask", "path",
-    "quirks", "later_quirks", "note", "transactions", "meter_values", "unmatched_stops", "connector", "station",
+    "quirks", "later_quirks", "note", "transactions", "meter_values", "unmatched_stops",
+    "connector", "station",
 }  # fmt: skip
 
 
