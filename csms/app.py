@@ -32,6 +32,7 @@ from csms.services.events import EventBus
 from csms.services.frame_log import FrameLog
 from csms.services.live import LiveSites
 from csms.services.provisioning import Provisioning
+from csms.services.quirk_records import QuirkRecords
 from csms.services.reporting import Reporting
 from csms.services.retention import Retention
 from csms.services.security_profiles import Listeners, SecurityProfiles
@@ -68,7 +69,8 @@ class App:
         self.reporting = Reporting(self.database)
         self.accounts = Accounts(self.database, self.clock)
         self.frame_log = FrameLog(self.database)
-        self.retention = Retention(self.database, self.clock)
+        self.quirk_records = QuirkRecords(self.database, self.charge_points)
+        self.retention = Retention(self.database, self.clock, frames_days=settings.frames_kept_days)
         self.passwords = StationPasswords(
             self.database, self.charge_points, self.commands, self.accounts, self.clock
         )
@@ -128,6 +130,7 @@ class App:
             await self._started(self.sites.start)
             await self._load_site_file()
             await self._started(self.charge_points.start)
+            await self._started(self.quirk_records.start, self.quirk_records.stop)
             await self._started(self.setpoints.start, self.setpoints.stop)
             await self._started(self.frame_log.start, self.frame_log.stop)
             await self._started(self.retention.start, self.retention.stop)

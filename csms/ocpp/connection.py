@@ -93,7 +93,7 @@ class StationConnection:
         if fault is not None:
             log.warning("connection closed", charge_point=self.identity, why=fault)
             self._server.charge_points.mended(self.identity, [f"frame: {fault}"])
-            self._server.log_frame(self.identity, "in", None, None, "", f"{fault}: connection closed")
+            self._server.log_event(self.identity, "connection closed", fault)
         elif self._socket.is_unacknowledged:
             log.warning("nothing acknowledged, connection cut", charge_point=self.identity)
 

@@ -68,6 +68,7 @@ class ChargePoints:
         self._stations: dict[str, Station] = {}
         self._links: dict[str, StationLink] = {}
         self._asking: set[asyncio.Task[None]] = set()
+        self._with_new_quirks: set[str] = set()
 
     async def start(self) -> None:
         """Load stations, what their connectors last reported, and open transactions."""
@@ -224,7 +225,20 @@ class ChargePoints:
     def mended(self, identity: str, kinds: list[str]) -> None:
         """Count deviations from OCPP that were repaired."""
         if kinds:
-            self.station(identity).count_quirks(kinds, self._clock.now())
+            station = self.station(identity)
+            station.count_quirks(kinds, self._clock.now())
+            self._with_new_quirks.add(station.identity)
+
+    def take_stations_with_new_quirks(self) -> list[Station]:
+        """Those of which something was counted since the last time."""
+        taken = [self.station(identity) for identity in self._with_new_quirks]
+        self._with_new_quirks.clear()
+        return taken
+
+    def count_again(self, identity: str, kind: str, count: int) -> None:
+        """It could not be stored: it is counted already, and has to be stored later."""
+        self.station(identity).unsaved_quirks[kind] += count
+        self._with_new_quirks.add(identity)
 
     def booted(self, identity: str, info: Mapping[str, Any], now: datetime) -> None:
         """info: the BootNotification's payload."""
