@@ -41,6 +41,7 @@ from csms.services.frame_log import FrameLog
 from csms.services.live import LiveSites
 from csms.services.local_lists import LocalLists
 from csms.services.provisioning import Provisioning
+from csms.services.quirk_records import QuirkRecords
 from csms.services.reporting import Reporting
 from csms.services.reservations import Reservations
 from csms.services.retention import Retention
@@ -80,7 +81,8 @@ class App:
         self.reporting = Reporting(self.database)
         self.accounts = Accounts(self.database, self.clock, self.events)
         self.frame_log = FrameLog(self.database)
-        self.retention = Retention(self.database, self.clock)
+        self.quirk_records = QuirkRecords(self.database, self.charge_points)
+        self.retention = Retention(self.database, self.clock, frames_days=settings.frames_kept_days)
         self._build_ocpp_services()
         self.passwords = StationPasswords(
             self.database, self.charge_points, self.commands, self.accounts, self.clock
@@ -152,6 +154,7 @@ class App:
             await self._started(self.sites.start)
             await self._load_site_file()
             await self._started(self.charge_points.start)
+            await self._started(self.quirk_records.start, self.quirk_records.stop)
             await self._started(self.profiles.start, self.profiles.stop)
             self._stops.append(self.setpoints.stop)
             await self._started(self.jobs.start, self.jobs.stop)
