@@ -8,10 +8,10 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from conftest import Connect, rest_client
-from octt_server import OcttServer, running_csms
+from octt_server import OcttServer, rest_client, running_csms
 from octt_station import (
     VALID_TAG,
+    Connect,
     OcttStation,
     Operator,
     Payload,
