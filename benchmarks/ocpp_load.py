@@ -76,7 +76,9 @@ class Station(StationSocket):
             self.send(refusal_of(text))
             return
         if text[1:2] != b"3" or self.waiting_for not in text[:60]:
-            sys.exit(f"{self.identity} got {text.decode()!r}, an answer to {self.waiting_for.decode()} expected")
+            sys.exit(
+                f"{self.identity} got {text.decode()!r}, an answer to {self.waiting_for.decode()} expected"
+            )
         self.waiting_for = b""
         if not self._frame:
             self.transaction_id = json.loads(text)[2].get("transactionId", 1)
@@ -128,7 +130,9 @@ def frame_of(identity: str, transaction_id: int, run: int) -> bytes:
         )
         for measurand, value, unit in of_phase:
             samples.append({"value": value, "measurand": measurand, "phase": phase, "unit": unit, **fixed})
-    samples.append({"value": "41.5", "measurand": "Temperature", "unit": "Celsius", **fixed, "location": "Body"})
+    samples.append(
+        {"value": "41.5", "measurand": "Temperature", "unit": "Celsius", **fixed, "location": "Body"}
+    )
     payload = {
         "connectorId": 1,
         "transactionId": transaction_id,
@@ -187,7 +191,9 @@ class Run:
             worst_ms=1000 * ordered[-1],
             client_cpu=cpu_s / lasted_s,
             server_cpu=server_s / lasted_s,
-            acknowledged={s.identity: (s.transaction_id, s.acknowledged, s.register_wh) for s in self._stations},
+            acknowledged={
+                s.identity: (s.transaction_id, s.acknowledged, s.register_wh) for s in self._stations
+            },
         )
 
     async def _connect(self) -> None:
@@ -229,7 +235,9 @@ def main() -> None:
     options.add_argument("--stations", type=int, default=500)
     options.add_argument("--warm-up", type=float, default=2.0, help="seconds before anything counts")
     options.add_argument("--seconds", type=float, default=6.0)
-    options.add_argument("--rate", type=float, help="messages per second in all; default: as fast as they can")
+    options.add_argument(
+        "--rate", type=float, help="messages per second in all; default: as fast as they can"
+    )
     options.add_argument("--server-pid", type=int, help="to measure its processor time as well")
     given = options.parse_args()
     gc.disable()

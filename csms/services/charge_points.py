@@ -285,6 +285,10 @@ class ChargePoints:
             soc_percent=shown.soc_percent,
         )
 
+    def report(self, kind: str, identity: str, **data: Any) -> None:
+        """Publish what happened at a station and leaves no trace in the live record."""
+        self._publish(kind, self.station(identity), **data)
+
     def profiles_cleared(self, identity: str) -> None:
         """An operator cleared charging profiles: whoever wrote them must write them anew."""
         self._publish("station.profiles_cleared", self.station(identity))
