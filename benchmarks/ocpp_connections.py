@@ -154,7 +154,7 @@ async def _measure(server: ServerProcess, stations: int) -> list[Figure]:
         print(f"{stations} stations connected and booted for the first time in {monotonic() - began_s:.1f} s")
         idle_cpu = await _quiet(server)
         per_station_kb = (server.memory_bytes() - before) / stations / 1000
-        print(f"memory {before / 1e6:.0f} MB + {per_station_kb:.1f} kB a station; idle: {idle_cpu:.0%} of a core")
+        print(f"memory {before / 1e6:.0f} MB + {per_station_kb:.1f} kB each; idle: {idle_cpu:.0%} of a core")
         return [
             at_most(f"memory per idle station, {stations} stations", per_station_kb, 60, " kB"),
             Figure(f"processor with {stations} idle stations", f"{idle_cpu:.0%} of a core"),
@@ -173,7 +173,10 @@ async def _restart(server: ServerProcess, fleet: list[IdleStation]) -> Figure:
     print(f"after kill -9: listening again after {monotonic() - began_s:.1f} s")
     away = await _all_served(fleet, began_s)
     back_s = monotonic() - began_s
-    print(f"{len(fleet) - away} of {len(fleet)} stations back after {back_s:.1f} s")
+    cost_ms = 1000 * server.cpu_s() / len(fleet)
+    print(
+        f"{len(fleet) - away} of {len(fleet)} back after {back_s:.1f} s; {cost_ms:.1f} ms of processor each"
+    )
     what = f"{len(fleet)} stations booted again after kill -9"
     return at_most(what, back_s, 60, " s") if not away else Figure(what, f"{away} away", "≤ 60 s", False)
 

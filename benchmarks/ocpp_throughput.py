@@ -36,7 +36,9 @@ def run() -> None:
                 if kind == "csms":
                     check(folder, load)
         per_second = {kind: median(load.per_second for load in some) for kind, some in loads.items()}
-        print(f"{STATIONS_AT_A_STEADY_RATE} stations, in all {per_second['csms'] / 2:.0f} messages per second")
+        print(
+            f"{STATIONS_AT_A_STEADY_RATE} stations, in all {per_second['csms'] / 2:.0f} messages per second"
+        )
         steady = measure(servers["csms"], STATIONS_AT_A_STEADY_RATE, rate=per_second["csms"] / 2)
         print(row("csms", steady), flush=True)
         check(folder, steady)
@@ -78,4 +80,6 @@ def check(folder: Path, load: Load) -> None:
         expected = [messages, messages, register_wh, register_wh]
         found = kept.get((identity, transaction_id), [0, 0, None, None])
         if found != expected and messages:
-            raise RuntimeError(f"{identity}, transaction {transaction_id}: {expected} expected, stored {found}")
+            raise RuntimeError(
+                f"{identity}, transaction {transaction_id}: {expected} expected, stored {found}"
+            )
