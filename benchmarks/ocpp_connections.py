@@ -10,6 +10,7 @@ import resource
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from time import monotonic
+from typing import Any
 
 import uvloop
 
@@ -45,7 +46,11 @@ BOOT = {
     "firmwareVersion": "1.2.3",
 }
 FREE = {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
-ON_ARRIVAL = (("BootNotification", BOOT), ("StatusNotification", FREE), ("Heartbeat", {}))
+ON_ARRIVAL: tuple[tuple[str, dict[str, Any]], ...] = (
+    ("BootNotification", BOOT),
+    ("StatusNotification", FREE),
+    ("Heartbeat", {}),
+)
 ANSWERS = {
     "GetConfiguration": {
         "configurationKey": [{"key": k, "readonly": False, "value": v} for k, v in CONFIGURATION.items()]
@@ -150,7 +155,8 @@ async def _measure(server: ServerProcess, stations: int) -> list[Figure]:
         for first in range(0, stations, CONNECTING_AT_ONCE):
             some = fleet[first : first + CONNECTING_AT_ONCE]
             tasks += [asyncio.create_task(station.stay_connected()) for station in some]
-            await _all_served(some, began_s)
+            if await _all_served(some, monotonic()):
+                raise RuntimeError(f"not even the first {len(tasks)} stations can connect")
         print(f"{stations} stations connected and booted for the first time in {monotonic() - began_s:.1f} s")
         idle_cpu = await _quiet(server)
         per_station_kb = (server.memory_bytes() - before) / stations / 1000

@@ -16,6 +16,7 @@ import sys
 from collections import deque
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter, process_time, time
 
 import uvloop
@@ -44,6 +45,11 @@ class Load:
     @property
     def per_second(self) -> float:
         return self.messages / self.seconds
+
+    @property
+    def server_cost_us(self) -> float:
+        """Processor time of the server per message, all its threads together."""
+        return 1e6 * self.server_cpu / self.per_second
 
 
 class Station(StationSocket):
@@ -146,6 +152,10 @@ def frame_of(identity: str, transaction_id: int, run: int) -> bytes:
     return header(TEXT, len(example)).replace(b"%", b"%%") + text
 
 
+def _itself(station: Station) -> Station:
+    return station
+
+
 class Run:
     """One measurement with its stations."""
 
@@ -210,7 +220,7 @@ class Run:
         for first in range(0, len(self._stations), CONNECTING_AT_ONCE):
             some = self._stations[first : first + CONNECTING_AT_ONCE]
             for station in some:
-                await loop.create_connection(lambda station=station: station, "127.0.0.1", self._port)
+                await loop.create_connection(partial(_itself, station), "127.0.0.1", self._port)
             await asyncio.wait_for(asyncio.gather(*(station.ready for station in some)), ANSWER_TIMEOUT_S)
 
     async def _saturate(self) -> None:
