@@ -138,7 +138,7 @@ class SiteControl:
     async def tick(self) -> Decision:
         """Read, decide, apply, record: one minute."""
         now = self._clock.now()
-        self._site = control_site(self._config, self._modes())
+        self._site = control_site(self._config, self._modes(), self._vehicle_min_a())
         window_s = self._window_s(now)
         readings = self.devices.readings(window_s, now, self._changed_at)
         demands = self._demands(now)
@@ -182,6 +182,16 @@ class SiteControl:
         loads = [a.id for a in self._config.appliance]
         loads += [f"{p.id}/{c.id}" for p in self._config.charge_point for c in p.connectors]
         return {load: self._sites.effective_mode(site_id, load) for load in loads}
+
+    def _vehicle_min_a(self) -> dict[str, float]:
+        """What the vehicles that charge right now need, told from their badges."""
+        needed = {}
+        for point in self._config.charge_point:
+            with contextlib.suppress(NotFound):  # it has never called
+                for number, live in self._charge_points.station(point.id).connectors.items():
+                    if live.transaction is not None and live.transaction.min_a is not None:
+                        needed[f"{point.id}/{number}"] = live.transaction.min_a
+        return needed
 
     def _window_s(self, now: datetime) -> float:
         """Mean over the interval, but only of samples taken after the last change has settled."""

@@ -28,9 +28,14 @@ Modes = Mapping[str, tuple[str, Any]]
 """load id -> (mode, manual): element ids for an appliance, a current [A] for a connector."""
 
 
-def control_site(config: SiteConfig, modes: Modes | None = None) -> model.Site:
-    """Translate a site. `modes` are those set by hand; they win over the description."""
-    modes = modes or {}
+def control_site(
+    config: SiteConfig, modes: Modes | None = None, vehicle_min_a: Mapping[str, float] | None = None
+) -> model.Site:
+    """Translate a site. `modes` are those set by hand; they win over the description.
+
+    vehicle_min_a: what the vehicle at a connector needs, where that is known. [A]
+    """
+    modes, vehicle_min_a = modes or {}, vehicle_min_a or {}
     return model.Site(
         id=config.site.id,
         timezone=config.site.timezone,
@@ -41,7 +46,12 @@ def control_site(config: SiteConfig, modes: Modes | None = None) -> model.Site:
         ),
         appliances=tuple(_appliance(a, config.site.voltage_v, modes.get(a.id)) for a in config.appliance),
         connectors=tuple(
-            _connector(point, connector, modes.get(f"{point.id}/{connector.id}"))
+            _connector(
+                point,
+                connector,
+                modes.get(f"{point.id}/{connector.id}"),
+                vehicle_min_a.get(f"{point.id}/{connector.id}", 0.0),
+            )
             for point in config.charge_point
             for connector in point.connectors
         ),
@@ -131,14 +141,14 @@ def _sg_ready_states(
 
 
 def _connector(
-    point: ChargePointConfig, c: ConnectorConfig, by_hand: tuple[str, Any] | None
+    point: ChargePointConfig, c: ConnectorConfig, by_hand: tuple[str, Any] | None, vehicle_min_a: float
 ) -> model.Connector:
     mode, manual = by_hand or (c.mode, None)
     return model.Connector(
         id=f"{point.id}/{c.id}",
         circuit=point.circuit,
         phases=tuple(PHASE_INDEX[p] for p in c.phases),
-        min_a=c.min_a,
+        min_a=min(max(c.min_a, vehicle_min_a), c.max_a),
         max_a=c.max_a,
         step_a=c.step_a,
         mode=model.Mode(mode),

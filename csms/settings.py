@@ -22,8 +22,28 @@ class Settings(BaseSettings):
     data_dir: Path = Field(default=Path("var"), description="where the embedded database and files are kept")
     ocpp_host: str = Field(default="0.0.0.0", description="address for charging stations")
     ocpp_port: int = Field(default=9000, ge=0, le=65535, description="port for charging stations")
-    ocpp_tls_cert: Path | None = Field(default=None, description="certificate chain (PEM): wss instead of ws")
+    ocpp_tls_cert: Path | None = Field(
+        default=None, description="certificate chain (PEM): wss instead of ws, or on OCPP_TLS_PORT"
+    )
     ocpp_tls_key: Path | None = Field(default=None, description="private key of OCPP_TLS_CERT (PEM)")
+    ocpp_tls_ecdsa_cert: Path | None = Field(
+        default=None, description="a second certificate chain, with a key of the other kind (PEM)"
+    )
+    ocpp_tls_ecdsa_key: Path | None = Field(
+        default=None, description="private key of OCPP_TLS_ECDSA_CERT (PEM)"
+    )
+    ocpp_tls_port: int | None = Field(
+        default=None, ge=0, le=65535, description="wss here, and ws on OCPP_PORT; unset = wss in place of ws"
+    )
+    ocpp_tls_hostname: str | None = Field(
+        default=None,
+        min_length=1,
+        description="name(s) of this server, with commas, for a certificate of the built-in authority",
+    )
+    ocpp_client_ca: Path | None = Field(
+        default=None, description="more authorities whose client certificates are taken (PEM)"
+    )
+    cpo_name: str = Field(default="", description="the O that stations' certificates must have; empty = any")
     web_host: str = Field(default="0.0.0.0", description="address for page, API and metrics")
     web_port: int = Field(default=8080, ge=0, le=65535, description="port for page, API and metrics")
     web_tls_cert: Path | None = Field(
@@ -40,16 +60,39 @@ class Settings(BaseSettings):
     unknown_charge_points: Literal["reject", "pending", "accept"] = Field(
         default="reject", description="stations that no site names: refuse, wait for acceptance, or accept"
     )
+    unknown_id_tags: Literal["accept", "reject", "auto"] = Field(
+        default="auto", description="badges that are not stored; auto: accepted as long as none is stored"
+    )
+    conformance_mode: bool = Field(
+        default=False, description="send stations nothing but answers and what operators ask for (OCTT)"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 
     @model_validator(mode="after")
     def _certificates_come_with_keys(self) -> Self:
-        for side in ("ocpp", "web"):
-            cert, key = getattr(self, f"{side}_tls_cert"), getattr(self, f"{side}_tls_key")
+        for side in ("ocpp_tls", "ocpp_tls_ecdsa", "web_tls"):
+            cert, key = getattr(self, f"{side}_cert"), getattr(self, f"{side}_key")
             if (cert is None) != (key is None):
-                raise ValueError(f"CSMS_{side.upper()}_TLS_CERT and CSMS_{side.upper()}_TLS_KEY go together")
+                raise ValueError(f"CSMS_{side.upper()}_CERT and CSMS_{side.upper()}_KEY go together")
         return self
+
+    @model_validator(mode="after")
+    def _tls_has_one_source(self) -> Self:
+        has_files = self.ocpp_tls_cert is not None or self.ocpp_tls_ecdsa_cert is not None
+        if has_files and self.ocpp_tls_hostname is not None:
+            raise ValueError(
+                "CSMS_OCPP_TLS_HOSTNAME has certificates made; with CSMS_OCPP_TLS_CERT it must be unset"
+            )
+        if self.ocpp_tls_port is not None and not self.has_ocpp_tls:
+            raise ValueError("CSMS_OCPP_TLS_PORT needs CSMS_OCPP_TLS_HOSTNAME or CSMS_OCPP_TLS_CERT")
+        if self.ocpp_tls_port is not None and self.ocpp_tls_port == self.ocpp_port != 0:
+            raise ValueError("CSMS_OCPP_TLS_PORT and CSMS_OCPP_PORT must differ")
+        return self
+
+    @property
+    def has_ocpp_tls(self) -> bool:
+        return any((self.ocpp_tls_cert, self.ocpp_tls_ecdsa_cert, self.ocpp_tls_hostname))
 
     def effective_database_url(self) -> str:
         if self.database_url is not None:

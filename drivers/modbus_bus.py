@@ -155,7 +155,7 @@ class ModbusBus:
         return await job.answer
 
     async def _serve(self) -> None:
-        while True:
+        while not self._stopped:  # a time-out of asyncio swallows a cancellation that comes with the answer
             job = await self._queue.get()
             if job.answer.cancelled():
                 continue

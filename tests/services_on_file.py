@@ -11,13 +11,16 @@ from typing import Literal
 
 from csms.services.accounts import Accounts
 from csms.services.bundle import Services
+from csms.services.certificates import Certificates
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import Commands
 from csms.services.events import EventBus
 from csms.services.frame_log import FrameLog
 from csms.services.live import LiveSites
 from csms.services.reporting import Reporting
+from csms.services.security_profiles import Listeners, SecurityProfiles
 from csms.services.sites import Sites
+from csms.services.station_passwords import StationPasswords
 from csms.storage.database import Database, upgrade
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
@@ -42,14 +45,22 @@ async def running_services(
     await upgrade(url)
     database, events = Database(url), EventBus()
     charge_points = ChargePoints(database, clock, events, unknown)
+    commands, accounts = Commands(database, charge_points, clock), Accounts(database, clock)
+    passwords = StationPasswords(database, charge_points, commands, accounts, clock)
+    certificates = Certificates(database, charge_points, commands, clock)
     services = Services(
         database=database,
         charge_points=charge_points,
-        commands=Commands(database, charge_points, clock),
+        commands=commands,
+        passwords=passwords,
+        certificates=certificates,
+        security_profiles=SecurityProfiles(
+            database, charge_points, commands, passwords, certificates, Listeners(tls=True)
+        ),
         sites=Sites(database, clock, events),
         live=LiveSites(events),
         reporting=Reporting(database),
-        accounts=Accounts(database, clock),
+        accounts=accounts,
         events=events,
         frames=FrameLog(database),
         clock=clock,
@@ -59,8 +70,11 @@ async def running_services(
     await database.start()
     await services.sites.start()
     await charge_points.start()
+    await passwords.start()
+    await certificates.start()
     try:
         yield services
     finally:
         await services.frames.stop()
+        await certificates.stop()
         await database.stop()

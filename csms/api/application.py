@@ -8,7 +8,7 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import Match, Mount
 
-from csms.api import access, charge_points, events, health, id_tags, site_parts, sites, transactions
+from csms.api import access, charge_points, events, health, id_tags, security, site_parts, sites, transactions
 from csms.api.problems import BodyLimit, Problem, handle_problems
 from csms.services.bundle import Services
 
@@ -39,7 +39,7 @@ def create_api(services: Services) -> FastAPI:
     app.state.services = services
     app.state.created_at = services.clock.now()
     api = APIRouter(prefix="/api/v1")
-    for part in (sites, site_parts, charge_points, id_tags, transactions, events, access):
+    for part in (sites, site_parts, charge_points, security, id_tags, transactions, events, access):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(health.router)

@@ -5,11 +5,12 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Body, Query
+from fastapi import APIRouter, Query
+from fastapi import Body as JsonBody
 from pydantic import BaseModel, Field
 
 from csms.api.problems import responses
-from csms.api.schemas import TIME_HINT, QueryTime, period
+from csms.api.schemas import TIME_HINT, Body, QueryTime, period
 from csms.api.tokens import ServicesHere, admin, operator, viewer
 from csms.domain.charge_point import LiveConnector, Station
 from csms.domain.ocpp_schemas import ACTIONS_TO_STATION
@@ -61,8 +62,20 @@ class ChargePointNow(BaseModel):
     connected_at: datetime | None
     last_seen_at: datetime | None
     configuration: dict[str, str | None]
+    options: dict[str, Any] = Field(
+        description="set by an operator: `conformance_mode`, `assume_subprotocol`"
+    )
     quirks: dict[str, int] = Field(description="how often which deviation from OCPP was repaired")
     connectors: list[ConnectorNow]
+
+
+class ChargePointOptions(Body):
+    conformance_mode: bool | None = Field(
+        default=None, description="it is sent nothing but answers and what operators ask for"
+    )
+    assume_subprotocol: bool | None = Field(
+        default=None, description="it may connect without offering the subprotocol ocpp1.6"
+    )
 
 
 def _connector_now(connector_id: int, connector: LiveConnector, state: str) -> ConnectorNow:
@@ -98,6 +111,7 @@ def _charge_point_now(services: Services, station: Station) -> ChargePointNow:
         connected_at=station.connected_at,
         last_seen_at=station.last_seen_at,
         configuration=station.configuration,
+        options=station.options,
         quirks=dict(station.quirks),
         connectors=[
             _connector_now(n, connector, station.connector_state(n, now))
@@ -130,6 +144,31 @@ async def get_charge_point(identity: str, services: ServicesHere) -> ChargePoint
 )
 async def accept_charge_point(identity: str, services: ServicesHere) -> None:
     await services.charge_points.accept(identity)
+
+
+@router.post(
+    "/{identity}/reject",
+    dependencies=[admin],
+    responses=responses(401, 403, 404),
+    status_code=204,
+    summary="Refuse a station: only its BootNotification is still answered, with Rejected",
+)
+async def reject_charge_point(identity: str, services: ServicesHere) -> None:
+    await services.charge_points.reject(identity)
+
+
+@router.patch(
+    "/{identity}",
+    dependencies=[admin],
+    responses=responses(401, 403, 404, 422),
+    summary="Set options of a station; those not named stay as they are",
+)
+async def patch_charge_point(
+    identity: str, body: ChargePointOptions, services: ServicesHere
+) -> ChargePointNow:
+    changes = body.model_dump(exclude_unset=True, exclude_none=True)
+    await services.charge_points.set_options(identity, changes)
+    return _charge_point_now(services, services.charge_points.station(identity))
 
 
 @router.get(
@@ -165,7 +204,7 @@ async def send_command(
     identity: str,
     action: str,
     services: ServicesHere,
-    payload: Annotated[dict[str, Any], Body(default_factory=dict)],
+    payload: Annotated[dict[str, Any], JsonBody(default_factory=dict)],
     timeout_s: Annotated[float, Query(gt=0, le=300, description="how long to wait for the answer [s]")] = 30,
 ) -> dict[str, Any]:
     station = services.charge_points.station(identity)

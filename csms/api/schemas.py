@@ -60,7 +60,15 @@ class IdTagBody(Body):
     parent_id_tag: str | None = Field(default=None, max_length=64)
     blocked: bool = False
     expires_at: AwareDatetime | None = None
-    max_transactions: int | None = Field(default=None, ge=0, description="at once; null = no limit")
+    max_transactions: int | None = Field(
+        default=None, ge=0, description="at once; null = no limit, 0 = it may start none"
+    )
+    charge_points: list[Annotated[str, Field(min_length=1, max_length=255)]] | None = Field(
+        default=None, description="identities where it may charge; null = everywhere"
+    )
+    min_a: float | None = Field(
+        default=None, ge=6, le=80, description="its vehicle needs at least this much [A per phase]"
+    )
 
 
 class TokenBody(Body):

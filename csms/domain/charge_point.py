@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Literal
+from typing import Any, Literal
 
 Registration = Literal["Accepted", "Pending", "Rejected"]
 PhaseTriple = tuple[float, float, float]
@@ -16,6 +16,8 @@ READING_TRUSTED_FOR = timedelta(minutes=3)
 SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
 QUIRK_KINDS = 100
 UNKNOWN_REGISTER_WH = -1
+# conformance_mode: nothing is sent unasked. assume_subprotocol: it may offer none.
+OPTIONS = ("conformance_mode", "assume_subprotocol")
 
 _SESSION_STATUSES = ("Charging", "SuspendedEV", "SuspendedEVSE")
 _STATES_WITHOUT_SESSION = {"Preparing": "plugged", "Finishing": "finished", "Faulted": "faulted"}
@@ -26,6 +28,7 @@ class OpenTransaction:
     """energy_wh: what the register has grown by since the start; it never falls.
 
     meter_start_wh: UNKNOWN_REGISTER_WH until a register is read, if the station did not tell it.
+    min_a: what the vehicle that comes with the tag needs; None = whatever the connector's minimum is.
     """
 
     id: int
@@ -33,6 +36,7 @@ class OpenTransaction:
     started_at: datetime
     meter_start_wh: float
     energy_wh: float = 0.0
+    min_a: float | None = None
 
     def register_read(self, register_wh: float) -> None:
         if self.meter_start_wh == UNKNOWN_REGISTER_WH:
@@ -138,7 +142,7 @@ class LiveConnector:
 class Station:
     """A charging station. configuration: key -> value as last read, None = set but not told.
 
-    quirks: how often which deviation from OCPP was repaired.
+    quirks: how often which deviation from OCPP was repaired. options: set by an operator, see `OPTIONS`.
     """
 
     identity: str
@@ -154,6 +158,8 @@ class Station:
     read_only_keys: set[str] = field(default_factory=set)
     quirks: Counter[str] = field(default_factory=Counter)
     connectors: dict[int, LiveConnector] = field(default_factory=dict)
+    options: dict[str, Any] = field(default_factory=dict)
+    security_profile: int = 0
 
     def connector(self, connector_id: int) -> LiveConnector:
         """The connector's record, made when it is first heard of."""

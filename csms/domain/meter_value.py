@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from csms.domain.charge_point import ConnectorReading, PhaseTriple
@@ -48,11 +50,8 @@ def register_wh(value_wh: float | None) -> float | None:
 
 def is_covered(sample: Sample) -> bool:
     """Does a `ConnectorReading` hold this very value? Else it must be kept as received."""
-    measurand, phase = _measurand(sample), _phase(sample)
-    if phase is None or _number(sample) is None:
-        return False
-    is_phase_value = measurand == CURRENT
-    return measurand in (DEFAULT_MEASURAND, POWER, CURRENT, SOC) and is_phase_value == (phase != TOTAL)
+    meaning = _meaning(sample)
+    return meaning is not None and meaning.is_covered and number(sample.get("value")) is not None
 
 
 def number(value: Any) -> float | None:
@@ -68,21 +67,21 @@ def _values(samples: Sequence[Sample]) -> Values:
     """The outlet's value wins over the same one measured elsewhere (inlet, body …)."""
     values: Values = {}
     elsewhere: Values = {}
+    is_unitless_power = False
     for sample in samples:
-        measurand, phase, value = _measurand(sample), _phase(sample), _number(sample)
-        if phase is None or value is None:
+        meaning, value = _meaning(sample), number(sample.get("value"))
+        if meaning is None or value is None:
             continue
-        at_outlet = (sample.get("location") or "Outlet") == "Outlet"
-        (values if at_outlet else elsewhere).setdefault((measurand, phase), value)
-    values = elsewhere | values
-    _repair_kilowatts(samples, values)
+        (values if meaning.at_outlet else elsewhere).setdefault(meaning.key, value * meaning.scale)
+        is_unitless_power = is_unitless_power or meaning.is_unitless_power
+    values = elsewhere | values if elsewhere else values
+    if is_unitless_power:
+        _repair_kilowatts(values)
     return values
 
 
-def _repair_kilowatts(samples: Sequence[Sample], values: Values) -> None:
+def _repair_kilowatts(values: Values) -> None:
     """A power without a unit is W, unless volts times amperes say that it must be kW."""
-    if not any(_measurand(s) == POWER and not s.get("unit") for s in samples):
-        return
     volts = _voltage_v(values)
     apparent_w = volts * sum(values.get((CURRENT, phase), 0.0) for phase in PHASES)
     power = _total(values, POWER)
@@ -91,20 +90,47 @@ def _repair_kilowatts(samples: Sequence[Sample], values: Values) -> None:
             values[key] *= 1000
 
 
-def _measurand(sample: Sample) -> str:
-    return str(sample.get("measurand") or DEFAULT_MEASURAND)
+@dataclass(frozen=True, slots=True)
+class _Meaning:
+    """What a sampled value is of, all but its number. scale: to W, A, V or Wh."""
+
+    key: tuple[str, str]
+    scale: float
+    at_outlet: bool
+    is_covered: bool
+    is_unitless_power: bool
 
 
-def _phase(sample: Sample) -> str | None:
-    """L1, L2, L3 or TOTAL. "L1-N" is L1; None for N and for line-to-line values."""
-    text = str(sample.get("phase") or TOTAL).strip().upper().removesuffix("-N")
-    return text if text in (TOTAL, *PHASES) else None
-
-
-def _number(sample: Sample) -> float | None:
-    if sample.get("format") == "SignedData" or (value := number(sample.get("value"))) is None:
+def _meaning(sample: Sample) -> _Meaning | None:
+    """None for signed data, the neutral conductor and values between two phases."""
+    if sample.get("format") == "SignedData":
         return None
-    return value * SCALES.get(str(sample.get("unit") or "").strip().lower(), 1.0)
+    return _meaning_of(
+        sample.get("measurand"), sample.get("phase"), sample.get("unit"), sample.get("location")
+    )
+
+
+@lru_cache(4096)  # a station says the same of every sample: only the number is new
+def _meaning_of(
+    measurand: str | None, phase: str | None, unit: str | None, location: str | None
+) -> _Meaning | None:
+    name, line = measurand or DEFAULT_MEASURAND, _phase(phase)
+    if line is None:
+        return None
+    is_held = name in (DEFAULT_MEASURAND, POWER, CURRENT, SOC) and (name == CURRENT) == (line != TOTAL)
+    return _Meaning(
+        key=(name, line),
+        scale=SCALES.get((unit or "").strip().lower(), 1.0),
+        at_outlet=(location or "Outlet") == "Outlet",
+        is_covered=is_held,
+        is_unitless_power=name == POWER and not unit,
+    )
+
+
+def _phase(text: str | None) -> str | None:
+    """L1, L2, L3 or TOTAL. "L1-N" is L1; None for N and for line-to-line values."""
+    line = (text or TOTAL).strip().upper().removesuffix("-N")
+    return line if line in (TOTAL, *PHASES) else None
 
 
 def _total(values: Values, measurand: str) -> float | None:
@@ -123,6 +149,8 @@ def _voltage_v(values: Values) -> float:
 
 def _currents(values: Values, power_w: float | None) -> PhaseTriple | None:
     told = {phase: values[CURRENT, phase] for phase in PHASES if (CURRENT, phase) in values}
+    if len(told) == len(PHASES):
+        return told["L1"], told["L2"], told["L3"]
     if not told and (single := values.get((CURRENT, TOTAL))) is not None:
         told = {"L1": single}
     if not told:

@@ -24,6 +24,7 @@ import json
 import math
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 from typing import Any, Final
 
 from csms.domain.charge_point import UNKNOWN_REGISTER_WH
@@ -173,7 +174,7 @@ def _from_local_format(text: str) -> datetime | None:
 def _conforms(action: str, payload: dict[str, Any]) -> bool:
     """Whether the request is as OCPP has it, including what its schema cannot say."""
     try:
-        validate_request(action, payload)
+        validate_request(action, _with_one_sample(payload) if action == "MeterValues" else payload)
     except SchemaViolation:
         return False
     transaction_id = payload.get("transactionId", 1)
@@ -182,10 +183,59 @@ def _conforms(action: str, payload: dict[str, Any]) -> bool:
     if any(type(value) is int and abs(value) > MAX_INTEGER for value in payload.values()):
         return False
     return all(
-        _is_number(sample["value"]) or sample.get("format") == "SignedData"
+        _conforms_sample(sample)
         for element in payload.get("meterValue") or payload.get("transactionData") or ()
         for sample in element["sampledValue"]
     )
+
+
+def _with_one_sample(payload: dict[str, Any]) -> dict[str, Any]:
+    """The same request with one plain sample in each element: `_conforms_sample` looks at the real ones."""
+    elements = payload.get("meterValue")
+    if not isinstance(elements, list):
+        return payload
+    return {
+        **payload,
+        "meterValue": [
+            {**element, "sampledValue": [{"value": "0"}]}
+            if isinstance(element, dict) and _is_filled_list(element.get("sampledValue"))
+            else element
+            for element in elements
+        ],
+    }
+
+
+def _is_filled_list(value: Any) -> bool:
+    return isinstance(value, list) and len(value) > 0
+
+
+def _conforms_sample(sample: Any) -> bool:
+    if not isinstance(sample, dict) or not isinstance(value := sample.get("value"), str):
+        return False
+    kind = tuple([sample.get(name) for name in _OF_A_SAMPLE])
+    try:
+        is_whole = len(sample) == _conforming_fields(kind)
+    except TypeError:  # a list or an object where text belongs
+        return False
+    return is_whole and (_is_number(value) or sample.get("format") == "SignedData")
+
+
+_OF_A_SAMPLE = ("context", "format", "measurand", "phase", "location", "unit")
+
+
+@lru_cache(4096)  # a station says the same of every sample: only the number is new
+def _conforming_fields(kind: tuple[Any, ...]) -> int:
+    """How many fields a sample has that says this of its value; 0 if its schema forbids it."""
+    sample = {
+        "value": "0",
+        **{n: said for n, said in zip(_OF_A_SAMPLE, kind, strict=True) if said is not None},
+    }
+    element = {"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [sample]}
+    try:
+        validate_request("MeterValues", {"connectorId": 1, "meterValue": [element]})
+    except SchemaViolation:
+        return 0
+    return len(sample)
 
 
 def _is_number(text: str) -> bool:

@@ -17,6 +17,20 @@ def is_historic(happened_at: datetime, received_at: datetime) -> bool:
     return happened_at > CLOCK_NEVER_SET and received_at - happened_at > HISTORIC_AFTER
 
 
+def is_over(
+    status: str | None, status_at: datetime | None, started_at: datetime, start_received_at: datetime
+) -> bool:
+    """Has a transaction without a stop ended all the same, as far as its connector's status tells?
+
+    The connector is free, and was so after the start by the station's own clock (status_at), or else
+    the start was told only long after it happened.
+    """
+    if status != "Available":
+        return False
+    was_free_later = status_at is not None and started_at < status_at
+    return was_free_later or is_historic(started_at, start_received_at)
+
+
 @dataclass(slots=True)
 class StationClock:
     """A station with local time marked as UTC lags by the same hours in every message, while messages

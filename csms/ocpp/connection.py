@@ -14,20 +14,22 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
-from websockets.asyncio.server import ServerConnection
 from websockets.exceptions import ConnectionClosed
-from websockets.frames import CloseCode, Frame, Opcode
-from websockets.protocol import Event, State
+from websockets.frames import CloseCode
 
 from csms.ocpp.link import Effect, HandleCall, Link, Received, ResolveCall, SendFrame
+from csms.ocpp.station_socket import Socket as Socket
 
 if TYPE_CHECKING:
     from csms.ocpp.server import OcppServer
 
 log = structlog.get_logger()
 
-DEAD_AFTER_PINGS = 2.5  # at 20 s, and looking every 5 s, a dead link is found within 55 s
-DEAD_AFTER_PINGS_UNANSWERED = 45  # a station that never answers pings may be silent between heartbeats
+_FAULTS: dict[int, str] = {  # close codes that we send for what is no websocket
+    CloseCode.PROTOCOL_ERROR: "not a proper websocket frame",
+    CloseCode.INVALID_DATA: "not a proper websocket frame",
+    CloseCode.MESSAGE_TOO_BIG: "frame over 1 MiB",
+}
 
 
 class StationMessages(Protocol):
@@ -36,36 +38,6 @@ class StationMessages(Protocol):
     async def handle(
         self, identity: str, action: str, payload: dict[str, Any], received_at: datetime
     ) -> dict[str, Any]: ...
-
-
-class Socket(ServerConnection):
-    """A websocket that knows when it last heard anything: any byte shows that the other side lives."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self.identity = ""
-        self.heard_at_s = self.pinged_at_s = self.loop.time()
-        self.answers_pings = False
-
-    def data_received(self, data: bytes) -> None:
-        self.heard_at_s = self.loop.time()
-        super().data_received(data)
-
-    def process_event(self, event: Event) -> None:
-        if isinstance(event, Frame) and event.opcode is Opcode.PONG:
-            self.answers_pings = True
-        super().process_event(event)
-
-    def probe(self) -> None:
-        """Send a ping without waiting for room in the write buffer."""
-        if self.protocol.state is State.OPEN:
-            self.pinged_at_s = self.loop.time()
-            self.protocol.send_ping(b"")
-            self.send_data()
-
-    def is_dead(self, ping_interval_s: float) -> bool:
-        pings = DEAD_AFTER_PINGS if self.answers_pings else DEAD_AFTER_PINGS_UNANSWERED
-        return self.loop.time() - self.heard_at_s > pings * ping_interval_s
 
 
 class StationConnection:
@@ -96,25 +68,42 @@ class StationConnection:
         try:
             while not self._closed:
                 frame = await self._socket.recv(decode=False)
-                text = frame.decode("utf-8", "replace")
-                next_call = self._carry_out(self._link.feed(text, self._server.clock.now()), text)
-                if next_call is not None:
-                    self.handling = asyncio.create_task(self._handle_calls(next_call))
+                self._take(frame.decode("utf-8", "replace"))
                 if self._outgoing:
-                    await self._flush()
+                    await self._flush()  # an answer that is not taken: no more is read
         except ConnectionClosed as end:
-            if end.sent is not None and end.sent.code == CloseCode.MESSAGE_TOO_BIG:
-                log.warning("frame over 1 MiB, connection closed", charge_point=self.identity)
+            self._note_end(end)
         finally:
             self._closed = True
             self._carry_out(self._link.close())
 
+    def _take(self, text: str) -> None:
+        try:
+            effects = self._link.feed(text, self._server.clock.now())
+        except Exception:  # supervisor: no frame ends the connection
+            self._server.log_fault("frame not understood", self.identity, None)
+            return
+        next_call = self._carry_out(effects, text)
+        if next_call is not None:
+            self.handling = asyncio.create_task(self._handle_calls(next_call))
+
+    def _note_end(self, end: ConnectionClosed) -> None:
+        """Why the connection ended, unless it was closed in an orderly way."""
+        fault = _FAULTS.get(end.sent.code) if end.sent and not end.rcvd_then_sent else None
+        if fault is not None:
+            log.warning("connection closed", charge_point=self.identity, why=fault)
+            self._server.charge_points.mended(self.identity, [f"frame: {fault}"])
+            self._server.log_frame(self.identity, "in", None, None, "", f"{fault}: connection closed")
+        elif self._socket.is_unacknowledged:
+            log.warning("nothing acknowledged, connection cut", charge_point=self.identity)
+
     async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
-        id, effects = self._link.call(action, payload, loop.time(), timeout_s)
+        now_s = loop.time()
+        id, effects = self._link.call(action, payload, now_s, timeout_s)
         answered: asyncio.Future[dict[str, Any]] = loop.create_future()
         self._calls[id] = answered
-        timer = loop.call_later(timeout_s, self._time_is_over)
+        timer = loop.call_later(timeout_s, self._time_is_over, now_s + timeout_s)
         try:
             self._carry_out(effects)
             self._spawn(self._flush())
@@ -130,8 +119,9 @@ class StationConnection:
         self._carry_out(self._link.close())
         self._spawn(self._socket.close(code, reason))
 
-    def _time_is_over(self) -> None:
-        self._carry_out(self._link.tick(asyncio.get_running_loop().time()))
+    def _time_is_over(self, deadline_s: float) -> None:
+        """By the rounding of its clock, a loop's timer may ring a hair before the deadline."""
+        self._carry_out(self._link.tick(max(asyncio.get_running_loop().time(), deadline_s)))
         self._spawn(self._flush())
 
     async def _handle_calls(self, call: HandleCall | None) -> None:
@@ -157,19 +147,24 @@ class StationConnection:
             )
             return self._link.answer(answer)
         except Exception:  # supervisor: whatever went wrong, nothing was acknowledged and the station repeats
-            log.exception("call not handled", charge_point=self.identity, action=call.action)
+            self._server.log_fault("call not handled", self.identity, call.action)
             return self._link.refuse("InternalError", "not stored, please repeat")
 
     def _carry_out(self, effects: list[Effect], text: str = "") -> HandleCall | None:
         """Do what the link says; returns the call that is to be handled now. `_flush` sends the frames."""
         next_call = None
+        is_logged = not any(map(_is_noise, effects)) or self._server.may_log_noise(self.identity)
         for effect in effects:
             match effect:
-                case Received(action, message_id, note):
-                    self._server.log_frame(self.identity, "in", action, message_id, text, note)
+                case Received(action, message_id, note, quirk):
+                    if quirk is not None:
+                        self._server.charge_points.mended(self.identity, [f"frame: {quirk}"])
+                    if is_logged:
+                        self._server.log_frame(self.identity, "in", action, message_id, text, note)
                 case SendFrame(frame, action, message_id, note):
                     self._outgoing.append(frame)
-                    self._server.log_frame(self.identity, "out", action, message_id, frame, note)
+                    if is_logged:
+                        self._server.log_frame(self.identity, "out", action, message_id, frame, note)
                 case HandleCall():
                     next_call = effect
                 case ResolveCall(id, result):
@@ -197,3 +192,11 @@ class StationConnection:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+
+
+def _is_noise(effect: Effect) -> bool:
+    """A frame that nobody understood, or its refusal."""
+    match effect:
+        case Received(quirk=str()) | SendFrame(note=str()):
+            return True
+    return False

@@ -7,7 +7,11 @@ Incoming calls
 - A CALL whose id can be read but not the rest is refused: ProtocolError (incomplete) or FormationViolation.
 - Actions are matched without regard to case. Unknown: NotImplemented; OCPP's, but not ours to answer:
   NotSupported. A payload that cannot be repaired (csms.domain.normalise): the code of its violation.
-- More than INBOX_LIMIT calls waiting: InternalError, so that the station repeats the call.
+- More than INBOX_LIMIT calls waiting, or more than INBOX_CHARACTERS of text: InternalError, so that the
+  station repeats the call.
+- A call repeated after it was answered is handled again: what is handled is idempotent where it matters
+  (transactions, meter values; also over a restart and with a new id). An answer kept for its id would be
+  wrong for stations that count from 1 after each start, or always use the same id.
 
 Our calls
 - One at a time; the next is sent when the last is answered or its time is over. They wait in a queue
@@ -44,6 +48,7 @@ from csms.ocpp.messages import (
 
 QUEUE_LIMIT = 100
 INBOX_LIMIT = 200
+INBOX_CHARACTERS = 2 * 2**20
 REMEMBERED_IDS = 20
 
 _ACTION_BY_LOWER = {name.lower(): name for name in ACTIONS}
@@ -51,11 +56,12 @@ _ACTION_BY_LOWER = {name.lower(): name for name in ACTIONS}
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What the frame just fed was, for the frame log."""
+    """What the frame just fed was, for the frame log. quirk: to be counted, nobody could understand it."""
 
     action: str | None
     message_id: str | None
     note: str | None = None
+    quirk: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,13 +74,17 @@ class SendFrame:
 
 @dataclass(frozen=True, slots=True)
 class HandleCall:
-    """To be answered with `Link.answer` or `Link.refuse`. repairs: deviations from OCPP that were mended."""
+    """To be answered with `Link.answer` or `Link.refuse`. repairs: deviations from OCPP that were mended.
+
+    length: of the frame's text.
+    """
 
     id: MessageId
     action: str
     payload: dict[str, Any]
     received_at: datetime
     repairs: tuple[str, ...] = ()
+    length: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,6 +118,7 @@ class Link:
     ) -> None:
         self._identity, self._next_id, self._supported = identity, next_id, supported
         self._inbox: deque[HandleCall] = deque()  # the first is being handled
+        self._inbox_characters = 0
         self._outbox: deque[_OurCall] = deque()
         self._pending: _OurCall | None = None
         self._given_up: deque[tuple[str, str]] = deque(maxlen=REMEMBERED_IDS)
@@ -120,7 +131,7 @@ class Link:
         message = parse(text)
         match message:
             case Call():
-                return self._take_call(message, received_at)
+                return self._take_call(message, received_at, len(text))
             case CallResult():
                 return self._take_answer(message.id, message.payload, message.notes)
             case CallError():
@@ -128,21 +139,23 @@ class Link:
                 return self._take_answer(message.id, failure, (*message.notes, str(failure)))
             case BadResult():
                 failure = CallFailed("FormationViolation", message.problem)
-                return self._take_answer(message.id, failure, (message.problem,))
+                return self._take_answer(message.id, failure, (message.problem,), message.problem)
             case BadCall():
                 refusal = _refusal(message.id, None, message.code, message.problem)
-                return [Received(None, str(message.id), message.problem), refusal]
-        return [Received(None, None, f"ignored: {message.problem}")]
+                quirk = "call: not JSON" if message.problem.startswith("not JSON") else message.problem
+                return [Received(None, str(message.id), message.problem, quirk), refusal]
+        return [Received(None, None, f"ignored: {message.problem}", message.kind or message.problem)]
 
     def answer(self, payload: dict[str, Any]) -> list[Effect]:
         """The call being handled has this result."""
-        call = self._inbox.popleft()
+        call = self._inbox[0]
         reply = SendFrame(serialize(CallResult(call.id, payload)), call.action, str(call.id))
+        self._done()
         return [reply, *self._hand_out()]
 
     def refuse(self, code: str, description: str) -> list[Effect]:
         """The call being handled failed: the station may repeat it."""
-        call = self._inbox.popleft()
+        call = self._done()
         return [_refusal(call.id, call.action, code, description), *self._hand_out()]
 
     # --- to the station ---
@@ -189,12 +202,12 @@ class Link:
         self._pending = None
         self._outbox.clear()
         while len(self._inbox) > 1:
-            self._inbox.pop()
+            self._inbox_characters -= self._inbox.pop().length
         return [ResolveCall(call.id, NotConnected(self._identity)) for call in over]
 
     # --- inside ---
 
-    def _take_call(self, call: Call, received_at: datetime) -> list[Effect]:
+    def _take_call(self, call: Call, received_at: datetime, length: int) -> list[Effect]:
         action = _ACTION_BY_LOWER.get(call.action.strip().lower(), call.action)
         notes = list(call.notes) + ([f"action {call.action[:40]!r}"] if action != call.action else [])
         id = str(call.id)
@@ -204,34 +217,54 @@ class Link:
             return [Received(action, id, code), refusal]
         try:
             payload, repairs = normalise(action, call.payload, received_at)
+        except RecursionError:
+            deep = "nested too deeply"
+            refusal = _refusal(call.id, action, "FormationViolation", deep)
+            return [Received(action, id, deep, deep), refusal]
         except SchemaViolation as violation:
             return [
                 Received(action, id, f"{violation.code}: {violation}"),
                 _refusal(call.id, action, violation.code, str(violation)),
             ]
-        taken = HandleCall(call.id, action, payload, received_at, (*notes, *repairs))
+        taken = HandleCall(call.id, action, payload, received_at, (*notes, *repairs), length)
         if any(_is_same(taken, other) for other in self._inbox):
             return [Received(action, id, "repeated before it was answered: dropped")]
-        if len(self._inbox) >= INBOX_LIMIT:
-            too_many = f"{INBOX_LIMIT} calls are waiting to be answered"
+        if self._is_full(length):
+            too_many = f"{len(self._inbox)} calls are waiting to be answered"
             return [Received(action, id, too_many), _refusal(call.id, action, "InternalError", too_many)]
         self._inbox.append(taken)
+        self._inbox_characters += length
         received = Received(action, id, "mended: " + ", ".join(taken.repairs) if taken.repairs else None)
         return [received, *(self._hand_out() if len(self._inbox) == 1 else ())]
+
+    def _is_full(self, length: int) -> bool:
+        """No room for a call of this length. One alone is always taken."""
+        characters = self._inbox_characters + length
+        return len(self._inbox) >= INBOX_LIMIT or bool(self._inbox and characters > INBOX_CHARACTERS)
+
+    def _done(self) -> HandleCall:
+        """The call being handled is answered."""
+        call = self._inbox.popleft()
+        self._inbox_characters -= call.length
+        return call
 
     def _hand_out(self) -> list[Effect]:
         return [self._inbox[0]] if self._inbox and not self._closed else []
 
     def _take_answer(
-        self, id: MessageId, result: dict[str, Any] | CsmsError, notes: tuple[str, ...]
+        self,
+        id: MessageId,
+        result: dict[str, Any] | CsmsError,
+        notes: tuple[str, ...],
+        quirk: str | None = None,
     ) -> list[Effect]:
         pending = self._pending
-        if pending is None or pending.id != id:
+        if pending is None or pending.id.casefold() != str(id).strip().casefold():
             action = next((action for given_up, action in self._given_up if given_up == id), None)
             note = "too late: no longer waited for" if action else "answers nothing we asked"
-            return [Received(action, str(id), note)]
+            return [Received(action, str(id), note, quirk)]
         self._pending = None
-        received = Received(pending.action, pending.id, ", ".join(notes) or None)
+        received = Received(pending.action, pending.id, ", ".join(notes) or None, quirk)
         return [received, ResolveCall(pending.id, result), *self._send_next()]
 
     def _send_next(self) -> list[Effect]:

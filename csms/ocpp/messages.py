@@ -13,6 +13,9 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
+import orjson
+
+MENDED_UP_TO = 65_536  # characters; longer malformed frames are no slips, and looking for slips takes time
 MAX_ID_LENGTH = 255  # the standard says 36; some stations put UUIDs in braces or more
 MessageId = str | int
 
@@ -71,9 +74,10 @@ class BadResult:
 
 @dataclass(frozen=True, slots=True)
 class Unreadable:
-    """Nothing that could be answered."""
+    """Nothing that could be answered. kind: the problem without its details."""
 
     problem: str
+    kind: str = ""
 
 
 Message = Call | CallResult | CallError | BadCall | BadResult | Unreadable
@@ -85,7 +89,9 @@ def parse(text: str) -> Message:
     except (ValueError, RecursionError) as error:
         problem = f"not JSON: {str(error)[:100]}"
         is_call = _BEGIN_OF_CALL.match(text)
-        return BadCall(is_call[1], "FormationViolation", problem) if is_call else Unreadable(problem)
+        return (
+            BadCall(is_call[1], "FormationViolation", problem) if is_call else Unreadable(problem, "not JSON")
+        )
     if not isinstance(frame, list) or not frame:
         return Unreadable("not a list")
     kind = int(frame[0]) if frame[0] in ("2", "3", "4") else frame[0]
@@ -112,7 +118,7 @@ def serialize(message: Call | CallResult | CallError) -> str:
             frame = [3, message.id, message.payload]
         case CallError():
             frame = [4, message.id, message.code, message.description[:255], message.details]
-    return json.dumps(frame, separators=(",", ":"))
+    return _COMPACT.encode(frame)
 
 
 def _call(frame: list[Any], notes: list[str]) -> Call | BadCall:
@@ -155,8 +161,10 @@ def _payload(frame: list[Any], position: int, notes: list[str]) -> dict[str, Any
     return payload if isinstance(payload, dict) else None
 
 
+_COMPACT = json.JSONEncoder(separators=(",", ":"))
+_TOLERANT = json.JSONDecoder(parse_constant=lambda _: None, strict=False)
 _BEGIN_OF_CALL = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\\x00-\x1f]{1,255})"\s*,')
-_STRING = r'"(?:[^"\\]|\\.)*"'
+_STRING = r'"(?:[^"\\]++|\\.)*+"?'  # possessive, to the end if it is never closed: the time stays linear
 _TOKEN = re.compile(rf"({_STRING})|([,:]\s*)(?=[,}}\]])|([\[{{]\s*),", re.DOTALL)
 _BAD_ESCAPE = re.compile(r'\\(?:(["\\/bfnrt]|u[0-9a-fA-F]{4})|)', re.DOTALL)
 # Kept: an escaped backslash, a whole surrogate pair. Not: a zero byte, half a pair (no database stores them).
@@ -171,12 +179,18 @@ def _read_json(text: str) -> tuple[Any, list[str]]:
     if "\\u" in text:
         text = _UNSTORABLE.sub(lambda found: found[1] or "", text)
     try:
-        return json.loads(text, parse_constant=lambda _: None, strict=False), notes
+        return orjson.loads(text), notes
     except ValueError:
+        pass  # it may still be something: orjson takes JSON to the letter, and no integers beyond 64 bits
+    try:
+        return _TOLERANT.decode(text), notes
+    except ValueError:
+        if len(text) > MENDED_UP_TO:
+            raise
         mended = _mend(text)
         if mended == text:
             raise
-        frame = json.loads(mended, parse_constant=lambda _: None, strict=False)
+        frame = _TOLERANT.decode(mended)
         notes.append("malformed JSON mended")
         return frame, notes
 

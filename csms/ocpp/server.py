@@ -9,20 +9,27 @@ import contextlib
 import errno
 import re
 import ssl
+import time
 from collections.abc import Callable, Collection, Sequence
+from functools import partial
+from typing import cast
 from uuid import uuid4
 
 import structlog
 from websockets.asyncio.server import Server, ServerConnection, serve
+from websockets.datastructures import Headers
 from websockets.frames import CloseCode
+from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from csms.clock import Clock
 from csms.domain.ocpp_schemas import CORE_ACTIONS_FROM_STATION
 from csms.errors import StartupError
-from csms.ocpp.admission import Admission
-from csms.ocpp.connection import Socket, StationConnection, StationMessages
+from csms.ocpp.admission import Admission, Gate
+from csms.ocpp.connection import StationConnection, StationMessages
+from csms.ocpp.flood_limits import Allowance, FloodLimits, Handshakes
 from csms.ocpp.link import Link
+from csms.ocpp.station_socket import STUCK_S, Socket
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import SECRET_KEYS
 from csms.services.frame_log import FrameLog
@@ -31,18 +38,24 @@ log = structlog.get_logger()
 
 SUBPROTOCOL = Subprotocol("ocpp1.6")
 MAX_FRAME_BYTES = 2**20
+OPEN_TIMEOUT_S = 10.0
 CLOSE_TIMEOUT_S = 5.0
 STOP_TIMEOUT_S = 15.0
 BACKLOG = 1024  # after a restart, all stations come at once
 MAX_NOTE = 1000
+NOISE_LOGGED, NOISE_REFILL_S = 100, 300.0  # of each station's refused frames and connections
+FAULTS_LOGGED, FAULTS_REFILL_S = 20, 60.0  # with their traceback
 _SECRET = re.compile(rf"\{{[^{{}}]*\"(?:{'|'.join(SECRET_KEYS)})\"[^{{}}]*\}}", re.IGNORECASE)
 _VALUE = re.compile(r'("value"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
 
 
 class OcppServer:
-    """OCPP 1.6J central system on ws://host:port/…/<identity>, wss with an ssl_context.
+    """OCPP 1.6J central system on ws://host:port/…/<identity>.
 
-    supported: the actions that `messages` handles. ping_interval_s: how often stations are pinged.
+    ssl_context: wss on `tls_port`, or instead of ws on `port` if there is no `tls_port`. gate: by what each
+    station must show that it is the one it says; None = by nothing. supported: the actions that `messages`
+    handles. ping_interval_s: how often stations are pinged. stuck_s: how long a station may leave unread
+    what it is sent.
     """
 
     def __init__(
@@ -55,18 +68,27 @@ class OcppServer:
         *,
         frame_log: FrameLog,
         ssl_context: ssl.SSLContext | None = None,
+        tls_port: int | None = None,
+        gate: Gate | None = None,
         ping_interval_s: float = 20.0,
+        stuck_s: float = STUCK_S,
         supported: Collection[str] = CORE_ACTIONS_FROM_STATION,
         next_id: Callable[[], str] = lambda: str(uuid4()),
     ) -> None:
         self.charge_points, self.messages, self.clock = charge_points, messages, clock
-        self._host, self._port, self._ssl_context = host, port, ssl_context
-        self._admission = Admission(charge_points)
-        self._frame_log, self._ping_interval_s = frame_log, ping_interval_s
+        self._host, self._port = host, port
+        self._ssl_context, self._tls_port = ssl_context, tls_port
+        self._admission = Admission(charge_points, FloodLimits(time.monotonic), gate, self._note_refusal)
+        handshakes = Handshakes(time.monotonic)
+        self._new_socket = partial(Socket, handshakes=handshakes, probe_interval_s=ping_interval_s)
+        self._frame_log, self._ping_interval_s, self._stuck_s = frame_log, ping_interval_s, stuck_s
         self._supported, self._next_id = frozenset(supported), next_id
         self._connections: dict[str, StationConnection] = {}
         self._sockets: set[Socket] = set()
+        self._noise: dict[str, Allowance] = {}
+        self._faults = Allowance(FAULTS_LOGGED, FAULTS_REFILL_S)
         self._server: Server | None = None
+        self._tls_server: Server | None = None
         self._watcher: asyncio.Task[None] | None = None
 
     @property
@@ -74,43 +96,66 @@ class OcppServer:
         """The port listened on, also when it was given as 0."""
         return int(self._server.sockets[0].getsockname()[1]) if self._server else self._port
 
+    @property
+    def tls_port(self) -> int | None:
+        """The port of wss, also when it was given as 0; None = there is none."""
+        if self._tls_server is not None:
+            return int(self._tls_server.sockets[0].getsockname()[1])
+        return self.port if self._ssl_context is not None and self._tls_port is None else None
+
     async def start(self) -> None:
         """Raises: StartupError"""
+        if self._ssl_context is None or self._tls_port is None:
+            self._server = await self._listen(self._port, self._ssl_context, "CSMS_OCPP_PORT")
+        else:
+            self._server = await self._listen(self._port, None, "CSMS_OCPP_PORT")
+            try:
+                self._tls_server = await self._listen(self._tls_port, self._ssl_context, "CSMS_OCPP_TLS_PORT")
+            except StartupError:
+                self._server.close()
+                raise
+        self._watcher = asyncio.create_task(self._watch_sockets(), name="ocpp-watcher")
+
+    async def _listen(self, port: int, ssl_context: ssl.SSLContext | None, variable: str) -> Server:
         try:
-            self._server = await serve(
+            return await serve(
                 self._on_connection,
                 self._host,
-                self._port,
-                process_request=self._admission.on_request,
+                port,
+                process_request=self._on_request,
                 select_subprotocol=_select_subprotocol,
-                create_connection=Socket,
+                create_connection=cast(type[Socket], self._new_socket),
                 compression=None,
                 server_header=None,
                 ping_interval=None,
+                open_timeout=OPEN_TIMEOUT_S,
                 close_timeout=CLOSE_TIMEOUT_S,
                 max_size=MAX_FRAME_BYTES,
                 backlog=BACKLOG,
-                ssl=self._ssl_context,
+                ssl=ssl_context,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
-                why = "the port is in use by another program (set CSMS_OCPP_PORT to use another port)"
+                why = f"the port is in use by another program (set {variable} to use another port)"
             else:
                 why = error.strerror or str(error)
-            raise StartupError(f"cannot listen for stations on {self._host}:{self._port}: {why}") from None
-        self._watcher = asyncio.create_task(self._watch_sockets(), name="ocpp-watcher")
+            raise StartupError(f"cannot listen for stations on {self._host}:{port}: {why}") from None
 
     async def stop(self) -> None:
         """Close all connections (stations come back by themselves) and let running handlers finish."""
         if self._server is None:
             return
-        self._server.close(code=CloseCode.SERVICE_RESTART, reason="restart")
+        servers = [server for server in (self._server, self._tls_server) if server is not None]
+        for server in servers:
+            server.close(code=CloseCode.SERVICE_RESTART, reason="restart")
         if self._watcher is not None:
             self._watcher.cancel()
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(STOP_TIMEOUT_S):
-                await self._server.wait_closed()
-        self._server = None
+                await asyncio.gather(*(server.wait_closed() for server in servers))
+        for socket in list(self._sockets):  # whoever has not let go by now
+            socket.transport.abort()
+        self._server = self._tls_server = None
 
     def log_frame(
         self,
@@ -125,10 +170,37 @@ class OcppServer:
         note = note and note[:MAX_NOTE]
         self._frame_log.add(identity, self.clock.now(), direction, action, message_id, text, note)
 
+    def may_log_noise(self, identity: str) -> bool:
+        """What a station gets wrong is logged, unless it is so much that it would fill the log."""
+        if (allowance := self._noise.get(identity)) is None:
+            allowance = self._noise[identity] = Allowance(NOISE_LOGGED, NOISE_REFILL_S)
+        if allowance.take(time.monotonic()):
+            if allowance.missed:
+                log.warning("refused frames not logged", charge_point=identity, frames=allowance.missed)
+                allowance.missed = 0
+            return True
+        if allowance.missed == 1:
+            log.warning("too many refused frames: most are not logged", charge_point=identity)
+        return False
+
+    def log_fault(self, what: str, identity: str, action: str | None) -> None:
+        """An exception that is being handled. While the database is down every call makes one."""
+        if self._faults.take(time.monotonic()):
+            log.exception(what, charge_point=identity, action=action, not_logged=self._faults.missed)
+            self._faults.missed = 0
+
+    async def _on_request(self, socket: ServerConnection, request: Request) -> Response | None:
+        _mend_headers(request.headers)
+        return await self._admission.on_request(socket, request)
+
+    def _note_refusal(self, identity: str, line: str, reason: str) -> None:
+        self.log_frame(identity, "in", None, None, line, reason)
+
     async def _on_connection(self, socket: ServerConnection) -> None:
         assert isinstance(socket, Socket)
-        if socket.subprotocol is None:
-            log.warning("no subprotocol ocpp1.6 offered", charge_point=socket.identity)
+        if socket.subprotocol is None and not self._may_do_without_subprotocol(socket):
+            if self.may_log_noise(socket.identity):
+                log.warning("no subprotocol ocpp1.6 offered", charge_point=socket.identity)
             await socket.close(CloseCode.PROTOCOL_ERROR, "subprotocol ocpp1.6 required")
             return
         previous = self._connections.get(socket.identity)
@@ -148,21 +220,41 @@ class OcppServer:
             if self._connections.get(socket.identity) is connection:
                 del self._connections[socket.identity]
 
+    def _may_do_without_subprotocol(self, socket: Socket) -> bool:
+        """Some stations offer none; the operator knows which. One that speaks OCPP 2 only is not ours."""
+        assert socket.request is not None
+        offered = ",".join(socket.request.headers.get_all("Sec-WebSocket-Protocol")).lower()
+        options = self.charge_points.station(socket.identity).options
+        return bool(options.get("assume_subprotocol")) and "ocpp2" not in offered
+
     async def _watch_sockets(self) -> None:
         """Ping every socket now and then, and cut those that have been silent for too long."""
         while True:
             await asyncio.sleep(self._ping_interval_s / 4)
             for socket in list(self._sockets):
-                if socket.is_dead(self._ping_interval_s):
+                if socket.is_dead():
                     log.warning("station silent, connection cut", charge_point=socket.identity)
                     socket.transport.abort()
-                elif socket.loop.time() - socket.pinged_at_s >= self._ping_interval_s:
+                elif socket.is_stuck(self._stuck_s):
+                    log.warning("station reads nothing, connection cut", charge_point=socket.identity)
+                    socket.transport.abort()
+                else:
                     socket.probe()
 
 
 def _select_subprotocol(_socket: ServerConnection, offered: Sequence[Subprotocol]) -> Subprotocol | None:
     """None agrees on nothing: the handshake is finished without the header, then the socket is closed."""
     return SUBPROTOCOL if SUBPROTOCOL in offered else None
+
+
+def _mend_headers(headers: Headers) -> None:
+    """What some stations get wrong in their request: no `Connection: Upgrade`, an empty subprotocol."""
+    wants_websocket = any("websocket" in value.lower() for value in headers.get_all("Upgrade"))
+    if wants_websocket and not any("upgrade" in value.lower() for value in headers.get_all("Connection")):
+        headers["Connection"] = "Upgrade"
+    offered = headers.get_all("Sec-WebSocket-Protocol")
+    if offered and not "".join(offered).strip(" ,"):
+        del headers["Sec-WebSocket-Protocol"]
 
 
 def _without_secrets(text: str) -> str:

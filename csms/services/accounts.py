@@ -9,9 +9,11 @@ from datetime import timedelta
 from typing import Any, Literal, cast, get_args
 
 from pwdlib import PasswordHash
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
 from csms.domain.id_tag import IdTag
+from csms.domain.id_tag_table import read_table
 from csms.errors import InvalidInput, NotFound
 from csms.storage import access
 from csms.storage.database import Database
@@ -94,7 +96,7 @@ class Accounts:
         )
 
     async def id_tags(self) -> list[dict[str, Any]]:
-        """id_tag, name, parent_id_tag, blocked, expires_at, max_transactions of each."""
+        """Each with the fields of `IdTag` and its name."""
         async with self._database.read() as conn:
             return [_shown(row) for row in await access.all_id_tags(conn)]
 
@@ -115,6 +117,21 @@ class Accounts:
             if not 1 <= len(text.strip()) <= 20:
                 raise InvalidInput(field, text, "1 to 20 characters")
         await self._database.write(lambda conn: access.save_id_tag(conn, tag, name))
+
+    async def import_id_tags(self, table: str) -> int:
+        """Add or replace what a CSV table lists, all or nothing; other tags stay. Returns how many.
+
+        Raises:
+            InvalidInput: naming line and column.
+        """
+        tags = read_table(table)
+
+        async def job(conn: AsyncConnection) -> None:
+            for tag, name in tags:
+                await access.save_id_tag(conn, tag, name)
+
+        await self._database.write(job)
+        return len(tags)
 
     async def remove_id_tag(self, id_tag: str) -> None:
         """Raises NotFound."""

@@ -6,13 +6,16 @@ from dataclasses import dataclass
 
 from csms.clock import Clock
 from csms.services.accounts import Accounts
+from csms.services.certificates import Certificates
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import Commands
 from csms.services.events import EventBus
 from csms.services.frame_log import FrameLog
 from csms.services.live import LiveSites
 from csms.services.reporting import Reporting
+from csms.services.security_profiles import SecurityProfiles
 from csms.services.sites import Sites
+from csms.services.station_passwords import StationPasswords
 from csms.storage.database import Database
 
 
@@ -23,6 +26,9 @@ class Services:
     database: Database
     charge_points: ChargePoints
     commands: Commands
+    passwords: StationPasswords
+    certificates: Certificates
+    security_profiles: SecurityProfiles
     sites: Sites
     live: LiveSites
     reporting: Reporting

@@ -18,13 +18,15 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
 from csms.domain.charge_point import (
+    OPTIONS,
     ConnectorReading,
     LiveConnector,
     OpenTransaction,
     Registration,
     Station,
 )
-from csms.errors import CsmsError, NotConnected, NotFound
+from csms.domain.station_clock import is_over
+from csms.errors import CsmsError, InvalidInput, NotConnected, NotFound
 from csms.services.events import EventBus
 from csms.storage import sites, stations, transactions
 from csms.storage.database import STORAGE_FAULTS, Database
@@ -49,7 +51,8 @@ class StationLink(Protocol):
 
 
 class ChargePoints:
-    """unknown: what to do with a station that neither the database nor a site names."""
+    """unknown: what to do with a station that neither the database nor a site names. conformance_mode: no
+    station is sent anything unasked."""
 
     def __init__(
         self,
@@ -57,8 +60,10 @@ class ChargePoints:
         clock: Clock,
         events: EventBus,
         unknown: Literal["reject", "pending", "accept"],
+        conformance_mode: bool = False,
     ) -> None:
         self._database, self._clock, self._events, self._unknown = database, clock, events, unknown
+        self._conformance_mode = conformance_mode
         self._stations: dict[str, Station] = {}
         self._links: dict[str, StationLink] = {}
         self._asking: set[asyncio.Task[None]] = set()
@@ -71,13 +76,17 @@ class ChargePoints:
             opened = await transactions.open_transactions(conn)
         for row in rows:
             self._add(row)
+        told_at = {}
         for row in statuses:
+            told_at[row["identity"], row["connector_id"]] = row["status_at"]
             connector = self.station(row["identity"]).connector(row["connector_id"])
             connector.status, connector.error_code = row["status"], row["error_code"]
             connector.status_at = row["received_at"]
         for row in opened:  # oldest first: the newest of a connector stays
             connector = self.station(row["identity"]).connector(row["connector_id"])
-            connector.transaction = open_transaction(row)
+            status_at = told_at.get((row["identity"], row["connector_id"]))
+            if not is_over(connector.status, status_at, row["started_at"], row["start_received_at"]):
+                connector.transaction = open_transaction(row)
 
     # --- connections ---
 
@@ -121,6 +130,32 @@ class ChargePoints:
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
 
+    async def reject(self, identity: str) -> None:
+        """An operator does not want the station: from now on only its BootNotification is answered."""
+        station = self.station(identity)
+        await self._database.write(lambda conn: stations.set_registration(conn, station.identity, "Rejected"))
+        station.registration = "Rejected"
+        self._publish("station.rejected", station)
+
+    async def set_options(self, identity: str, changes: Mapping[str, bool]) -> None:
+        """Set some of `OPTIONS`; the others stay as they are. Raises: NotFound, InvalidInput"""
+        station = self.station(identity)
+        if unknown := sorted(set(changes) - set(OPTIONS)):
+            raise InvalidInput("options", unknown[0], f"one of {', '.join(OPTIONS)}")
+        options = {**station.options, **changes}
+        await self._database.write(lambda conn: stations.save_options(conn, station.identity, options))
+        station.options = options
+        self._publish("station.options", station, **options)
+
+    def may_send_unsolicited(self, identity: str) -> bool:
+        """May the station be sent what no operator asked for: settings, limits, triggers, lists?
+
+        Not before it is accepted, and never in conformance mode. Raises: NotFound
+        """
+        station = self.station(identity)
+        in_conformance_mode = self._conformance_mode or station.options.get("conformance_mode", False)
+        return station.registration == "Accepted" and not in_conformance_mode
+
     async def connected(self, link: StationLink) -> None:
         """The newest connection wins: one that is still open is closed."""
         station = self.station(link.identity)
@@ -148,6 +183,15 @@ class ChargePoints:
             await self._database.write(lambda conn: stations.save_seen(conn, station.identity, seen_at))
         except STORAGE_FAULTS as error:
             log.warning("last contact not stored", charge_point=station.identity, why=str(error))
+
+    async def known(self, identity: str) -> str:
+        """The station's identity as we spell it, also of one that is expected and has not come yet.
+
+        Raises: NotFound
+        """
+        if (spelled := await self.admit(identity)) is None:
+            raise NotFound("charge point", identity)
+        return spelled
 
     def is_connected(self, identity: str) -> bool:
         station = self._stations.get(identity.casefold())
@@ -282,6 +326,8 @@ class ChargePoints:
             serial_number=row["serial_number"],
             firmware_version=row["firmware_version"],
             last_seen_at=row["last_seen_at"],
+            options=row["options"] or {},
+            security_profile=row["security_profile"],
             configuration={key: entry.get("value") for key, entry in stored.items()},
             read_only_keys={key for key, entry in stored.items() if entry.get("readonly")},
         )
@@ -297,7 +343,9 @@ async def _ask_to_boot(link: StationLink) -> None:
 
 def open_transaction(row: Mapping[str, Any]) -> OpenTransaction:
     """The live record of a stored transaction."""
-    transaction = OpenTransaction(row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"])
+    transaction = OpenTransaction(
+        row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"], min_a=row["min_a"]
+    )
     if row["last_register_wh"] is not None:
         transaction.register_read(row["last_register_wh"])
     return transaction

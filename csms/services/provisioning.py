@@ -91,7 +91,7 @@ class Provisioning:
         """A boot repeats the questions: firmware or settings may have changed. A mere reconnect does not."""
         station = self._charge_points.station(identity)
         is_known = station.configuration and identity not in self._unfinished
-        if station.registration != "Accepted" or (is_known and not afresh):
+        if not self._charge_points.may_send_unsolicited(identity) or (is_known and not afresh):
             return
         if (running := self._tasks.get(identity)) is not None:
             running.cancel()

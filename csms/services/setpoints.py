@@ -92,10 +92,14 @@ class Setpoints:
         """Hold the station's connectors to these limits from now on."""
         station = self._known(identity)
         station.wishes = wishes
-        if self._charge_points.is_connected(identity) and (station.task is None or station.task.done()):
+        if self._may_write(identity) and (station.task is None or station.task.done()):
             station.task = asyncio.create_task(
                 self._reconcile(identity, station), name=f"setpoints {identity}"
             )
+
+    def _may_write(self, identity: str) -> bool:
+        known = self._charge_points
+        return known.is_connected(identity) and known.may_send_unsolicited(identity)
 
     def renew(self, identity: str) -> None:
         """Bring the station to what was wanted last, also where it has just refused: it may take it now."""

@@ -6,7 +6,7 @@ An answer is given after its effect is committed; the live state follows the com
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
@@ -37,7 +37,10 @@ Handler = Callable[[str, Payload, datetime], Awaitable[Payload]]
 
 class StationMessages:
     """unknown_tags: what tags get that are not stored; None = accepted as long as none is stored at all,
-    so that a first installation charges without any, and rejected from the first stored tag on."""
+    so that a first installation charges without any, and rejected from the first stored tag on.
+
+    handlers: more actions, each handled by the service it belongs to.
+    """
 
     def __init__(
         self,
@@ -46,6 +49,7 @@ class StationMessages:
         clock: Clock,
         heartbeat_interval_s: int = HEARTBEAT_INTERVAL_S,
         unknown_tags: UnknownTags | None = None,
+        handlers: Mapping[str, Handler] | None = None,
     ) -> None:
         self._database, self._charge_points, self._clock = database, charge_points, clock
         self._heartbeat_interval_s, self._unknown_tags = heartbeat_interval_s, unknown_tags
@@ -62,7 +66,13 @@ class StationMessages:
             "DataTransfer": self._data_transfer,
             "DiagnosticsStatusNotification": self._diagnostics_status,
             "FirmwareStatusNotification": self._firmware_status,
+            **(handlers or {}),
         }
+
+    @property
+    def actions(self) -> frozenset[str]:
+        """Those that are handled; all others are NotImplemented."""
+        return frozenset(self._handlers)
 
     async def handle(self, identity: str, action: str, payload: Payload, received_at: datetime) -> Payload:
         """Do what the message asks for and return the answer's payload, once that is committed.
@@ -85,7 +95,9 @@ class StationMessages:
 
     async def _authorize(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         async with self._database.read() as conn:
-            info = await records.id_tag_info(conn, payload["idTag"], received_at, self._unknown_tags)
+            info = await records.id_tag_info(
+                conn, payload["idTag"], received_at, self._unknown_tags, identity
+            )
         return {"idTagInfo": info}
 
     async def _heartbeat(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
@@ -105,7 +117,7 @@ class StationMessages:
 
     async def _meter_values(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         connector_id, sent_id = payload["connectorId"], payload.get("transactionId")
-        data = records.elements(identity, connector_id, sent_id, payload["meterValue"], received_at)
+        data = records.elements(identity, connector_id, payload["meterValue"], received_at)
         if not data:
             return {}
         connector = self._connector(identity, connector_id)
@@ -120,13 +132,16 @@ class StationMessages:
                 identity,
                 lambda conn: records.meter(conn, identity, connector_id, sent_id, data, received_at, status),
             )
-        self._charge_points.metered(identity, connector_id, replace(_read(data, newest), at=seen_at))
+        reading = _read(data, newest)
+        reading = reading if seen_at == newest else replace(reading, at=seen_at)
+        self._charge_points.metered(identity, connector_id, reading)
         return {}
 
     async def _status_notification(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         connector_id, status = payload["connectorId"], payload["status"]
         error_code = payload.get("errorCode") or "NoError"
         status_at = parse_time(payload["timestamp"]) if payload.get("timestamp") else None
+        is_live = self._connector(identity, connector_id).transaction is not None
 
         async def job(conn: AsyncConnection) -> Outcome:
             await stations.save_status(
@@ -140,6 +155,8 @@ class StationMessages:
                 payload.get("info"),
                 payload.get("vendorErrorCode"),
             )
+            if status in records.IN_SESSION and not is_live:
+                return Outcome(started=await records.found_running(conn, identity, connector_id))
             if status != "Available" or connector_id == 0:
                 return Outcome()
             free_at = status_at or received_at

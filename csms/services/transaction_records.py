@@ -12,14 +12,15 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.charge_point import UNKNOWN_REGISTER_WH, ConnectorReading
 from csms.domain.id_tag import UnknownTags, authorize, same_tag
 from csms.domain.meter_value import is_covered, read_sampled_values, register_wh
 from csms.domain.normalise import parse_time
-from csms.domain.station_clock import CLOCK_NEVER_SET, is_historic
-from csms.storage import access, transactions
+from csms.domain.station_clock import CLOCK_NEVER_SET, is_historic, is_over
+from csms.storage import access, stations, transactions
 from csms.storage.transactions import Row
 
 SHORTEST_CUT_TAG = 8
@@ -50,15 +51,19 @@ async def id_tag_info(
     id_tag: str,
     now: datetime,
     unknown_tags: UnknownTags | None,
+    identity: str | None = None,
     counts_open: bool = False,
 ) -> dict[str, Any]:
-    """unknown_tags: None = accepted as long as no tag at all is stored. counts_open: may be ConcurrentTx."""
+    """unknown_tags: None = accepted as long as no tag at all is stored. identity: where it is used.
+    counts_open: may be ConcurrentTx."""
     tag = await access.id_tag(conn, id_tag)
+    named = tag.parent_id_tag if tag is not None else None
+    parent = await access.id_tag(conn, named) if named else None
     if tag is None and unknown_tags is None:
         unknown_tags = "reject" if await access.has_id_tags(conn) else "accept"
     is_limited = counts_open and tag is not None and tag.max_transactions is not None
     running = await transactions.count_open_with_tag(conn, id_tag) if is_limited else None
-    return authorize(tag, now, unknown_tags or "reject", running)
+    return authorize(tag, now, unknown_tags or "reject", running, parent=parent, identity=identity)
 
 
 # --- start ---
@@ -77,11 +82,9 @@ async def begin(
     started_at = _time(payload.get("timestamp"), received_at)
     meter_start_wh = register_wh(float(payload["meterStart"]))
     start = (identity, connector_id, id_tag, started_at, meter_start_wh)
-    known = await transactions.duplicate_start(conn, *start)
-    if known is None and started_at == received_at:  # its time was missing
-        known = await transactions.duplicate_start(conn, identity, connector_id, id_tag, None, meter_start_wh)
-    if known is not None:
-        return Outcome(_start_answer(known), started=[known] if known["stopped_at"] is None else [])
+    if (known := await _begun_before(conn, *start, received_at)) is not None:
+        runs = known["stopped_at"] is None and not await _is_free_since(conn, known, status)
+        return Outcome(_start_answer(known), started=[known] if runs else [])
     if meter_start_wh is None:
         last_wh = await transactions.last_register_wh(conn, identity, connector_id)
         meter_start_wh = UNKNOWN_REGISTER_WH if last_wh is None else last_wh
@@ -89,7 +92,7 @@ async def begin(
     historic = is_historic(started_at, received_at)
     outcome = Outcome()
     overtaken_by = await _close_left_open(conn, identity, connector_id, started_at, historic, outcome)
-    info = await id_tag_info(conn, id_tag, received_at, unknown_tags, counts_open=not historic)
+    info = await id_tag_info(conn, id_tag, received_at, unknown_tags, identity, counts_open=not historic)
     row: Row = {
         "identity": identity,
         "connector_id": connector_id,
@@ -103,16 +106,44 @@ async def begin(
     }
     row["id"] = await transactions.start(conn, **row)
     outcome.answer = _start_answer(row)
+    await _claim(conn, row, overtaken_by["started_at"] if overtaken_by else received_at)
     row = await transactions.by_id(conn, identity, row["id"]) or row
     if overtaken_by is not None:
         await transactions.close_as_lost(conn, row, overtaken_by["started_at"])
-    elif not (historic and await _is_over(conn, row, status)):
+    elif not await _is_stopped_already(conn, row) and not await _is_free_since(conn, row, status):
         outcome.started.append(row)
     return outcome
 
 
 def _start_answer(row: Row) -> dict[str, Any]:
     return {"transactionId": row["id"], "idTagInfo": row["start_id_tag_info"]}
+
+
+async def _begun_before(
+    conn: AsyncConnection,
+    identity: str,
+    connector_id: int,
+    id_tag: str,
+    started_at: datetime,
+    meter_start_wh: float | None,
+    received_at: datetime,
+) -> Row | None:
+    """The transaction of the same start, if it was told before: by its time, else by what is still open."""
+    start = (identity, connector_id, id_tag)
+    known = await transactions.duplicate_start(conn, *start, started_at, meter_start_wh)
+    if known is None and started_at == received_at:  # its time was missing
+        return await transactions.duplicate_start(conn, *start, None, meter_start_wh)
+    if known is None and meter_start_wh is not None and started_at > CLOCK_NEVER_SET:
+        return await transactions.begun_before_clock_was_set(conn, *start, meter_start_wh, CLOCK_NEVER_SET)
+    return known
+
+
+async def _claim(conn: AsyncConnection, row: Row, end: datetime) -> None:
+    """What the connector measured since the start belongs to the transaction, though it came first."""
+    if row["started_at"] <= CLOCK_NEVER_SET:
+        return
+    if (read := await transactions.claim_meter_values(conn, row, end)) is not None:
+        await transactions.raise_registers(conn, [(row["id"], *read)])
 
 
 async def _close_left_open(
@@ -135,17 +166,26 @@ async def _close_left_open(
     return newer
 
 
-async def _is_over(conn: AsyncConnection, row: Row, status: str | None) -> bool:
-    """Has a transaction told late ended by now? Its stop may have come first: then it is applied."""
+async def _is_stopped_already(conn: AsyncConnection, row: Row) -> bool:
+    """Has its stop come before its start? Then it is applied."""
     for stop in await transactions.unmatched_stops_since(conn, row["identity"], row["started_at"]):
         payload = stop["payload"]
         meter_stop_wh = register_wh(payload["meterStop"])
-        fits = meter_stop_wh is None or meter_stop_wh >= row["meter_start_wh"]
+        fits = stop["stopped_at"] > row["started_at"]  # not the end of what was there just before
+        fits = fits and (meter_stop_wh is None or meter_stop_wh >= row["meter_start_wh"])
         if fits and await _may_stop(conn, payload.get("idTag"), row["id_tag"]):
             await _settle(conn, row, payload, stop["received_at"], stop["answer"].get("idTagInfo"))
             await transactions.match_stop(conn, stop["id"], row["id"])
             return True
-    return status == "Available"
+    return False
+
+
+async def _is_free_since(conn: AsyncConnection, row: Row, status: str | None) -> bool:
+    """Is the connector free again, although the transaction's stop is still to come?"""
+    if status != "Available":
+        return False
+    status_at = await stations.status_time(conn, row["identity"], row["connector_id"])
+    return is_over(status, status_at, row["started_at"], row["start_received_at"])
 
 
 # --- stop ---
@@ -160,13 +200,13 @@ async def end(
 ) -> Outcome:
     """A stop cannot be refused. One that belongs to no transaction is kept and answered all the same."""
     row = await transactions.by_id(conn, identity, payload["transactionId"])
+    key = _digest(identity, payload)
+    if row is None and (before := await transactions.unmatched_stop(conn, key)) is not None:
+        return Outcome(before["answer"])
     if row is None:
         row = await _stopped_or_meant(conn, identity, payload, received_at)
     if row is not None and row["stop_received_at"] is not None:
         return Outcome(_stop_answer(row["stop_id_tag_info"]))
-    key = _digest(identity, payload)
-    if row is None and (before := await transactions.unmatched_stop(conn, key)) is not None:
-        return Outcome(before["answer"])
     info = await _stop_info(conn, payload.get("idTag"), received_at, unknown_tags)
     if row is not None:
         await _settle(conn, row, payload, received_at, info)
@@ -189,8 +229,10 @@ async def _stopped_or_meant(
     """For a stop whose id is not known (−1: the station never learnt it): by time, register and tag."""
     stopped_at = _time(payload.get("timestamp"), received_at)
     meter_stop_wh = register_wh(payload["meterStop"])
-    if (row := await transactions.repeated_stop(conn, identity, stopped_at, meter_stop_wh)) is not None:
-        return row
+    told_at = None if stopped_at == received_at and meter_stop_wh is not None else stopped_at
+    before = await transactions.repeated_stop(conn, identity, told_at, meter_stop_wh, payload.get("idTag"))
+    if before is not None:
+        return before
     fitting = []
     for row in await transactions.stoppable(conn, identity, stopped_at, meter_stop_wh):
         follower = await transactions.successor(conn, row)
@@ -240,18 +282,14 @@ async def _settle(
     received_at: datetime,
     info: dict[str, Any] | None,
 ) -> None:
-    data = elements(
-        row["identity"],
-        row["connector_id"],
-        payload["transactionId"],
-        payload.get("transactionData") or [],
-        received_at,
-    )
+    told = payload.get("transactionData") or []
+    data = elements(row["identity"], row["connector_id"], told, received_at)
     stopped_at = _time(payload.get("timestamp"), received_at)
     meter_stop_wh = register_wh(float(payload["meterStop"]))
     registers = _registers(row["id"], data)
     if meter_stop_wh is not None:
         registers.append((row["id"], meter_stop_wh, stopped_at))
+    await _claim(conn, row, stopped_at)
     await transactions.save_meter_values(conn, [{**e.row, "transaction_id": row["id"]} for e in data])
     await transactions.raise_registers(conn, registers)
     if meter_stop_wh is None:
@@ -276,13 +314,12 @@ async def _settle(
 def elements(
     identity: str,
     connector_id: int,
-    sent_transaction_id: int | None,
     meter_values: list[dict[str, Any]],
     received_at: datetime,
 ) -> list[Element]:
     """Read each MeterValue element; one without sampled values is nothing."""
     return [
-        _element(identity, connector_id, sent_transaction_id, element, received_at)
+        _element(identity, connector_id, element, received_at)
         for element in meter_values
         if element.get("sampledValue")
     ]
@@ -291,7 +328,6 @@ def elements(
 def _element(
     identity: str,
     connector_id: int,
-    sent_transaction_id: int | None,
     element: dict[str, Any],
     received_at: datetime,
 ) -> Element:
@@ -313,7 +349,7 @@ def _element(
         "soc_percent": reading.soc_percent,
         "context": next((s["context"] for s in samples if s.get("context")), None),
         "other": [s for s in samples if not is_covered(s)] or None,
-        "dedup_key": _digest(identity, connector_id, sent_transaction_id, measured_at.isoformat(), samples),
+        "dedup_key": _digest(identity, connector_id, measured_at.isoformat(), samples),
     }
     return Element(measured_at, reading, samples, row)
 
@@ -331,7 +367,7 @@ async def meter(
     outcome = Outcome()
     sent = await transactions.by_id(conn, identity, sent_transaction_id) if sent_transaction_id else None
     if sent is not None:
-        await _go_on_with(conn, sent, data[-1].measured_at, status, outcome)
+        await _go_on_with(conn, sent, data[-1].measured_at, received_at, status, outcome)
     elif sent_transaction_id and sent_transaction_id > 0:
         sent = await _open_or_adopted(
             conn, identity, connector_id, sent_transaction_id, data, received_at, status, outcome
@@ -354,16 +390,24 @@ async def _is_of(conn: AsyncConnection, row: Row, measured_at: datetime) -> bool
 
 
 async def _go_on_with(
-    conn: AsyncConnection, row: Row, measured_at: datetime, status: str | None, outcome: Outcome
+    conn: AsyncConnection,
+    row: Row,
+    measured_at: datetime,
+    received_at: datetime,
+    status: str | None,
+    outcome: Outcome,
 ) -> None:
-    """We closed it as lost, but the station still charges and names it: it runs again."""
-    is_lost = row["stopped_at"] is not None and row["stop_received_at"] is None
-    if not is_lost or measured_at <= row["stopped_at"] or status not in IN_SESSION:
+    """We took it for over or closed it as lost, but the station still charges and names it: it runs."""
+    if status not in IN_SESSION or row["stop_received_at"] is not None:
         return
-    if await transactions.successor(conn, row) is None:
+    is_lost = row["stopped_at"] is not None
+    is_past = measured_at <= row["stopped_at"] if is_lost else is_historic(measured_at, received_at)
+    if is_past or await transactions.successor(conn, row) is not None:
+        return
+    if is_lost:
         await transactions.reopen(conn, row["id"])
         row["stopped_at"] = None
-        outcome.started.append(row)
+    outcome.started.append(row)
 
 
 async def _open_or_adopted(
@@ -401,6 +445,11 @@ async def _open_or_adopted(
     return adopted
 
 
+async def found_running(conn: AsyncConnection, identity: str, connector_id: int) -> list[Row]:
+    """The connector is in a session: the newest transaction without a stop, if there is one, runs."""
+    return (await transactions.open_on_connector(conn, identity, connector_id))[-1:]
+
+
 async def close_lost(
     conn: AsyncConnection, identity: str, connector_id: int, free_at: datetime, received_at: datetime
 ) -> list[Row]:
@@ -425,5 +474,9 @@ def _time(text: str | None, otherwise: datetime) -> datetime:
 
 
 def _digest(*parts: Any) -> str:
-    text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str)
-    return hashlib.sha1(text.encode(), usedforsecurity=False).hexdigest()
+    """The same parts have the same digest, in whatever order their fields come."""
+    try:
+        text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # integers beyond 64 bits
+        text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str).encode()
+    return hashlib.sha1(text, usedforsecurity=False).hexdigest()

@@ -45,6 +45,12 @@ async def count_users(conn: AsyncConnection) -> int:
     return (await conn.execute(select(func.count()).select_from(users))).scalar_one()
 
 
+async def kept_key(conn: AsyncConnection, purpose: str) -> str | None:
+    return (
+        await conn.execute(select(signing_keys.c.key).where(signing_keys.c.purpose == purpose))
+    ).scalar_one_or_none()
+
+
 async def keep_key(conn: AsyncConnection, purpose: str, key: str) -> str:
     """The key of this purpose: the one kept before, else `key` from now on."""
     await conn.execute(insert(conn, signing_keys).values(purpose=purpose, key=key).on_conflict_do_nothing())
@@ -70,6 +76,8 @@ async def id_tag(conn: AsyncConnection, text: str) -> IdTag | None:
         found["blocked"],
         found["expires_at"],
         found["max_transactions"],
+        None if found["charge_points"] is None else tuple(found["charge_points"]),
+        found["min_a"],
     )
 
 
@@ -85,6 +93,8 @@ async def save_id_tag(conn: AsyncConnection, tag: IdTag, name: str | None) -> No
         "blocked": tag.blocked,
         "expires_at": tag.expires_at,
         "max_transactions": tag.max_transactions,
+        "charge_points": None if tag.charge_points is None else list(tag.charge_points),
+        "min_a": tag.min_a,
     }
     new = insert(conn, id_tags).values(id_tag=tag.id_tag.strip().lower(), **values)
     await conn.execute(new.on_conflict_do_update(index_elements=["id_tag"], set_=values))

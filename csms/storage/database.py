@@ -8,12 +8,14 @@ again with a savepoint for each, so that it fails alone; a commit that fails fai
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
+import orjson
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
@@ -240,13 +242,20 @@ def _file(url: URL) -> Path | None:
 
 def _engine(url: URL, begin: str, **options: Any) -> AsyncEngine:
     try:
-        engine = create_async_engine(url, **options)
+        engine = create_async_engine(url, json_serializer=_json, **options)
     except ModuleNotFoundError as missing:
         raise StartupError(f"the database {url.drivername} needs the package {missing.name}") from None
     if _file(url) is not None:
         event.listen(engine.sync_engine, "connect", _configure_sqlite)
         event.listen(engine.sync_engine, "begin", lambda conn: conn.exec_driver_sql(begin))
     return engine
+
+
+def _json(value: Any) -> str:
+    try:
+        return orjson.dumps(value).decode()
+    except TypeError:  # integers beyond 64 bits, half a surrogate pair
+        return json.dumps(value)
 
 
 def _configure_sqlite(dbapi_connection: Any, _record: Any) -> None:

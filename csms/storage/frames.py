@@ -9,14 +9,14 @@ from typing import Any
 from sqlalchemy import delete, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.storage.database import insert
+from csms.storage.bulk import insert_rows
 from csms.storage.tables import frames
 
 f = frames.c
 
 
 async def save(conn: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    await conn.execute(insert(conn, frames), list(rows))
+    await insert_rows(conn, frames, rows)
 
 
 async def load(

@@ -39,6 +39,10 @@ async def set_registration(conn: AsyncConnection, identity: str, registration: s
     await _set(conn, identity, registration=registration)
 
 
+async def save_options(conn: AsyncConnection, identity: str, options: dict[str, Any]) -> None:
+    await _set(conn, identity, options=options)
+
+
 async def save_boot(conn: AsyncConnection, identity: str, info: dict[str, Any], now: datetime) -> None:
     """info: the BootNotification's payload. What it leaves out stays as it was told before."""
     told = {column: str(info[key]) for column, key in BOOT_COLUMNS.items() if info.get(key)}
@@ -99,6 +103,14 @@ async def connector_statuses(conn: AsyncConnection) -> list[dict[str, Any]]:
 
 async def status_of(conn: AsyncConnection, identity: str, connector_id: int) -> str | None:
     query = select(connector_status.c.status).where(
+        connector_status.c.identity == identity, connector_status.c.connector_id == connector_id
+    )
+    return (await conn.execute(query)).scalar_one_or_none()
+
+
+async def status_time(conn: AsyncConnection, identity: str, connector_id: int) -> datetime | None:
+    """Since when the connector's status holds, by the station's clock; None = it did not tell."""
+    query = select(connector_status.c.status_at).where(
         connector_status.c.identity == identity, connector_status.c.connector_id == connector_id
     )
     return (await conn.execute(query)).scalar_one_or_none()

@@ -25,13 +25,17 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.charge_point import UNKNOWN_REGISTER_WH
+from csms.storage.bulk import insert_rows, update_rows
 from csms.storage.database import insert
-from csms.storage.tables import meter_values, transactions, unmatched_stops
+from csms.storage.tables import id_tags, meter_values, transactions, unmatched_stops
 
 HIGHEST_ADOPTED_ID = 2**30  # OCPP's integers end at 2**31 − 1
 LOST = "Lost"  # stop_reason of a transaction that we closed ourselves
 Row = dict[str, Any]
 t = transactions.c
+_MIN_A = (
+    select(id_tags.c.min_a).where(id_tags.c.id_tag == func.lower(func.trim(t.id_tag))).scalar_subquery()
+).label("min_a")
 
 
 async def open_transactions(conn: AsyncConnection) -> list[Row]:
@@ -67,14 +71,42 @@ async def duplicate_start(
     return _last(await _rows(conn, *same))
 
 
+async def begun_before_clock_was_set(
+    conn: AsyncConnection,
+    identity: str,
+    connector_id: int,
+    id_tag: str,
+    meter_start_wh: float | None,
+    earliest: datetime,
+) -> Row | None:
+    """An open transaction whose start was told when the station did not know the time yet."""
+    same = [t.identity == identity, t.connector_id == connector_id, t.id_tag == id_tag]
+    return _last(
+        await _rows(
+            conn,
+            *same,
+            t.meter_start_wh == meter_start_wh,
+            t.started_at <= earliest,
+            t.stopped_at.is_(None),
+        )
+    )
+
+
 async def repeated_stop(
-    conn: AsyncConnection, identity: str, stopped_at: datetime, meter_stop_wh: float | None
+    conn: AsyncConnection,
+    identity: str,
+    stopped_at: datetime | None,
+    meter_stop_wh: float | None,
+    id_tag: str | None,
 ) -> Row | None:
     """The transaction that a stop without a usable transaction id has ended before.
 
-    meter_stop_wh: None = the station did not know it.
+    stopped_at, meter_stop_wh: None = the station did not tell; not both. id_tag: of the stop.
     """
-    same = [t.identity == identity, t.stopped_at == stopped_at, t.stop_received_at.is_not(None)]
+    same = [t.identity == identity, t.stop_received_at.is_not(None)]
+    same.append(t.stop_id_tag.is_(None) if id_tag is None else t.stop_id_tag == id_tag)
+    if stopped_at is not None:
+        same.append(t.stopped_at == stopped_at)
     if meter_stop_wh is not None:
         same.append(t.meter_stop_wh == meter_stop_wh)
     return _last(await _rows(conn, *same))
@@ -191,30 +223,51 @@ async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, f
 
     The first one is also where a transaction began whose station did not tell.
     """
-    if not readings:
-        return
-    wh: BindParameter[float] = bindparam("wh", type_=t.last_register_wh.type)
-    at: BindParameter[datetime] = bindparam("at", type_=t.last_register_at.type)
-    await conn.execute(
-        update(transactions)
-        .where(
-            t.id == bindparam("transaction"),
-            t.stop_received_at.is_(None),
-            func.coalesce(t.last_register_wh, t.meter_start_wh) <= wh,
-        )
-        .values(
-            last_register_wh=wh,
-            last_register_at=at,
-            meter_start_wh=case((t.meter_start_wh == UNKNOWN_REGISTER_WH, wh), else_=t.meter_start_wh),
-        ),
-        [{"transaction": transaction, "wh": wh, "at": at} for transaction, wh, at in readings],
+    rows = [{"transaction": transaction, "wh": wh, "at": at} for transaction, wh, at in readings]
+    await update_rows(conn, _RAISE_REGISTER, rows)
+
+
+_WH: BindParameter[float] = bindparam("wh", type_=t.last_register_wh.type)
+_AT: BindParameter[datetime] = bindparam("at", type_=t.last_register_at.type)
+_RAISE_REGISTER = (
+    update(transactions)
+    .where(
+        t.id == bindparam("transaction"),
+        t.stop_received_at.is_(None),
+        func.coalesce(t.last_register_wh, t.meter_start_wh) <= _WH,
     )
+    .values(
+        last_register_wh=_WH,
+        last_register_at=_AT,
+        meter_start_wh=case((t.meter_start_wh == UNKNOWN_REGISTER_WH, _WH), else_=t.meter_start_wh),
+    )
+)
 
 
 async def save_meter_values(conn: AsyncConnection, rows: Sequence[Row]) -> None:
     """Columns of the table; a row whose dedup_key is there already is left out."""
-    if rows:
-        await conn.execute(insert(conn, meter_values).on_conflict_do_nothing(), list(rows))
+    await insert_rows(conn, meter_values, rows)
+
+
+async def claim_meter_values(
+    conn: AsyncConnection, transaction: Row, end: datetime
+) -> tuple[float, datetime] | None:
+    """Values of the connector that came before we knew of the transaction become its own.
+
+    Answers the highest register among them, and when it was read.
+    """
+    m = meter_values.c
+    within = (
+        m.identity == transaction["identity"],
+        m.connector_id == transaction["connector_id"],
+        m.measured_at >= transaction["started_at"],
+        m.measured_at <= end,
+        m.transaction_id.is_(None),
+    )
+    highest = select(m.energy_wh, m.measured_at).where(*within, m.energy_wh.is_not(None))
+    found = (await conn.execute(highest.order_by(m.energy_wh.desc()).limit(1))).one_or_none()
+    await conn.execute(update(meter_values).where(*within).values(transaction_id=transaction["id"]))
+    return None if found is None else (found.energy_wh, found.measured_at)
 
 
 async def remove_meter_values_before(conn: AsyncConnection, end: datetime, at_most: int) -> int:
@@ -295,7 +348,8 @@ def best_register_wh(transaction: Row) -> float:
 
 
 async def _rows(conn: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Row]:
-    query = select(transactions).where(*conditions).order_by(t.started_at, t.id)
+    """With the minimum current of the vehicle that comes with the tag."""
+    query = select(transactions, _MIN_A).where(*conditions).order_by(t.started_at, t.id)
     return [dict(row) for row in (await conn.execute(query)).mappings()]
 
 

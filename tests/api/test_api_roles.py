@@ -37,8 +37,11 @@ async def test_a_made_up_token_is_refused(api: Api) -> None:
         ("PUT", "/sites/home", house(), "admin"),
         ("PUT", "/sites/home/circuits/main", {"id": "main", "limit_a": [40, 40, 40]}, "admin"),
         ("PUT", "/id-tags/04AB", {}, "admin"),
+        ("POST", "/id-tags/import", None, "admin"),
         ("POST", "/tokens", {"name": "script", "role": "viewer"}, "admin"),
         ("POST", "/charge-points/CP1/accept", None, "admin"),
+        ("POST", "/charge-points/CP1/reject", None, "admin"),
+        ("PATCH", "/charge-points/CP1", {"conformance_mode": True}, "admin"),
     ],
 )
 async def test_each_role_may_do_what_it_is_for(

@@ -98,3 +98,25 @@ async def test_a_badge_is_added_changed_and_removed(api: Api) -> None:
 async def test_a_badge_is_not_longer_than_ocpp_allows(api: Api) -> None:
     refused = await api.admin.put("/api/v1/id-tags/" + "A" * 21, json={})
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "id_tag")
+
+
+async def test_a_badge_may_be_for_some_stations_and_one_vehicle(api: Api) -> None:
+    badge = {"charge_points": ["CP1"], "min_a": 8}
+    created = await api.admin.put("/api/v1/id-tags/04AB", json=badge)
+    assert {key: created.json()[key] for key in badge} == badge
+    refused = await api.admin.put("/api/v1/id-tags/04AB", json={"min_a": 5})
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "min_a")
+
+
+async def test_badges_move_as_a_table(api: Api) -> None:
+    table = "id_tag,name,min_a\r\n04AB,Anna,8\r\n04CD,Berta,\r\n"
+    taken = await api.admin.post(
+        "/api/v1/id-tags/import", content=table, headers={"Content-Type": "text/csv"}
+    )
+    assert (taken.status_code, taken.json()) == (200, {"imported": 2})
+    given = await api.viewer.get("/api/v1/id-tags", params={"format": "csv"})
+    assert given.headers["content-type"].startswith("text/csv")
+    assert given.text.splitlines()[1:] == ["04AB,Anna,,false,,,,8.0", "04CD,Berta,,false,,,,"]
+    refused = await api.admin.post("/api/v1/id-tags/import", content="id_tag\n\nx" + "y" * 20)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "line 3, id_tag")
+    assert (await api.admin.post("/api/v1/id-tags/import", content=b"id_tag\n\xff")).status_code == 422

@@ -33,14 +33,47 @@ STORIES: dict[str, tuple[IdTag, int | None, dict[str, Any]]] = {
     "in use once of twice": (IdTag("A", max_transactions=2), 1, {"status": "Accepted"}),
     "in use, without limit": (IdTag("A"), 9, {"status": "Accepted"}),
     "in use, but only asked for": (IdTag("A", max_transactions=1), None, {"status": "Accepted"}),
-    "never to charge": (IdTag("A", max_transactions=0), 0, {"status": "ConcurrentTx"}),
+    "never to charge": (IdTag("A", max_transactions=0), 0, {"status": "Blocked"}),
+    "never to charge, only asked for": (IdTag("A", max_transactions=0), None, {"status": "Blocked"}),
+    "at home": (IdTag("A", charge_points=("cp1", "cp2")), 0, {"status": "Accepted"}),
+    "somewhere else": (IdTag("A", charge_points=("CP2",)), 0, {"status": "Invalid"}),
+    "nowhere": (IdTag("A", charge_points=()), 0, {"status": "Invalid"}),
+    "somewhere else, and blocked": (IdTag("A", blocked=True, charge_points=()), 0, {"status": "Blocked"}),
 }
 
 
 @pytest.mark.parametrize("story", STORIES)
 def test_a_known_badge(story: str) -> None:
     tag, running, expected = STORIES[story]
-    assert authorize(tag, NOON, "reject", running) == expected
+    assert authorize(tag, NOON, "reject", running, identity="CP1") == expected
+
+
+HOUR = timedelta(hours=1)
+FAMILIES: dict[str, tuple[IdTag, IdTag, dict[str, Any]]] = {
+    "all is well": (IdTag("A", "F"), IdTag("F"), {"status": "Accepted"}),
+    "the family is blocked": (IdTag("A", "F"), IdTag("F", blocked=True), {"status": "Blocked"}),
+    "the family has moved out": (
+        IdTag("A", "F", expires_at=NOON + HOUR),
+        IdTag("F", expires_at=NOON - HOUR),
+        {"status": "Expired", "expiryDate": "2026-06-01T11:00:00Z"},
+    ),
+    "the family stays longer": (
+        IdTag("A", "F", expires_at=NOON + HOUR),
+        IdTag("F", expires_at=NOON + 2 * HOUR),
+        {"status": "Accepted", "expiryDate": "2026-06-01T13:00:00Z"},
+    ),
+    "what the family may do at once is its own matter": (
+        IdTag("A", "F"),
+        IdTag("F", max_transactions=0),
+        {"status": "Accepted"},
+    ),
+}
+
+
+@pytest.mark.parametrize("story", FAMILIES)
+def test_a_badge_of_a_family(story: str) -> None:
+    tag, parent, expected = FAMILIES[story]
+    assert authorize(tag, NOON, "reject", 0, parent=parent) == {**expected, "parentIdTag": "F"}
 
 
 @pytest.mark.parametrize(("policy", "told"), [("accept", "Accepted"), ("reject", "Invalid")])

@@ -141,7 +141,11 @@ class RawStation:
 
 @asynccontextmanager
 async def central_system(
-    tmp_path: Any, unknown: Any = "reject", known: tuple[str, ...] = ("CP1",), **options: Any
+    tmp_path: Any,
+    unknown: Any = "reject",
+    known: tuple[str, ...] = ("CP1",),
+    host: str = "127.0.0.1",
+    **options: Any,
 ) -> AsyncIterator[CentralSystem]:
     database = Database(f"sqlite+aiosqlite:///{tmp_path}/csms.db")
     await upgrade(database.url)
@@ -154,7 +158,7 @@ async def central_system(
     charge_points = ChargePoints(database, clock, events, unknown)
     await charge_points.start()
     answers, frames = Answers(), FrameRows()
-    server = OcppServer(charge_points, answers, clock, "127.0.0.1", 0, frame_log=frames, **options)
+    server = OcppServer(charge_points, answers, clock, host, 0, frame_log=frames, **options)
     await server.start()
     system = CentralSystem(
         database, charge_points, Commands(database, charge_points, clock), events, server, answers, frames

@@ -1,0 +1,148 @@
+"""A station's websocket: knows whether the other side lives, does not listen to one that does not read.
+
+A dead link is found within 60 s, whatever the heartbeat interval: every 20 s the station is pinged.
+- One that answers pings is cut when it has been silent for two and a half intervals.
+- One that never does may be silent between heartbeats; but its TCP acknowledges the ping, and if it does
+  not, the kernel ends the connection (TCP_USER_TIMEOUT). Where the system has no such option, or a proxy
+  acknowledges in the station's place, it is cut after 15 minutes of silence.
+"""
+
+from __future__ import annotations
+
+import errno
+import math
+import socket as sockets
+from asyncio import BaseTransport
+from typing import Any
+
+from websockets.asyncio.server import ServerConnection
+from websockets.frames import Frame, Opcode
+from websockets.protocol import Event, State
+
+from csms.ocpp.flood_limits import Handshakes
+
+# In ping intervals. At 20 s, and looking every 5 s, a dead link is found within 55 s.
+SILENT_PINGS = 2.5
+SILENT_PINGS_UNANSWERED = 45.0  # a station that never answers pings may be silent between heartbeats
+UNACKNOWLEDGED_PINGS = 1.75  # counted from the ping, which may come a whole interval after the link died
+
+STUCK_S = 25.0  # shorter than what is unacknowledged may last: the kernel counts a closed window as well
+
+
+class Socket(ServerConnection):
+    """Any byte it hears shows that the other side lives. address: the other side's, without the port."""
+
+    def __init__(self, *args: Any, handshakes: Handshakes, probe_interval_s: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._handshakes, self._probe_interval_s = handshakes, probe_interval_s
+        self.identity = self.address = ""
+        self.heard_at_s = self.loop.time()
+        self.pinged_at_s = -math.inf
+        self.answers_pings = False
+        self._stuck_since_s: float | None = None
+        self._unread_bytes = 0
+        self._frames_wait = self._reading_paused = False
+
+    @property
+    def is_unacknowledged(self) -> bool:
+        """Was the connection ended by the kernel, for nobody acknowledged what was sent?"""
+        fault = self.connection_exc
+        return isinstance(fault, OSError) and fault.errno == errno.ETIMEDOUT
+
+    def connection_made(self, transport: BaseTransport) -> None:
+        super().connection_made(transport)
+        peer = transport.get_extra_info("peername")
+        self.address = str(peer[0]) if isinstance(peer, tuple) else str(peer)
+        watch_acknowledgements(transport.get_extra_info("socket"), self._probe_interval_s)
+        oldest = self._handshakes.begin(self.address, self)
+        if isinstance(oldest, Socket):
+            oldest.transport.abort()
+        self.recv_messages.pause, self.recv_messages.resume = self._frames_are_many, self._frames_are_few
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._handshakes.end(self.address, self)
+        super().connection_lost(exc)
+
+    async def handshake(self, *args: Any, **kwargs: Any) -> None:
+        await super().handshake(*args, **kwargs)
+        self._handshakes.end(self.address, self)
+
+    def data_received(self, data: bytes) -> None:
+        self.heard_at_s = self.loop.time()
+        super().data_received(data)
+
+    def process_event(self, event: Event) -> None:
+        if isinstance(event, Frame) and event.opcode is Opcode.PONG:
+            self.answers_pings = True
+        super().process_event(event)
+
+    def probe(self) -> None:
+        """Send a ping if one is due, without waiting for room in the write buffer; into a full one, none."""
+        is_due = self.loop.time() - self.pinged_at_s >= self._probe_interval_s
+        if is_due and self.protocol.state is State.OPEN and not self.paused:
+            self.pinged_at_s = self.loop.time()
+            self.protocol.send_ping(b"")
+            self.send_data()
+
+    def is_dead(self) -> bool:
+        pings = SILENT_PINGS if self.answers_pings else SILENT_PINGS_UNANSWERED
+        return self.loop.time() - self.heard_at_s > pings * self._probe_interval_s
+
+    def is_stuck(self, patience_s: float) -> bool:
+        """Has the other side taken nothing of what we wrote for so long?"""
+        if self._stuck_since_s is None:
+            return False
+        unread = self.transport.get_write_buffer_size()
+        if unread < self._unread_bytes:
+            self._stuck_since_s = self.loop.time()
+        self._unread_bytes = unread
+        return self.loop.time() - self._stuck_since_s > patience_s
+
+    # --- back-pressure: who does not read what we answer is not listened to ---
+
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        self._stuck_since_s, self._unread_bytes = self.loop.time(), self.transport.get_write_buffer_size()
+        self._listen_or_not()
+
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        self._stuck_since_s = None
+        self._listen_or_not()
+
+    def _frames_are_many(self) -> None:
+        self._frames_wait = True
+        self._listen_or_not()
+
+    def _frames_are_few(self) -> None:
+        self._frames_wait = False
+        self._listen_or_not()
+
+    def _listen_or_not(self) -> None:
+        pause = self._frames_wait or self.paused
+        if pause == self._reading_paused or self.transport.is_closing():
+            return
+        self._reading_paused = pause
+        if pause:
+            self.transport.pause_reading()
+        else:
+            self.transport.resume_reading()
+
+
+def watch_acknowledgements(socket: sockets.socket | None, probe_interval_s: float) -> None:
+    """Let the kernel end the connection when nobody acknowledges what we send.
+
+    Without a ping under way it probes by itself. Options that the system does not have are left out.
+    """
+    if socket is None or socket.family not in (sockets.AF_INET, sockets.AF_INET6):
+        return
+    options = {
+        "TCP_USER_TIMEOUT": round(UNACKNOWLEDGED_PINGS * probe_interval_s * 1000),
+        "TCP_KEEPIDLE": max(1, round(probe_interval_s)),
+        "TCP_KEEPINTVL": max(1, round(probe_interval_s / 2)),
+        "TCP_KEEPCNT": 3,
+    }
+    socket.setsockopt(sockets.SOL_SOCKET, sockets.SO_KEEPALIVE, 1)
+    for name, value in options.items():
+        if (option := getattr(sockets, name, None)) is not None:
+            socket.setsockopt(sockets.IPPROTO_TCP, option, value)

@@ -1,0 +1,134 @@
+"""What a command to a station changes here: hooks before it is sent and after its outcome is known.
+
+A service registers an effect for each action that it keeps records of (`Commands.on`). Whoever sends the
+command, by a button, a program or the raw OCPP path, the same records follow.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+
+from csms.domain.charge_point import Station
+from csms.errors import CsmsError
+from csms.services.charge_points import ChargePoints
+from csms.storage import stations
+from csms.storage.database import Database
+
+log = structlog.get_logger()
+
+Payload = dict[str, Any]
+SECRET_KEYS = frozenset({"authorizationkey"})  # written, never shown
+
+
+@dataclass(slots=True)
+class Command:
+    """A request on its way to a station.
+
+    payload: camelCase, checked. row_id: the row that stands for it, made by the sender or by `before`.
+    origin: what of ours sent it, e.g. "setpoints"; "" = a person or a program through the API.
+    """
+
+    identity: str
+    action: str
+    payload: Payload
+    row_id: int | None = None
+    origin: str = ""
+
+
+class CommandEffect:
+    """One that keeps records of an action overrides what it needs; each method does nothing by itself.
+
+    What `before` records must stand for "outcome unknown": if the process ends, nothing more is told.
+    """
+
+    async def before(self, command: Command) -> None:
+        """The station is connected and the request is about to go out. What this raises stops it."""
+
+    async def answered(self, command: Command, answer: Payload) -> None:
+        """The station's answer, repaired where it deviated. It may still have anything in any field."""
+
+    async def failed(self, command: Command, error: CsmsError) -> None:
+        """CallFailed: the station refused with a CALLERROR. CallTimeout, NotConnected: outcome unknown."""
+
+
+async def tell_answered(effects: Iterable[CommandEffect], command: Command, answer: Payload) -> None:
+    """An effect that fails takes away neither the answer nor the other effects."""
+    for effect in effects:
+        try:
+            await effect.answered(command, answer)
+        except Exception:
+            log.exception("answer not recorded", charge_point=command.identity, action=command.action)
+
+
+async def tell_failed(effects: Iterable[CommandEffect], command: Command, error: CsmsError) -> None:
+    for effect in effects:
+        try:
+            await effect.failed(command, error)
+        except Exception:
+            log.exception("failure not recorded", charge_point=command.identity, action=command.action)
+
+
+class _Configuration(CommandEffect):
+    def __init__(self, database: Database, charge_points: ChargePoints) -> None:
+        self._database, self._charge_points = database, charge_points
+
+    async def save(self, station: Station, values: dict[str, str | None], read_only: set[str]) -> None:
+        """The live record first: the answer to the next command builds on it, while this is being stored."""
+        stored = {key: {"value": value, "readonly": key in read_only} for key, value in values.items()}
+        self._charge_points.configured(station.identity, values, read_only)
+        await self._database.write(lambda conn: stations.save_configuration(conn, station.identity, stored))
+
+
+class ConfigurationRead(_Configuration):
+    async def answered(self, command: Command, answer: Payload) -> None:
+        """Asked for all, the answer is all there is; asked for some, the rest stays as it was known."""
+        station = self._charge_points.station(command.identity)
+        read = [e for e in _listed(answer, "configurationKey") if isinstance(e, dict) and "key" in e]
+        asked_for_some = bool(command.payload.get("key"))
+        values = dict(station.configuration) if asked_for_some else {}
+        read_only = set(station.read_only_keys) if asked_for_some else set()
+        for key in _listed(answer, "unknownKey"):
+            values.pop(str(key), None)
+        for entry in read:
+            key = str(entry["key"])
+            values[key] = None if key.lower() in SECRET_KEYS else entry.get("value")
+            (read_only.add if entry.get("readonly") else read_only.discard)(key)
+        await self.save(station, values, read_only)
+
+
+class ConfigurationChanged(_Configuration):
+    async def answered(self, command: Command, answer: Payload) -> None:
+        if answer.get("status") not in ("Accepted", "RebootRequired"):
+            return
+        station = self._charge_points.station(command.identity)
+        key = command.payload["key"]
+        value = None if key.lower() in SECRET_KEYS else command.payload["value"]
+        await self.save(station, {**station.configuration, key: value}, station.read_only_keys)
+
+
+class ProfilesCleared(CommandEffect):
+    def __init__(self, charge_points: ChargePoints) -> None:
+        self._charge_points = charge_points
+
+    async def answered(self, command: Command, answer: Payload) -> None:
+        if answer.get("status") == "Accepted":
+            self._charge_points.profiles_cleared(command.identity)
+
+
+def standard_effects(database: Database, charge_points: ChargePoints) -> list[tuple[str, CommandEffect]]:
+    """What needs no service of its own."""
+    return [
+        ("GetConfiguration", ConfigurationRead(database, charge_points)),
+        ("ChangeConfiguration", ConfigurationChanged(database, charge_points)),
+        ("ClearChargingProfile", ProfilesCleared(charge_points)),
+    ]
+
+
+def _listed(answer: Payload, field: str) -> list[Any]:
+    """What a station lists there; an answer that could not be repaired may have anything."""
+    listed = answer.get(field)
+    return listed if isinstance(listed, list) else []
