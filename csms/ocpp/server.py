@@ -46,7 +46,7 @@ MAX_NOTE = 1000
 NOISE_LOGGED, NOISE_REFILL_S = 100, 300.0  # of each station's refused frames and connections
 FAULTS_LOGGED, FAULTS_REFILL_S = 20, 60.0  # with their traceback
 _OBJECT = re.compile(r"\{[^{}]*+\}?")
-_VALUE = re.compile(r'("value"\s*:\s*)"(?:[^"\\]++|\\.)*+"?', re.IGNORECASE)
+_VALUE = re.compile(r'("value"\s*:\s*)(?:"(?:[^"\\]++|\\.)*+"?|[^\s,"{}\[\]]++)', re.IGNORECASE)
 
 
 class OcppServer:
@@ -133,6 +133,7 @@ class OcppServer:
                 max_size=MAX_FRAME_BYTES,
                 backlog=BACKLOG,
                 ssl=ssl_context,
+                ssl_handshake_timeout=OPEN_TIMEOUT_S if ssl_context is not None else None,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -170,6 +171,10 @@ class OcppServer:
         note = note and note[:MAX_NOTE]
         self._frame_log.add(identity, self.clock.now(), direction, action, message_id, text, note)
 
+    def log_event(self, identity: str, what: str, why: str | None = None) -> None:
+        """Something that happened to the station's connection. why: if it was no ordinary thing."""
+        self.log_frame(identity, "log", None, None, what, why)
+
     def may_log_noise(self, identity: str) -> bool:
         """What a station gets wrong is logged, unless it is so much that it would fill the log."""
         if (allowance := self._noise.get(identity)) is None:
@@ -193,13 +198,14 @@ class OcppServer:
         return await self._admission.on_request(socket, request)
 
     def _note_refusal(self, identity: str, line: str, reason: str) -> None:
-        self.log_frame(identity, "in", None, None, line, reason)
+        self.log_event(identity, line, reason)
 
     async def _on_connection(self, socket: ServerConnection) -> None:
         assert isinstance(socket, Socket)
         if socket.subprotocol is None and not self._may_do_without_subprotocol(socket):
             if self.may_log_noise(socket.identity):
                 log.warning("no subprotocol ocpp1.6 offered", charge_point=socket.identity)
+                self.log_event(socket.identity, "connection closed", "no subprotocol ocpp1.6 offered")
             await socket.close(CloseCode.PROTOCOL_ERROR, "subprotocol ocpp1.6 required")
             return
         previous = self._connections.get(socket.identity)
@@ -208,11 +214,14 @@ class OcppServer:
         self._connections[socket.identity] = connection
         self._sockets.add(socket)
         socket.probe()
+        self.log_event(socket.identity, f"connected from {socket.address}")
         try:
             await self.charge_points.connected(connection)
             await connection.run()
         finally:
             self._sockets.discard(socket)
+            reason = f": {socket.close_reason}" if socket.close_reason else ""
+            self.log_event(socket.identity, f"disconnected ({socket.close_code}{reason})")
             await self.charge_points.disconnected(connection)
             while (busy := connection.busy) is not None:
                 await asyncio.wait([busy])
@@ -233,9 +242,11 @@ class OcppServer:
             for socket in list(self._sockets):
                 if socket.is_dead():
                     log.warning("station silent, connection cut", charge_point=socket.identity)
+                    self.log_event(socket.identity, "connection cut", "nothing heard of it for too long")
                     socket.transport.abort()
                 elif socket.is_stuck(self._stuck_s):
                     log.warning("station reads nothing, connection cut", charge_point=socket.identity)
+                    self.log_event(socket.identity, "connection cut", "it takes nothing that is sent")
                     socket.transport.abort()
                 else:
                     socket.probe()
