@@ -96,6 +96,9 @@ class StationConnection:
             self._server.log_event(self.identity, "connection closed", fault)
         elif self._socket.is_unacknowledged:
             log.warning("nothing acknowledged, connection cut", charge_point=self.identity)
+            self._server.log_event(
+                self.identity, "connection cut", "nothing of what was sent is acknowledged"
+            )
 
     async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
