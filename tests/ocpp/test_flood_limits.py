@@ -2,10 +2,10 @@
 
 import pytest
 
+from csms.domain.allowance import Allowance
 from csms.ocpp.flood_limits import (
     HANDSHAKE_PATIENCE_S,
     HANDSHAKES,
-    Allowance,
     FloodLimits,
     Handshakes,
     site_of,
