@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from secure_system import KEY, System, basic, certificate_of, certified, secure_system, trusting
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
@@ -112,8 +113,9 @@ async def test_a_certificate_of_a_foreign_authority_ends_the_tls_handshake(
     stranger = new_root("ecdsa", "stranger", SystemClock().now())
     certificate, key = certificate_of(stranger, "CP1")
     tls = certified(trusting(await system.app.certificates.root_pem()), tmp_path, certificate, key)
-    with pytest.raises((OSError, InvalidMessage)):  # an alert, or the end before an answer
+    with capture_logs() as logged, pytest.raises((OSError, InvalidMessage)):  # an alert, or a bare end
         await system.station(tls=tls)
+    assert [e["why"] for e in logged if e["event"] == "TLS handshake failed"] == ["CERTIFICATE_VERIFY_FAILED"]
     assert not system.app.charge_points.is_connected("CP1")
 
 
