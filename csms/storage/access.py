@@ -74,8 +74,15 @@ async def id_tag(conn: AsyncConnection, text: str) -> IdTag | None:
     """Whatever the letter case: an idTag is a CiString."""
     row = await conn.execute(select(id_tags).where(id_tags.c.id_tag == text.strip().lower()))
     found = row.mappings().one_or_none()
-    if found is None:
-        return None
+    return _tag(dict(found)) if found is not None else None
+
+
+async def tags(conn: AsyncConnection) -> list[IdTag]:
+    """All that are stored."""
+    return [_tag(row) for row in await all_id_tags(conn)]
+
+
+def _tag(found: dict[str, Any]) -> IdTag:
     return IdTag(
         found["shown_as"],
         found["parent_id_tag"],
