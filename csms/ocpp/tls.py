@@ -20,6 +20,7 @@ from csms.services.certificates import Certificates
 log = structlog.get_logger()
 
 HANDSHAKES_LOGGED, HANDSHAKES_REFILL_S = 20, 60.0
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name
 MANDATORY_SUITES = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -96,7 +97,10 @@ class StationTls:
 
 
 def server_context() -> ssl.SSLContext:
-    """It asks for a client certificate without insisting: who needs one is decided later."""
+    """It asks for a client certificate without insisting, and takes one that has ended.
+
+    Both are judged later, when the station has said its identity: a failed handshake tells nobody whose it is.
+    """
     context = _Context(ssl.PROTOCOL_TLS_SERVER)
     context.logged = Allowance(HANDSHAKES_LOGGED, HANDSHAKES_REFILL_S)
     context.sslobject_class = _LoggedHandshake
@@ -104,6 +108,7 @@ def server_context() -> ssl.SSLContext:
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_ciphers(":".join(SUITES))
     context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= _NO_CHECK_TIME
     return context
 
 
@@ -127,7 +132,7 @@ def trust(context: ssl.SSLContext, authorities: str) -> None:
 
 
 def peer_certificate(transport: object) -> tuple[bool, bytes | None]:
-    """(does the transport use TLS, the client's certificate as DER, checked by TLS already)."""
+    """(does the transport use TLS, the client's certificate as DER, its signer checked by TLS)."""
     get_extra_info = getattr(transport, "get_extra_info", None)
     ssl_object = get_extra_info("ssl_object") if get_extra_info is not None else None
     if ssl_object is None:
