@@ -99,7 +99,7 @@ class StationTls:
 def server_context() -> ssl.SSLContext:
     """It asks for a client certificate without insisting, and takes one that has ended.
 
-    Both are judged later, when the station has said its identity: a failed handshake tells nobody whose it is.
+    Both are judged later, when the station has said its identity: a failed handshake tells nobody whose.
     """
     context = _Context(ssl.PROTOCOL_TLS_SERVER)
     context.logged = Allowance(HANDSHAKES_LOGGED, HANDSHAKES_REFILL_S)

@@ -274,12 +274,17 @@ class Certificates:
             if issued.identity == identity
         )
 
-    # --- renewal ---
+    # --- asked of stations ---
 
     async def ask_to_renew(self, identity: str) -> Payload:
         """Have the station send a new request, as it would for its first one. Raises: as `Commands.send`."""
         wanted = {"requestedMessage": "SignChargePointCertificate"}
         return await self._commands.send(identity, "ExtendedTriggerMessage", wanted)
+
+    async def install_root(self, identity: str, kind: KeyKind) -> Payload:
+        """Give the station one of the authority's roots to know this server by. Raises: as `Commands.send`."""
+        request = {"certificateType": CENTRAL_SYSTEM_ROOT, "certificate": await self.root_pem(kind)}
+        return await self._commands.send(identity, "InstallCertificate", request)
 
     async def renew_due(self) -> None:
         """Ask the stations of security profile 3 whose newest certificate ends soon, each once a day."""
