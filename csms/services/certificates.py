@@ -282,7 +282,7 @@ class Certificates:
         return await self._commands.send(identity, "ExtendedTriggerMessage", wanted)
 
     async def install_root(self, identity: str, kind: KeyKind) -> Payload:
-        """Give the station one of the authority's roots to know this server by. Raises: as `Commands.send`."""
+        """Give the station a root to know this server by. Raises: as `Commands.send`."""
         request = {"certificateType": CENTRAL_SYSTEM_ROOT, "certificate": await self.root_pem(kind)}
         return await self._commands.send(identity, "InstallCertificate", request)
 

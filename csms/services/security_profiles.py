@@ -95,8 +95,8 @@ class SecurityProfiles:
         digest = self._passwords.matched(station.identity, sent if sent is not None else b"")
         if sent is not None and digest is not None:
             return digest, Means(is_tls, "right", problem)
-        is_set = self._passwords.is_set(station.identity)
-        return None, Means(is_tls, "wrong" if is_set else "unset", problem)
+        is_known = self._passwords.is_known(station.identity)
+        return None, Means(is_tls, "wrong" if is_known else "unset", problem)
 
     async def _moved_up(self, station: Station, profile: int) -> None:
         try:
