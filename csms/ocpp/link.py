@@ -269,9 +269,13 @@ class Link:
             return [Received(action, str(id), note, quirk)]
         self._pending = None
         repairs = notes
-        if isinstance(result, dict):
-            result, mended = normalise_answer(pending.action, result)
-            repairs = (*notes, *mended)
+        try:
+            if isinstance(result, dict):
+                result, mended = normalise_answer(pending.action, result)
+                repairs = (*notes, *mended)
+        except RecursionError:
+            quirk = "nested too deeply"
+            result = CallFailed("FormationViolation", quirk)
         why = [str(result)] if isinstance(result, CsmsError) else []
         note = "; ".join([*why, *([f"mended: {', '.join(repairs)}"] if repairs else [])])
         received = Received(pending.action, pending.id, note or None, quirk, repairs)
