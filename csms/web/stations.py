@@ -71,10 +71,13 @@ class StationCard:
             self._connectors = Tag("p", classes="reason")
             self._quirks = Tag("p", classes="quiet-line")
             self._accept = Tag("button", "Accept this station", classes="action", type="button")
+            self._reject = Tag("button", "Refuse it", classes="action", type="button")
             if may_accept:
                 self._accept.on("click", self._accept_station, args=[])
+                self._reject.on("click", self._reject_station, args=[])
             else:
                 self._accept.put(disabled=True)
+                self._reject.put(disabled=True)
             with Tag("details", classes="messages") as details:
                 Tag("summary", "Last messages")
                 self._messages = Tag("ol")
@@ -87,6 +90,7 @@ class StationCard:
         self._state.put(data_state=_state_colour(station))
         self._card.be(pending=pending)
         self._accept.show(pending)
+        self._reject.show(station.registration == "Pending")
         described = [station.vendor, station.model, station.firmware_version]
         self._kind.say(" · ".join(d for d in described if d) or "has not introduced itself yet")
         self._connectors.say(
@@ -98,6 +102,10 @@ class StationCard:
     async def _accept_station(self) -> None:
         await self._services.charge_points.accept(self._identity)
         ui.notify(f"{self._identity} is accepted", type="positive")
+
+    async def _reject_station(self) -> None:
+        await self._services.charge_points.reject(self._identity)
+        ui.notify(f"{self._identity} is refused")
 
     async def _load_messages(self) -> None:
         messages = await self._services.frames.messages(self._identity, limit=MESSAGES_SHOWN)
