@@ -1,4 +1,4 @@
-"""What charging stations say (OCPP 1.6 Core and firmware notifications), and what they are answered.
+"""What charging stations say of charging (OCPP 1.6 Core), and what they are answered.
 
 An answer is given after its effect is committed; the live state follows the commit.
 """
@@ -23,6 +23,7 @@ from csms.domain.normalise import UNKNOWN_TRANSACTION, parse_time
 from csms.domain.station_clock import EXACT_ENOUGH, StationClock
 from csms.services import transaction_records as records
 from csms.services.charge_points import ChargePoints, open_transaction
+from csms.services.station_notifications import StationNotifications
 from csms.services.transaction_records import Element, Outcome
 from csms.storage import stations, transactions
 from csms.storage.database import Database, Job
@@ -66,8 +67,7 @@ class StationMessages:
             "MeterValues": self._meter_values,
             "StatusNotification": self._status_notification,
             "DataTransfer": self._data_transfer,
-            "DiagnosticsStatusNotification": self._diagnostics_status,
-            "FirmwareStatusNotification": self._firmware_status,
+            **StationNotifications(database, charge_points).handlers,
             **(handlers or {}),
         }
 
@@ -127,6 +127,8 @@ class StationMessages:
         newest = max(element.measured_at for element in data)
         clock = self._clocks.setdefault(identity, StationClock())
         seen_at = clock.true_time(newest, received_at)
+        if clock.is_off:
+            self._charge_points.mended(identity, ["MeterValues.timestamp: clock steadily off"])
         if _is_plain(connector, sent_id, data, received_at, clock.is_off):
             await self._batches.save(_plain_rows(connector, data), _plain_registers(connector, data))
         else:
@@ -174,16 +176,6 @@ class StationMessages:
     async def _data_transfer(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         return {"status": "UnknownVendorId"}
 
-    async def _diagnostics_status(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
-        status = payload["status"]
-        await self._database.write(lambda conn: stations.save_diagnostics_status(conn, identity, status))
-        return {}
-
-    async def _firmware_status(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
-        status = payload["status"]
-        await self._database.write(lambda conn: stations.save_firmware_status(conn, identity, status))
-        return {}
-
     def _current_time(self) -> str:
         """Whole seconds: some stations cannot read fractions."""
         return self._clock.now().strftime("%Y-%m-%dT%H:%M:%SZ")
@@ -200,6 +192,7 @@ class StationMessages:
             outcome = await self._database.write(job)
             tell()
             self._apply(identity, outcome)
+            self._charge_points.mended(identity, outcome.quirks)
             return outcome.answer
 
         return await asyncio.shield(asyncio.ensure_future(commit_and_tell()))
@@ -257,9 +250,12 @@ def _plain_registers(connector: LiveConnector, data: list[Element]) -> list[tupl
 
 @dataclass(slots=True)
 class _Batch:
+    """waiting: whoever gave rows to it, to be told what became of them."""
+
     rows: list[Row] = field(default_factory=list)
     registers: list[tuple[int, float, datetime]] = field(default_factory=list)
-    written: asyncio.Future[None] | None = None
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    writing: asyncio.Task[None] | None = None
 
 
 class _MeterValueBatches:
@@ -270,16 +266,17 @@ class _MeterValueBatches:
         self._open: _Batch | None = None
 
     async def save(self, rows: list[Row], registers: list[tuple[int, float, datetime]]) -> None:
-        """Returns once they are committed."""
+        """Returns once they are committed. Whoever goes away meanwhile does not take the others along."""
         batch = self._open
         if batch is None:
             batch = self._open = _Batch()
-            batch.written = asyncio.ensure_future(self._commit(batch))
+            batch.writing = asyncio.create_task(self._commit(batch))
         batch.rows += rows
         batch.registers += registers
-        assert batch.written is not None
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        batch.waiting.append(written)
         try:
-            await asyncio.shield(batch.written)  # one caller that goes away does not take the others along
+            await written
         except SQLAlchemyError:
             alone = _Batch(rows, registers)  # a row that cannot be stored spoils its own message only
             await self._database.write(lambda conn: self._write(conn, alone))
@@ -287,6 +284,14 @@ class _MeterValueBatches:
     async def _commit(self, batch: _Batch) -> None:
         try:
             await self._database.write(lambda conn: self._write(conn, batch))
+        except Exception as fault:  # it belongs to all who wait
+            for written in batch.waiting:
+                if not written.done():
+                    written.set_exception(fault)
+        else:
+            for written in batch.waiting:
+                if not written.done():
+                    written.set_result(None)
         finally:
             self._close(batch)  # also if the job was never begun
 
