@@ -92,10 +92,10 @@ class AskedStation:
             "unknownKey": [key for key in asked if key.casefold() not in names],
         }
 
-    async def say(self, action: str, payload: dict[str, Any]) -> list[Any]:
+    async def say(self, action: str, payload: dict[str, Any], id: str | None = None) -> list[Any]:
         """The frame of the answer."""
         assert self.socket is not None
-        id = f"{action}-{len(self.heard)}-{len(self.answers)}"
+        id = id or f"{action}-{len(self.heard)}-{len(self.answers)}"
         answered = self.answers[id] = asyncio.get_running_loop().create_future()
         await self.socket.send(json.dumps([2, id, action, payload]))
         return await asyncio.wait_for(answered, PATIENCE_S)
