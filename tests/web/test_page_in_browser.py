@@ -186,6 +186,16 @@ def test_a_pending_station_is_accepted(visit: Visit, served: ServedPage) -> None
     assert served.services.charge_points.station("NEW-7").registration == "Accepted"
 
 
+def test_a_pending_station_is_refused_and_can_be_accepted_later(visit: Visit, served: ServedPage) -> None:
+    served.run(served.services.charge_points.admit("NEW-9"))
+    station = visit("/stations", role="admin").locator('[data-station="NEW-9"]')
+    station.get_by_role("button", name="Refuse it").click()
+    expect(station).to_contain_text("Rejected, not connected")
+    expect(station.get_by_role("button", name="Refuse it")).to_be_hidden()
+    station.get_by_role("button", name="Accept this station").click()
+    expect(station).to_contain_text("Not connected")
+
+
 def test_only_an_administrator_accepts_stations(visit: Visit, served: ServedPage) -> None:
     served.run(served.services.charge_points.admit("NEW-8"))
     station = visit("/stations", role="operator").locator('[data-station="NEW-8"]')
