@@ -39,7 +39,5 @@ def show(figures: Sequence[Figure]) -> None:
     Console(width=130, highlight=False).print(table)
 
 
-def _compared(
-    what: str, value: float, target: float, unit: str, digits: int, sign: str, met: bool
-) -> Figure:
+def _compared(what: str, value: float, target: float, unit: str, digits: int, sign: str, met: bool) -> Figure:
     return Figure(what, f"{value:.{digits}f}{unit}", f"{sign} {target:g}{unit}", met)

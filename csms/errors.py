@@ -3,6 +3,8 @@
 CsmsError
 ├── NotFound               no such site, charge point, transaction …            (HTTP 404)
 ├── InvalidInput           names field, value and what was expected             (HTTP 422)
+├── TooLarge               a file over its limit                                (HTTP 413)
+├── NoSpace                the disk is full                                     (HTTP 507)
 ├── NotConnected           the charge point has no open connection              (HTTP 409)
 ├── CallFailed             the charge point answered with a CALLERROR           (HTTP 502)
 ├── CallTimeout            the charge point did not answer in time              (HTTP 504)
@@ -30,6 +32,17 @@ class InvalidInput(CsmsError):
     def __init__(self, field: str, value: Any, expected: str) -> None:
         super().__init__(f"{field}: {value!r} given, {expected} expected")
         self.field, self.value, self.expected = field, value, expected
+
+
+class TooLarge(CsmsError):
+    def __init__(self, limit_bytes: int) -> None:
+        super().__init__(f"at most {limit_bytes} bytes are taken")
+        self.limit_bytes = limit_bytes
+
+
+class NoSpace(CsmsError):
+    def __init__(self) -> None:
+        super().__init__("the disk is full: nothing was stored")
 
 
 class NotConnected(CsmsError):

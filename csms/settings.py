@@ -60,6 +60,14 @@ class Settings(BaseSettings):
     unknown_charge_points: Literal["reject", "pending", "accept"] = Field(
         default="reject", description="stations that no site names: refuse, wait for acceptance, or accept"
     )
+    public_url: str | None = Field(
+        default=None,
+        pattern=r"^https?://[^\s/]+(/[^\s]*)?$",
+        description="how stations reach page and API, to fetch firmware and leave logs; unset = as the person"
+        " who asks for it does",
+    )
+    files_limit_mb: int = Field(default=512, gt=0, description="largest firmware image [MB]")
+    upload_limit_mb: int = Field(default=64, gt=0, description="largest log that a station may leave [MB]")
     unknown_id_tags: Literal["accept", "reject", "auto"] = Field(
         default="auto", description="badges that are not stored; auto: accepted as long as none is stored"
     )

@@ -13,13 +13,19 @@ from csms.services.accounts import Accounts
 from csms.services.bundle import Services
 from csms.services.certificates import Certificates
 from csms.services.charge_points import ChargePoints
+from csms.services.charging_profiles import ChargingProfiles
 from csms.services.commands import Commands
 from csms.services.events import EventBus
+from csms.services.files import Files
 from csms.services.frame_log import FrameLog
 from csms.services.live import LiveSites
+from csms.services.local_lists import LocalLists
 from csms.services.reporting import Reporting
+from csms.services.reservations import Reservations
+from csms.services.security_events import SecurityEvents
 from csms.services.security_profiles import Listeners, SecurityProfiles
 from csms.services.sites import Sites
+from csms.services.station_jobs import StationJobs
 from csms.services.station_passwords import StationPasswords
 from csms.storage.database import Database, upgrade
 
@@ -45,7 +51,8 @@ async def running_services(
     await upgrade(url)
     database, events = Database(url), EventBus()
     charge_points = ChargePoints(database, clock, events, unknown)
-    commands, accounts = Commands(database, charge_points, clock), Accounts(database, clock)
+    commands, files = Commands(database, charge_points, clock), Files(folder, 100_000, 10_000)
+    accounts = Accounts(database, clock, events)
     passwords = StationPasswords(database, charge_points, commands, accounts, clock)
     certificates = Certificates(database, charge_points, commands, clock)
     services = Services(
@@ -63,6 +70,12 @@ async def running_services(
         accounts=accounts,
         events=events,
         frames=FrameLog(database),
+        files=files,
+        jobs=StationJobs(database, charge_points, commands, files, clock),
+        reservations=Reservations(database, charge_points, commands, clock),
+        local_lists=LocalLists(database, charge_points, commands, events, clock),
+        profiles=ChargingProfiles(database, charge_points, commands, events, clock),
+        security_events=SecurityEvents(database, charge_points),
         clock=clock,
         login_required=True,
         version="1.2.3",
@@ -70,11 +83,15 @@ async def running_services(
     await database.start()
     await services.sites.start()
     await charge_points.start()
+    await services.profiles.start()
+    await services.local_lists.start()
     await passwords.start()
     await certificates.start()
     try:
         yield services
     finally:
+        await services.local_lists.stop()
+        await services.profiles.stop()
         await services.frames.stop()
         await certificates.stop()
         await database.stop()

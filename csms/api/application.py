@@ -8,7 +8,21 @@ from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.openapi.utils import get_openapi
 from starlette.routing import Match, Mount
 
-from csms.api import access, charge_points, events, health, id_tags, security, site_parts, sites, transactions
+from csms.api import (
+    access,
+    charge_points,
+    events,
+    files,
+    health,
+    id_tags,
+    jobs,
+    local_list,
+    reservations,
+    security,
+    site_parts,
+    sites,
+    transactions,
+)
 from csms.api.problems import BodyLimit, Problem, handle_problems
 from csms.services.bundle import Services
 
@@ -35,13 +49,15 @@ def create_api(services: Services) -> FastAPI:
         docs_url=None,
         redoc_url=None,
     )
-    app.add_middleware(BodyLimit, limit_bytes=BODY_LIMIT_BYTES)
+    app.add_middleware(BodyLimit, limit_bytes=BODY_LIMIT_BYTES, own_limits=files.OWN_LIMITS)
     app.state.services = services
     app.state.created_at = services.clock.now()
     api = APIRouter(prefix="/api/v1")
-    for part in (sites, site_parts, charge_points, security, id_tags, transactions, events, access):
+    of_stations = (charge_points, security, reservations, local_list, jobs)
+    for part in (sites, site_parts, *of_stations, files, id_tags, transactions, events, access):
         api.include_router(part.router)
     app.include_router(api)
+    app.include_router(files.stations_router)
     app.include_router(health.router)
     app.add_api_route("/api/{path:path}", _nothing_here, methods=list(METHODS), include_in_schema=False)
     handle_problems(app)

@@ -60,6 +60,7 @@ class ChargePointNow(BaseModel):
     model: str | None
     serial_number: str | None
     firmware_version: str | None
+    security_profile: int = Field(description="0 to 3: by which it must connect")
     connected: bool
     connected_at: datetime | None
     last_seen_at: datetime | None
@@ -127,6 +128,7 @@ def _charge_point_now(services: Services, station: Station) -> ChargePointNow:
         model=station.model,
         serial_number=station.serial_number,
         firmware_version=station.firmware_version,
+        security_profile=station.security_profile,
         connected=station.connected,
         connected_at=station.connected_at,
         last_seen_at=station.last_seen_at,
@@ -229,6 +231,56 @@ async def get_messages(
     wanted = Wanted(since, until, action, refused, contains, before)
     rows = await services.frames.messages(station.identity, wanted, limit)
     return [LoggedFrame.model_validate(row) for row in rows]
+
+
+class InstalledProfileRecord(BaseModel):
+    connector_id: int
+    accepted_at: datetime
+    ours: bool = Field(description="written by control, not by a person or a program")
+    profile: dict[str, Any] = Field(description="csChargingProfiles as accepted (OCPP)")
+
+
+class SecurityEventRecord(BaseModel):
+    type: str
+    critical: bool
+    happened_at: datetime = Field(description="by the station's clock")
+    received_at: datetime
+    tech_info: str | None
+
+
+@router.get(
+    "/{identity}/charging-profiles",
+    dependencies=[viewer],
+    responses=responses(401, 404),
+    summary="The charging profiles known to be on the station",
+    description="Those it has accepted since it last booted, and that have not been replaced, cleared or"
+    " ended since.",
+)
+async def get_charging_profiles(identity: str, services: ServicesHere) -> list[InstalledProfileRecord]:
+    return [
+        InstalledProfileRecord(
+            connector_id=one.connector_id, accepted_at=one.accepted_at, ours=one.is_ours, profile=one.profile
+        )
+        for one in services.profiles.of_station(identity)
+    ]
+
+
+@router.get(
+    "/{identity}/security-events",
+    dependencies=[viewer],
+    responses=responses(401, 404, 422),
+    summary="What it reported of its security, newest first",
+)
+async def get_security_events(
+    identity: str,
+    services: ServicesHere,
+    start: Annotated[QueryTime | None, Query(alias="from", description=TIME_HINT)] = None,
+    end: Annotated[QueryTime | None, Query(alias="to", description=TIME_HINT)] = None,
+    type: Annotated[str | None, Query(description="only this type")] = None,
+    limit: Annotated[int, Query(ge=1, le=5000)] = 200,
+) -> list[SecurityEventRecord]:
+    rows = await services.security_events.events(identity, start, end, type, limit)
+    return [SecurityEventRecord.model_validate(row) for row in rows]
 
 
 @router.post(

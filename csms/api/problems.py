@@ -17,7 +17,16 @@ from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from csms.domain.site import ReferenceFaults
-from csms.errors import CallFailed, CallTimeout, CsmsError, InvalidInput, NotConnected, NotFound
+from csms.errors import (
+    CallFailed,
+    CallTimeout,
+    CsmsError,
+    InvalidInput,
+    NoSpace,
+    NotConnected,
+    NotFound,
+    TooLarge,
+)
 
 log = logging.getLogger(__name__)
 
@@ -66,13 +75,16 @@ def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
 
 
 class BodyLimit:
-    """Refuse a large body: by its announced length before it is read, else when it has grown too large."""
+    """Refuse a large body: by its announced length before it is read, else when it has grown too large.
 
-    def __init__(self, app: ASGIApp, limit_bytes: int) -> None:
-        self._app, self._limit_bytes = app, limit_bytes
+    own_limits: how the paths of files begin, which are stored as they come and have limits of their own.
+    """
+
+    def __init__(self, app: ASGIApp, limit_bytes: int, own_limits: tuple[str, ...] = ()) -> None:
+        self._app, self._limit_bytes, self._own_limits = app, limit_bytes, own_limits
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
+        if scope["type"] != "http" or scope["path"].startswith(self._own_limits):
             await self._app(scope, receive, send)
             return
         detail = f"at most {self._limit_bytes} bytes are taken"
@@ -108,6 +120,10 @@ async def _csms_error(request: Request, error: Exception) -> JSONResponse:
         case InvalidInput(field=field, value=value, expected=expected):
             shown = FieldProblem(field=field, value=_shown(value), expected=expected)
             return problem(422, str(error), errors=[shown])
+        case TooLarge():
+            return problem(413, str(error))
+        case NoSpace():
+            return problem(507, str(error))
         case NotConnected():
             return problem(409, str(error))
         case CallFailed(code=code, description=description, details=details):

@@ -16,6 +16,7 @@ TAKING_W = 100.0
 READING_TRUSTED_FOR = timedelta(minutes=3)
 SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
 QUIRK_KINDS = 100
+CONNECTORS_KEPT = 256  # no station has so many, but one may make up their numbers
 LONGEST_QUIRK = 255
 UNKNOWN_REGISTER_WH = -1
 SMALLEST_FALL_WH = 1000
@@ -185,7 +186,9 @@ class Station:
     security_profile: int = 0
 
     def connector(self, connector_id: int) -> LiveConnector:
-        """The connector's record, made when it is first heard of."""
+        """The connector's record, made when it is first heard of; beyond CONNECTORS_KEPT it is not kept."""
+        if connector_id not in self.connectors and len(self.connectors) >= CONNECTORS_KEPT:
+            return LiveConnector()
         return self.connectors.setdefault(connector_id, LiveConnector())
 
     def connector_state(self, connector_id: int, now: datetime) -> str:

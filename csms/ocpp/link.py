@@ -229,6 +229,8 @@ class Link:
                 _refusal(call.id, action, violation.code, str(violation)),
             ]
         taken = HandleCall(call.id, action, payload, received_at, (*notes, *repairs), length)
+        if self._closed:
+            return [Received(action, id, "the connection is over: not handled")]
         if any(_is_same(taken, other) for other in self._inbox):
             return [Received(action, id, "repeated before it was answered: dropped")]
         if self._is_full(length):

@@ -15,6 +15,7 @@ from csms.clock import Clock
 from csms.domain.id_tag import IdTag
 from csms.domain.id_tag_table import read_table
 from csms.errors import InvalidInput, NotFound
+from csms.services.events import EventBus
 from csms.storage import access
 from csms.storage.database import Database
 
@@ -28,8 +29,8 @@ LAST_USE_KNOWN_TO = timedelta(minutes=5)
 class Accounts:
     """Tokens are random, so a fast hash protects them; passwords are not, so theirs is argon2."""
 
-    def __init__(self, database: Database, clock: Clock) -> None:
-        self._database, self._clock = database, clock
+    def __init__(self, database: Database, clock: Clock, events: EventBus | None = None) -> None:
+        self._database, self._clock, self._events = database, clock, events
         self._passwords = PasswordHash.recommended()
         # Checked when there is no such user, so that the answer takes as long.
         self._nobody = self._passwords.hash(secrets.token_urlsafe())
@@ -117,6 +118,7 @@ class Accounts:
             if not 1 <= len(text.strip()) <= 20:
                 raise InvalidInput(field, text, "1 to 20 characters")
         await self._database.write(lambda conn: access.save_id_tag(conn, tag, name))
+        self._id_tags_changed()
 
     async def import_id_tags(self, table: str) -> int:
         """Add or replace what a CSV table lists, all or nothing; other tags stay. Returns how many.
@@ -131,12 +133,18 @@ class Accounts:
                 await access.save_id_tag(conn, tag, name)
 
         await self._database.write(job)
+        self._id_tags_changed()
         return len(tags)
 
     async def remove_id_tag(self, id_tag: str) -> None:
         """Raises NotFound."""
         if not await self._database.write(lambda conn: access.remove_id_tag(conn, id_tag)):
             raise NotFound("id tag", id_tag)
+        self._id_tags_changed()
+
+    def _id_tags_changed(self) -> None:
+        if self._events is not None:
+            self._events.publish("id_tags.changed", self._clock.now())
 
 
 def _shown(row: dict[str, Any]) -> dict[str, Any]:

@@ -8,20 +8,29 @@ from csms.clock import Clock
 from csms.services.accounts import Accounts
 from csms.services.certificates import Certificates
 from csms.services.charge_points import ChargePoints
+from csms.services.charging_profiles import ChargingProfiles
 from csms.services.commands import Commands
 from csms.services.events import EventBus
+from csms.services.files import Files
 from csms.services.frame_log import FrameLog
 from csms.services.live import LiveSites
+from csms.services.local_lists import LocalLists
 from csms.services.reporting import Reporting
+from csms.services.reservations import Reservations
+from csms.services.security_events import SecurityEvents
 from csms.services.security_profiles import SecurityProfiles
 from csms.services.sites import Sites
+from csms.services.station_jobs import StationJobs
 from csms.services.station_passwords import StationPasswords
 from csms.storage.database import Database
 
 
 @dataclass(frozen=True, slots=True)
 class Services:
-    """login_required: the web page asks for a user and password. The API always asks for a token."""
+    """login_required: the web page asks for a user and password. The API always asks for a token.
+
+    public_url: how stations reach the web server; None = as whoever asks does.
+    """
 
     database: Database
     charge_points: ChargePoints
@@ -35,6 +44,13 @@ class Services:
     accounts: Accounts
     events: EventBus
     frames: FrameLog
+    files: Files
+    jobs: StationJobs
+    reservations: Reservations
+    local_lists: LocalLists
+    profiles: ChargingProfiles
+    security_events: SecurityEvents
     clock: Clock
     login_required: bool
     version: str
+    public_url: str | None = None

@@ -195,6 +195,10 @@ class ChargePoints:
             raise NotFound("charge point", identity)
         return spelled
 
+    def is_known(self, identity: str) -> bool:
+        """Is it stored? One that only a site names becomes known when it first comes."""
+        return identity.casefold() in self._stations
+
     def is_connected(self, identity: str) -> bool:
         station = self._stations.get(identity.casefold())
         return station is not None and station.connected
@@ -303,6 +307,10 @@ class ChargePoints:
             energy_wh=shown.energy_wh,
             soc_percent=shown.soc_percent,
         )
+
+    def report(self, kind: str, identity: str, **data: Any) -> None:
+        """Publish what happened at a station and leaves no trace in the live record."""
+        self._publish(kind, self.station(identity), **data)
 
     def profiles_cleared(self, identity: str) -> None:
         """An operator cleared charging profiles: whoever wrote them must write them anew."""

@@ -7,7 +7,7 @@ command, by a button, a program or the raw OCPP path, the same records follow.
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import structlog
@@ -30,6 +30,7 @@ class Command:
 
     payload: camelCase, checked. row_id: the row that stands for it, made by the sender or by `before`.
     origin: what of ours sent it, e.g. "setpoints"; "" = a person or a program through the API.
+    notes: what `before` hands on.
     """
 
     identity: str
@@ -37,6 +38,7 @@ class Command:
     payload: Payload
     row_id: int | None = None
     origin: str = ""
+    notes: dict[str, Any] = field(default_factory=dict)
 
 
 class CommandEffect:
@@ -110,21 +112,11 @@ class ConfigurationChanged(_Configuration):
         await self.save(station, {**station.configuration, key: value}, station.read_only_keys)
 
 
-class ProfilesCleared(CommandEffect):
-    def __init__(self, charge_points: ChargePoints) -> None:
-        self._charge_points = charge_points
-
-    async def answered(self, command: Command, answer: Payload) -> None:
-        if answer.get("status") == "Accepted":
-            self._charge_points.profiles_cleared(command.identity)
-
-
 def standard_effects(database: Database, charge_points: ChargePoints) -> list[tuple[str, CommandEffect]]:
     """What needs no service of its own."""
     return [
         ("GetConfiguration", ConfigurationRead(database, charge_points)),
         ("ChangeConfiguration", ConfigurationChanged(database, charge_points)),
-        ("ClearChargingProfile", ProfilesCleared(charge_points)),
     ]
 
 

@@ -100,7 +100,6 @@ class Provisioning:
         )
 
     async def _renew_profiles(self, identity: str) -> None:
-        await self._setpoints.forget(identity)
         self._setpoints.renew(identity)
 
     async def _provision(self, identity: str, has_booted: bool) -> None:

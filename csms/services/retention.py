@@ -10,7 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
-from csms.storage import frames, history, transactions
+from csms.storage import frames, history, security_events, transactions
 from csms.storage.database import STORAGE_FAULTS, Database
 
 log = structlog.get_logger()
@@ -18,6 +18,7 @@ log = structlog.get_logger()
 KEPT_FRAMES_DAYS = 30
 KEPT_DECISIONS_DAYS = 90
 KEPT_METER_VALUES_DAYS = 400
+KEPT_SECURITY_EVENTS_DAYS = 400
 REMOVED_AT_ONCE = 1000
 TIDY_EVERY_S = 3600.0
 
@@ -34,12 +35,14 @@ class Retention:
         frames_days: float = KEPT_FRAMES_DAYS,
         decisions_days: float = KEPT_DECISIONS_DAYS,
         meter_values_days: float = KEPT_METER_VALUES_DAYS,
+        security_events_days: float = KEPT_SECURITY_EVENTS_DAYS,
     ) -> None:
         self._database, self._clock = database, clock
         self._rules: list[tuple[Remove, timedelta]] = [
             (frames.remove_before, timedelta(days=frames_days)),
             (history.remove_decisions_before, timedelta(days=decisions_days)),
             (transactions.remove_meter_values_before, timedelta(days=meter_values_days)),
+            (security_events.remove_before, timedelta(days=security_events_days)),
         ]
         self._task: asyncio.Task[None] | None = None
 

@@ -4,6 +4,11 @@
 the station to what is wanted, so that a mute station delays no other. Writes happen only when
 something differs: the floor once, the control profile when its limit changes or its dead-man time
 is half over.
+
+A profile that a person or a program has had written (`ChargingProfiles`) and that rules instead of the
+floor or the control profile is not fought with: nothing of ours is written in its place until it is
+cleared, its time or transaction is over, or the station boots. The connector's setpoint_problem says so.
+Until then its vehicle is not controlled: only the other loads make room for it where a fuse is near.
 """
 
 from __future__ import annotations
@@ -14,7 +19,6 @@ from datetime import datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from csms.clock import Clock
 from csms.domain.charging_profile import (
@@ -24,16 +28,17 @@ from csms.domain.charging_profile import (
     offered_now,
     profile_abilities,
 )
+from csms.domain.installed_profile import OURS
 from csms.errors import CallTimeout, CsmsError, NotConnected
 from csms.services.charge_points import ChargePoints
+from csms.services.charging_profiles import ChargingProfiles
 from csms.services.commands import Commands
-from csms.storage import profiles
-from csms.storage.database import Database, Job
 
 log = structlog.get_logger()
 
 DEAD_MAN_S = 15 * 60
 RENEW_AFTER = timedelta(seconds=DEAD_MAN_S / 2)
+OUTRANKED = "an operator's own profile rules instead"
 RETRY_AFTER = timedelta(seconds=30)  # a station that refused is asked again with the next minute, not sooner
 
 
@@ -48,11 +53,7 @@ class Wish:
 
 @dataclass(slots=True)
 class _Station:
-    """floors, controls: what the station has accepted, by connector; a control with the time of it."""
-
     wishes: dict[int, Wish] = field(default_factory=dict)
-    floors: dict[int, dict[str, Any]] = field(default_factory=dict)
-    controls: dict[int, tuple[dict[str, Any], datetime]] = field(default_factory=dict)
     refused_at: dict[tuple[int, str], datetime] = field(default_factory=dict)
     task: asyncio.Task[None] | None = None
 
@@ -61,26 +62,11 @@ class Setpoints:
     """Identities are compared without regard to case, as everywhere."""
 
     def __init__(
-        self, database: Database, charge_points: ChargePoints, commands: Commands, clock: Clock
+        self, charge_points: ChargePoints, commands: Commands, profiles: ChargingProfiles, clock: Clock
     ) -> None:
-        self._database, self._charge_points, self._commands, self._clock = (
-            database,
-            charge_points,
-            commands,
-            clock,
-        )
+        self._charge_points, self._commands, self._clock = charge_points, commands, clock
+        self._profiles = profiles
         self._stations: dict[str, _Station] = {}
-
-    async def start(self) -> None:
-        """Take up what stations had accepted before a restart: nothing is written again without need."""
-        async with self._database.read() as conn:
-            rows = await profiles.load_all(conn)
-        for row in rows:
-            station = self._known(row["identity"])
-            if row["purpose"] == "TxDefaultProfile":
-                station.floors[row["connector_id"]] = row["profile"]
-            elif row["purpose"] == "TxProfile":
-                station.controls[row["connector_id"]] = (row["profile"], row["accepted_at"])
 
     async def stop(self) -> None:
         tasks = [s.task for s in self._stations.values() if s.task is not None]
@@ -113,21 +99,22 @@ class Setpoints:
         await asyncio.gather(*running, return_exceptions=True)
 
     async def forget(self, identity: str) -> None:
-        """The station's profiles may be gone (restart, ClearChargingProfile): none counts as accepted.
-
-        New records take the place of the old ones, so that a write still on its way enters into the old.
-        """
-        station = self._known(identity)
-        station.floors, station.controls, station.refused_at = {}, {}, {}
-        spelled = self._charge_points.station(identity).identity
-        await self._store(identity, lambda conn: profiles.forget(conn, spelled))
+        """The station's profiles may be gone (restart): none counts as accepted."""
+        self._known(identity).refused_at = {}
+        await self._profiles.forget(identity)
 
     def offered_a(self, identity: str, wiring: ConnectorWiring, transaction_id: int) -> float | None:
-        """What the accepted control profile of this transaction offers now. None = there is none. [A]"""
-        control = self._known(identity).controls.get(wiring.connector_id)
-        if control is None or control[0]["csChargingProfiles"].get("transactionId") != transaction_id:
+        """What the control profile of this transaction offers now, or an operator's that rules instead.
+        None = there is none, or it cannot be told. [A]"""
+        connector = self._charge_points.station(identity).connectors.get(wiring.connector_id)
+        running = connector.transaction if connector is not None else None
+        held = self._profiles.outranking(identity, wiring.connector_id, "TxProfile")
+        if running is not None and held is not None:
+            return held.offers_a(wiring, running.started_at, self._clock.now())
+        control = self._profiles.ours(identity, wiring.connector_id, "TxProfile")
+        if control is None or control.profile.get("transactionId") != transaction_id:
             return None
-        return offered_now(control[0], wiring, self._clock.now())
+        return offered_now(control.request, wiring, self._clock.now())
 
     def _known(self, identity: str) -> _Station:
         return self._stations.setdefault(identity.casefold(), _Station())
@@ -150,32 +137,58 @@ class Setpoints:
     async def _floor(self, identity: str, station: _Station, connector_id: int) -> None:
         if (wish := station.wishes.get(connector_id)) is None:
             return
-        floors = station.floors
         abilities = profile_abilities(self._charge_points.station(identity).configuration)
-        floor = floor_profile(wish.safe_a, wish.wiring, abilities)
-        if floors.get(connector_id) != floor and await self._write(identity, station, connector_id, floor):
-            floors[connector_id] = floor
+        floor = self._numbered(identity, floor_profile(wish.safe_a, wish.wiring, abilities))
+        if self._is_outranked(identity, connector_id, "TxDefaultProfile"):
+            return
+        written = self._profiles.ours(identity, connector_id, "TxDefaultProfile")
+        if written is None or written.request != floor:
+            await self._write(identity, station, connector_id, floor)
 
     async def _control(self, identity: str, station: _Station, connector_id: int) -> None:
         live = self._charge_points.station(identity)
         wish, connector = station.wishes.get(connector_id), live.connectors.get(connector_id)
         if wish is None or connector is None or connector.transaction is None:
             return
-        controls, now, id = station.controls, self._clock.now(), connector.transaction.id
+        now, id = self._clock.now(), connector.transaction.id
         abilities = profile_abilities(live.configuration)
         control = control_profile(wish.limit_a, wish.safe_a, id, wish.wiring, abilities, now, DEAD_MAN_S)
+        control = self._numbered(identity, control)
+        if self._is_outranked(identity, connector_id, "TxProfile"):
+            connector.offered_a = self.offered_a(identity, wish.wiring, id)
+            return
         limit_a = offered_now(control, wish.wiring, now)
-        if self.offered_a(identity, wish.wiring, id) != limit_a or self._is_due(station, connector_id, wish):
-            if not await self._write(identity, station, connector_id, control):
-                return
-            controls[connector_id] = (control, self._clock.now())
+        is_new = self.offered_a(identity, wish.wiring, id) != limit_a
+        needs_writing = is_new or self._is_due(identity, connector_id, wish)
+        if needs_writing and not await self._write(identity, station, connector_id, control):
+            return
         if connector.offered_a != limit_a:
             connector.offered_a, connector.offered_at = limit_a, self._clock.now()
 
-    def _is_due(self, station: _Station, connector_id: int, wish: Wish) -> bool:
+    def _is_due(self, identity: str, connector_id: int, wish: Wish) -> bool:
         """A limit equal to the floor needs no dead-man, so it is never written again."""
-        _, accepted_at = station.controls[connector_id]
-        return wish.limit_a != wish.safe_a and not self._is_within(accepted_at, RENEW_AFTER)
+        written = self._profiles.ours(identity, connector_id, "TxProfile")
+        is_old = written is None or not self._is_within(written.accepted_at, RENEW_AFTER)
+        return wish.limit_a != wish.safe_a and is_old
+
+    def _numbered(self, identity: str, request: dict[str, Any]) -> dict[str, Any]:
+        """Under another number where an operator's profile has this one: it would be replaced."""
+        profile = request["csChargingProfiles"]
+        number = self._profiles.free_number(identity, profile["chargingProfileId"])
+        return {**request, "csChargingProfiles": {**profile, "chargingProfileId": number}}
+
+    def _is_outranked(self, identity: str, connector_id: int, purpose: str) -> bool:
+        """Whether an operator's profile rules there; told to people in the connector's problem."""
+        held = self._profiles.outranking(identity, connector_id, purpose)
+        connector = self._charge_points.station(identity).connectors.get(connector_id)
+        if connector is None:
+            return held is not None
+        begin = f"{purpose}: {OUTRANKED}"
+        if held is not None:
+            connector.setpoint_problem = f"{begin} (chargingProfileId {held.number})"
+        elif (connector.setpoint_problem or "").startswith(begin):
+            connector.setpoint_problem = None
+        return held is not None
 
     def _has_just_refused(self, station: _Station, connector_id: int, purpose: str) -> bool:
         refused_at = station.refused_at.get((connector_id, purpose))
@@ -189,24 +202,14 @@ class Setpoints:
         self, identity: str, station: _Station, connector_id: int, request: dict[str, Any]
     ) -> bool:
         purpose = request["csChargingProfiles"]["chargingProfilePurpose"]
-        answer = await self._commands.send(identity, "SetChargingProfile", request)
+        answer = await self._commands.send(identity, "SetChargingProfile", request, origin=OURS)
         if answer.get("status") != "Accepted":
             self._refused(identity, station, connector_id, purpose, f"answered {answer.get('status')}")
             return False
         station.refused_at.pop((connector_id, purpose), None)
-        live = self._charge_points.station(identity)
-        if connector := live.connectors.get(connector_id):
+        if connector := self._charge_points.station(identity).connectors.get(connector_id):
             connector.setpoint_problem = None
-        now = self._clock.now()
-        await self._store(identity, lambda conn: profiles.save(conn, live.identity, request, now))
         return True
-
-    async def _store(self, identity: str, job: Job[None]) -> None:
-        """Without a database the stations are limited all the same; after a restart it is written again."""
-        try:
-            await self._database.write(job)
-        except (SQLAlchemyError, OSError, CsmsError) as error:
-            log.error("accepted profiles not recorded", charge_point=identity, why=str(error))
 
     def _refused(
         self, identity: str, station: _Station, connector_id: int, purpose: str, why: CsmsError | str

@@ -1,4 +1,4 @@
-"""What charging stations say (OCPP 1.6 Core and firmware notifications), and what they are answered.
+"""What charging stations say of charging (OCPP 1.6 Core), and what they are answered.
 
 An answer is given after its effect is committed; the live state follows the commit.
 """
@@ -23,6 +23,7 @@ from csms.domain.normalise import UNKNOWN_TRANSACTION, parse_time
 from csms.domain.station_clock import EXACT_ENOUGH, StationClock
 from csms.services import transaction_records as records
 from csms.services.charge_points import ChargePoints, open_transaction
+from csms.services.station_notifications import StationNotifications
 from csms.services.transaction_records import Element, Outcome
 from csms.storage import stations, transactions
 from csms.storage.database import Database, Job
@@ -64,8 +65,7 @@ class StationMessages:
             "MeterValues": self._meter_values,
             "StatusNotification": self._status_notification,
             "DataTransfer": self._data_transfer,
-            "DiagnosticsStatusNotification": self._diagnostics_status,
-            "FirmwareStatusNotification": self._firmware_status,
+            **StationNotifications(database, charge_points).handlers,
             **(handlers or {}),
         }
 
@@ -172,16 +172,6 @@ class StationMessages:
 
     async def _data_transfer(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         return {"status": "UnknownVendorId"}
-
-    async def _diagnostics_status(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
-        status = payload["status"]
-        await self._database.write(lambda conn: stations.save_diagnostics_status(conn, identity, status))
-        return {}
-
-    async def _firmware_status(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
-        status = payload["status"]
-        await self._database.write(lambda conn: stations.save_firmware_status(conn, identity, status))
-        return {}
 
     def _current_time(self) -> str:
         """Whole seconds: some stations cannot read fractions."""

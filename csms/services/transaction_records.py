@@ -20,7 +20,7 @@ from csms.domain.id_tag import UnknownTags, authorize, same_tag
 from csms.domain.meter_value import is_covered, read_sampled_values, register_wh
 from csms.domain.normalise import parse_time
 from csms.domain.station_clock import CLOCK_NEVER_SET, is_historic, is_over
-from csms.storage import access, stations, transactions
+from csms.storage import access, reservations, stations, transactions
 from csms.storage.transactions import Row
 
 SHORTEST_CUT_TAG = 8
@@ -107,6 +107,7 @@ async def begin(
     }
     row["id"] = await transactions.start(conn, **row)
     outcome.answer = _start_answer(row)
+    await _use_reservation(conn, row)
     await _claim(conn, row, overtaken_by["started_at"] if overtaken_by else received_at)
     row = await transactions.by_id(conn, identity, row["id"]) or row
     if overtaken_by is not None:
@@ -114,6 +115,37 @@ async def begin(
     elif not await _is_stopped_already(conn, row) and not await _is_free_since(conn, row, status):
         outcome.started.append(row)
     return outcome
+
+
+async def _use_reservation(conn: AsyncConnection, row: Row) -> None:
+    """The reservation that a start names; else one for its tag or group on this connector, or on any."""
+    if row["reservation_id"] is not None:
+        named = await reservations.newest(conn, row["identity"], row["reservation_id"])
+        if named is not None and named["status"] in (*reservations.STANDING, "Expired"):
+            await _used(conn, named, row)
+        return
+    if row["start_status"] != "Accepted":
+        return
+    tag = await access.id_tag(conn, row["id_tag"])
+    group = tag.parent_id_tag if tag is not None else None
+    historic = is_historic(row["started_at"], row["start_received_at"])
+    at = row["started_at"] if historic else row["start_received_at"]
+    fitting = []
+    for reserved in await reservations.standing(conn, row["identity"]):
+        is_in_time = reserved["created_at"] <= at < reserved["expires_at"]
+        if not is_in_time or reserved["connector_id"] not in (row["connector_id"], 0):
+            continue
+        is_own, parent = same_tag(reserved["id_tag"], row["id_tag"]), reserved["parent_id_tag"]
+        if is_own or (group and parent and same_tag(parent, group)):
+            fitting.append((reserved["connector_id"] == 0, not is_own, reserved["id"], reserved))
+    if fitting:
+        await _used(conn, min(fitting, key=lambda fit: fit[:3])[3], row)
+
+
+async def _used(conn: AsyncConnection, reserved: Row, row: Row) -> None:
+    await reservations.change(
+        conn, reserved["id"], status="Used", transaction_id=row["id"], ended_at=row["start_received_at"]
+    )
 
 
 def _start_answer(row: Row) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.id_tag import IdTag, possible_spellings
@@ -53,7 +54,12 @@ async def kept_key(conn: AsyncConnection, purpose: str) -> str | None:
 
 async def keep_key(conn: AsyncConnection, purpose: str, key: str) -> str:
     """The key of this purpose: the one kept before, else `key` from now on."""
-    await conn.execute(insert(conn, signing_keys).values(purpose=purpose, key=key).on_conflict_do_nothing())
+    new = insert(conn, signing_keys).values(purpose=purpose, key=key).on_conflict_do_nothing()
+    try:
+        await conn.execute(new)
+    except StatementError as fault:
+        fault.hide_parameters = True  # the key belongs in no log
+        raise
     kept: str = (
         await conn.execute(select(signing_keys.c.key).where(signing_keys.c.purpose == purpose))
     ).scalar_one()
@@ -70,8 +76,15 @@ async def id_tag(conn: AsyncConnection, text: str) -> IdTag | None:
     spellings = possible_spellings(text)
     rows = await conn.execute(select(id_tags).where(id_tags.c.id_tag.in_(spellings)))
     found = min(rows.mappings().all(), key=lambda row: spellings.index(row["id_tag"]), default=None)
-    if found is None:
-        return None
+    return _tag(dict(found)) if found is not None else None
+
+
+async def tags(conn: AsyncConnection) -> list[IdTag]:
+    """All that are stored."""
+    return [_tag(row) for row in await all_id_tags(conn)]
+
+
+def _tag(found: dict[str, Any]) -> IdTag:
     return IdTag(
         found["shown_as"],
         found["parent_id_tag"],

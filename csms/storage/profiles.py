@@ -2,34 +2,38 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from collections.abc import Iterable
 from typing import Any
 
 from sqlalchemy import delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from csms.domain.installed_profile import InstalledProfile
 from csms.storage.tables import charging_profiles
 
 
-async def save(conn: AsyncConnection, identity: str, request: dict[str, Any], now: datetime) -> None:
-    """Remember an accepted SetChargingProfile request in place of the one it replaces."""
-    profile = request["csChargingProfiles"]
-    key = {
-        "identity": identity,
-        "connector_id": request["connectorId"],
-        "purpose": profile["chargingProfilePurpose"],
-        "stack_level": profile["stackLevel"],
-    }
-    await conn.execute(
-        delete(charging_profiles).where(*(charging_profiles.c[name] == value for name, value in key.items()))
-    )
-    await conn.execute(insert(charging_profiles).values(**key, profile=request, accepted_at=now))
+async def load_all(conn: AsyncConnection) -> list[tuple[str, InstalledProfile]]:
+    """Each with the identity of its station."""
+    rows = (await conn.execute(select(charging_profiles))).mappings()
+    return [
+        (row["identity"], InstalledProfile(row["profile"], row["accepted_at"], row["origin"])) for row in rows
+    ]
 
 
-async def load_all(conn: AsyncConnection) -> list[dict[str, Any]]:
-    return [dict(row) for row in (await conn.execute(select(charging_profiles))).mappings()]
-
-
-async def forget(conn: AsyncConnection, identity: str) -> None:
-    """A station was replaced or its memory cleared: nothing is known to be installed."""
+async def replace(conn: AsyncConnection, identity: str, installed: Iterable[InstalledProfile]) -> None:
+    """From now on these are all that is known to be on the station."""
     await conn.execute(delete(charging_profiles).where(charging_profiles.c.identity == identity))
+    rows: list[dict[str, Any]] = [
+        {
+            "identity": identity,
+            "connector_id": one.connector_id,
+            "purpose": one.purpose,
+            "stack_level": one.profile["stackLevel"],
+            "profile": one.request,
+            "accepted_at": one.accepted_at,
+            "origin": one.origin,
+        }
+        for one in installed
+    ]
+    if rows:
+        await conn.execute(insert(charging_profiles), rows)

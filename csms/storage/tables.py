@@ -142,8 +142,7 @@ station_quirks = Table(
 )
 
 # Basic authentication. digest: keyed hash of the password's bytes; the password itself is nowhere.
-# slot: "current"; "next" while it is not known whether the station has taken a new one; "after_reboot" if it
-# has, and will use it from its next boot on.
+# slot: "current", and "next 1", "next 2" … of new ones as long as it is not known which the station uses.
 station_passwords = Table(
     "station_passwords",
     metadata,
@@ -208,8 +207,9 @@ local_lists = Table(
 reservations = Table(
     "reservations",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),  # the reservationId
+    Column("id", Integer, primary_key=True, autoincrement=True),
     Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), nullable=False),
+    Column("reservation_id", Integer, nullable=False),  # the id, unless the station holds one of that number
     Column("connector_id", Integer, nullable=False),
     Column("id_tag", String(64), nullable=False),
     Column("parent_id_tag", String(64)),
@@ -223,11 +223,11 @@ reservations = Table(
     sqlite_autoincrement=True,
 )
 
-# Firmware updates and uploads of logs that a station was asked for.
+# Firmware updates and uploads of logs that a station was asked for. id: also our own requestIds.
 station_jobs = Table(
     "station_jobs",
     metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),  # also the requestId, where there is one
+    Column("id", Integer, primary_key=True, autoincrement=True),
     Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), nullable=False),
     Column(
         "action", String(32), nullable=False
@@ -375,6 +375,7 @@ charging_profiles = Table(
     Column("stack_level", Integer, primary_key=True),
     Column("profile", JSON, nullable=False),  # the accepted SetChargingProfile request
     Column("accepted_at", UtcTime, nullable=False),
+    Column("origin", String(16), nullable=False, server_default="setpoints"),  # "" = a person or a program
 )
 
 # --- what the controller saw and decided ---

@@ -77,6 +77,7 @@ def upgrade() -> None:
         "reservations",
         sa.Column("id", sa.Integer(), autoincrement=True, nullable=False),
         sa.Column("identity", sa.String(length=255), nullable=False),
+        sa.Column("reservation_id", sa.Integer(), nullable=False),
         sa.Column("connector_id", sa.Integer(), nullable=False),
         sa.Column("id_tag", sa.String(length=64), nullable=False),
         sa.Column("parent_id_tag", sa.String(length=64), nullable=True),
@@ -164,6 +165,10 @@ def upgrade() -> None:
     op.add_column(
         "charge_points", sa.Column("security_profile", sa.Integer(), server_default="0", nullable=False)
     )
+    op.add_column(
+        "charging_profiles",
+        sa.Column("origin", sa.String(length=16), server_default="setpoints", nullable=False),
+    )
     op.add_column("charge_points", sa.Column("options", sa.JSON(), nullable=True))
     op.add_column("id_tags", sa.Column("charge_points", sa.JSON(), nullable=True))
     op.add_column("id_tags", sa.Column("min_a", sa.Float(), nullable=True))
@@ -172,6 +177,7 @@ def upgrade() -> None:
 def downgrade() -> None:
     op.drop_column("id_tags", "min_a")
     op.drop_column("id_tags", "charge_points")
+    op.drop_column("charging_profiles", "origin")
     op.drop_column("charge_points", "options")
     op.drop_column("charge_points", "security_profile")
     op.drop_table("file_addresses")

@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from csms.domain.charge_point import (
+    CONNECTORS_KEPT,
     QUIRK_KINDS,
     ConnectorReading,
     LiveConnector,
@@ -127,3 +128,11 @@ def test_no_station_fills_our_memory_with_kinds_of_quirks():
     station.count_quirks([f"field{n}: unknown property" for n in range(10_000)], NOW)
     assert len(station.quirks) == QUIRK_KINDS + 1
     assert sum(station.quirks.values()) == 10_000
+
+
+def test_no_station_fills_our_memory_with_connectors_it_makes_up():
+    station = Station("CP1", "Accepted")
+    for number in range(10_000):
+        station.connector(number).status = "Available"
+    assert len(station.connectors) == CONNECTORS_KEPT
+    assert station.connector(1).status == "Available"
