@@ -183,7 +183,8 @@ async def _ask(stage: Stage, quirk: Quirk, station: Station) -> Any:
     action, payload = quirk.entry["ask"]
     asking = asyncio.create_task(stage.app.commands.send(quirk.identity, action, payload))
     asked = await station.hear()
-    await station.say(quirk.entry["frame"].replace("$ID", asked[1]))
+    frame = quirk.entry["frame"].replace("$ID", asked[1]).replace("$UPPER_ID", asked[1].upper())
+    await station.say(frame)
     try:
         return await asyncio.wait_for(asking, PATIENCE_S)
     except CallFailed as failure:
