@@ -137,7 +137,7 @@ _READING = ("at", "power_w", "current_a", "energy_wh", "soc_percent")
 
 
 @asynccontextmanager
-async def open_stage(folder: Path) -> AsyncIterator[Stage]:
+async def open_stage(folder: Path, **more: Any) -> AsyncIterator[Stage]:
     settings = Settings(
         data_dir=folder,
         ocpp_host="127.0.0.1",
@@ -146,6 +146,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
         site_file=None,
         database_url=None,
         nats_url=None,
+        **more,
     )
     clock = SetClock()
     app = App(settings, clock)
