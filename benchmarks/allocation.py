@@ -8,6 +8,7 @@ from random import Random
 from statistics import median
 from time import perf_counter
 
+from benchmarks.figures import Figure, at_least, at_most, exactly
 from optimizer.allocation import allocate
 from optimizer.problem import AllocationProblem
 
@@ -37,7 +38,9 @@ def _instances() -> dict[str, list[AllocationProblem]]:
     return named
 
 
-def run() -> None:
+def run() -> list[Figure]:
+    medians_ms: dict[str, float] = {}
+    ratios, different = list[float](), 0
     print(f"{'allocation':52} {'median':>9} {'worst':>9} {'HiGHS':>9} {'ratio':>6} {'differ':>6}  paths")
     for name, problems in _instances().items():
         ours, highs, differ, paths = [], [], 0, dict[str, int]()
@@ -58,3 +61,15 @@ def run() -> None:
             f"{name:52} {median(ours):6.2f} ms {max(ours):6.1f} ms {median(highs):6.2f} ms"
             f" {median(highs) / median(ours):6.1f} {differ:6}  {shares}"
         )
+        medians_ms[name] = median(ours)
+        ratios.append(median(highs) / median(ours))
+        different += differ
+    small, large = (
+        max(t for name, t in medians_ms.items() if name.startswith(f"{n} relays")) for n in (14, 40)
+    )
+    return [
+        exactly("allocations that differ from the MILP optimum", different),
+        at_most("allocation, 14 relays + 2 stations, median", small, 5, " ms"),
+        at_most("allocation, 40 relays + 30 stations, median", large, 50, " ms"),
+        at_least("allocation against HiGHS, least of all kinds", min(ratios), 10, " ×"),
+    ]

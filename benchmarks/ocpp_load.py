@@ -16,6 +16,7 @@ import sys
 from collections import deque
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 from time import perf_counter, process_time, time
 
 import uvloop
@@ -44,6 +45,11 @@ class Load:
     @property
     def per_second(self) -> float:
         return self.messages / self.seconds
+
+    @property
+    def server_cost_us(self) -> float:
+        """Processor time of the server per message, all its threads together."""
+        return 1e6 * self.server_cpu / self.per_second
 
 
 class Station(StationSocket):
@@ -92,6 +98,8 @@ class Station(StationSocket):
             self._send_next(self._due.popleft())
         elif self._run.is_saturating:
             self._send_next(now_s)
+        else:
+            self._run.fell_silent()
 
     def lost(self, why: str) -> None:
         if not self._run.is_over:
@@ -144,13 +152,18 @@ def frame_of(identity: str, transaction_id: int, run: int) -> bytes:
     return header(TEXT, len(example)).replace(b"%", b"%%") + text
 
 
+def _itself(station: Station) -> Station:
+    return station
+
+
 class Run:
     """One measurement with its stations."""
 
     def __init__(self, port: int, stations: int, server_pid: int | None) -> None:
         self.number = int(time()) & 0xFFFFFFFF
         self.is_saturating = self.is_over = False
-        self._is_measuring = False
+        self._is_measuring = self._is_draining = False
+        self._all_answered = asyncio.Event()
         self._port, self._server_pid, self._count = port, server_pid, stations
         self._stations: list[Station] = []
         self._latencies_s: list[float] = []
@@ -159,6 +172,11 @@ class Run:
     def answered(self, _now_s: float, latency_s: float) -> None:
         if self._is_measuring:
             self._latencies_s.append(latency_s)
+
+    def fell_silent(self) -> None:
+        """A station sends nothing more for now."""
+        if self._is_draining and not any(station.waiting_for for station in self._stations):
+            self._all_answered.set()
 
     def time_text(self) -> bytes:
         now = time()
@@ -202,7 +220,7 @@ class Run:
         for first in range(0, len(self._stations), CONNECTING_AT_ONCE):
             some = self._stations[first : first + CONNECTING_AT_ONCE]
             for station in some:
-                await loop.create_connection(lambda station=station: station, "127.0.0.1", self._port)
+                await loop.create_connection(partial(_itself, station), "127.0.0.1", self._port)
             await asyncio.wait_for(asyncio.gather(*(station.ready for station in some)), ANSWER_TIMEOUT_S)
 
     async def _saturate(self) -> None:
@@ -221,9 +239,9 @@ class Run:
 
     async def _drain(self) -> None:
         """Until all that was sent is answered."""
-        async with asyncio.timeout(ANSWER_TIMEOUT_S):
-            while any(station.waiting_for for station in self._stations):
-                await asyncio.sleep(0.01)
+        self._is_draining = True
+        self.fell_silent()
+        await asyncio.wait_for(self._all_answered.wait(), ANSWER_TIMEOUT_S)
 
     def _server_cpu_s(self) -> float:
         return cpu_s_of(self._server_pid) if self._server_pid is not None else 0.0

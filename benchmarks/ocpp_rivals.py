@@ -7,6 +7,7 @@ echo:  a bare `websockets` server that reads the JSON and answers, the least tha
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import logging
 from itertools import count
@@ -38,10 +39,8 @@ class StockChargePoint(ChargePoint):  # type: ignore[misc]
 
 async def stock(socket: ServerConnection) -> None:
     assert socket.request is not None
-    try:
+    with contextlib.suppress(ConnectionClosed):
         await StockChargePoint(socket.request.path.strip("/"), socket).start()
-    except ConnectionClosed:
-        pass
 
 
 async def echo(socket: ServerConnection) -> None:

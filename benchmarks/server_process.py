@@ -1,4 +1,4 @@
-"""Servers to be measured, each a process of its own on a port of its own, with what they store in a folder."""
+"""Servers to be measured: each a process on a port of its own, what it stores in a folder."""
 
 from __future__ import annotations
 

@@ -34,7 +34,12 @@ def set_up_logging(level: str, form: Literal["console", "json"]) -> None:
     renderer: list[Any] = (
         [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
         if form == "json"
-        else [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty())]
+        else [
+            structlog.dev.ConsoleRenderer(
+                colors=sys.stderr.isatty(),
+                exception_formatter=structlog.dev.plain_traceback,  # others show variables: secrets, too
+            )
+        ]
     )
     structlog.configure(
         processors=[

@@ -74,6 +74,9 @@ class Settings(BaseSettings):
     conformance_mode: bool = Field(
         default=False, description="send stations nothing but answers and what operators ask for (OCTT)"
     )
+    frames_kept_days: float = Field(
+        default=30, gt=0, le=3650, description="how long the frames exchanged with stations are kept"
+    )
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
     log_format: Literal["console", "json"] = "console"
 

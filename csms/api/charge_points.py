@@ -14,8 +14,10 @@ from csms.api.schemas import TIME_HINT, Body, QueryTime, period
 from csms.api.tokens import ServicesHere, admin, operator, viewer
 from csms.domain.charge_point import LiveConnector, Station
 from csms.domain.ocpp_schemas import ACTIONS_TO_STATION
+from csms.domain.quirk_words import in_words
 from csms.errors import NotFound
 from csms.services.bundle import Services
+from csms.services.frame_log import Wanted
 
 router = APIRouter(prefix="/charge-points", tags=["charge points"])
 
@@ -58,6 +60,7 @@ class ChargePointNow(BaseModel):
     model: str | None
     serial_number: str | None
     firmware_version: str | None
+    security_profile: int = Field(description="0 to 3: by which it must connect")
     connected: bool
     connected_at: datetime | None
     last_seen_at: datetime | None
@@ -67,6 +70,24 @@ class ChargePointNow(BaseModel):
     )
     quirks: dict[str, int] = Field(description="how often which deviation from OCPP was repaired")
     connectors: list[ConnectorNow]
+
+
+class QuirkCount(BaseModel):
+    kind: str
+    words: str = Field(description="the kind in words")
+    count: int
+    last_at: datetime | None
+
+
+class LoggedFrame(BaseModel):
+    id: int
+    identity: str
+    at: datetime
+    direction: Literal["in", "out", "log"] = Field(description="in = from the station; log = no frame")
+    action: str | None
+    message_id: str | None
+    text: str
+    note: str | None = Field(description="why it was repaired or refused")
 
 
 class ChargePointOptions(Body):
@@ -107,6 +128,7 @@ def _charge_point_now(services: Services, station: Station) -> ChargePointNow:
         model=station.model,
         serial_number=station.serial_number,
         firmware_version=station.firmware_version,
+        security_profile=station.security_profile,
         connected=station.connected,
         connected_at=station.connected_at,
         last_seen_at=station.last_seen_at,
@@ -172,10 +194,26 @@ async def patch_charge_point(
 
 
 @router.get(
-    "/{identity}/messages",
+    "/{identity}/quirks",
     dependencies=[viewer],
-    responses=responses(401, 404, 422),
+    responses=responses(401, 404),
+    summary="Deviations from OCPP that were repaired or refused, since ever, the most frequent first",
+)
+async def get_quirks(identity: str, services: ServicesHere) -> list[QuirkCount]:
+    station = services.charge_points.station(identity)
+    return [
+        QuirkCount(kind=kind, words=in_words(kind), count=count, last_at=station.quirks_at.get(kind))
+        for kind, count in station.quirks.most_common()
+    ]
+
+
+@router.get(
+    "/{identity}/messages",
+    dependencies=[operator],
+    responses=responses(401, 403, 404, 422),
     summary="Every frame in both directions, newest first (by default of the last 24 hours)",
+    description="The next page: `before` = the last id of this one. `note` says why a frame was repaired or "
+    "refused. Direction `log`: no frame, something happened to the connection.",
 )
 async def get_messages(
     identity: str,
@@ -183,11 +221,16 @@ async def get_messages(
     start: Annotated[QueryTime | None, Query(alias="from", description=TIME_HINT)] = None,
     end: Annotated[QueryTime | None, Query(alias="to", description=TIME_HINT)] = None,
     action: Annotated[str | None, Query(description="only this OCPP action")] = None,
+    refused: Annotated[bool, Query(description="only what was refused or repaired")] = False,
+    contains: Annotated[str | None, Query(max_length=200, description="in the frame or its note")] = None,
+    before: Annotated[int | None, Query(description="only ids below this one")] = None,
     limit: Annotated[int, Query(ge=1, le=5000)] = 200,
-) -> list[dict[str, Any]]:
+) -> list[LoggedFrame]:
     station = services.charge_points.station(identity)
     since, until = period(start, end, services.clock.now(), timedelta(days=1))
-    return await services.frames.messages(station.identity, since, until, action, limit)
+    wanted = Wanted(since, until, action, refused, contains, before)
+    rows = await services.frames.messages(station.identity, wanted, limit)
+    return [LoggedFrame.model_validate(row) for row in rows]
 
 
 class InstalledProfileRecord(BaseModel):

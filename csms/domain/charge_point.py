@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -15,7 +16,10 @@ TAKING_W = 100.0
 READING_TRUSTED_FOR = timedelta(minutes=3)
 SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
 QUIRK_KINDS = 100
+CONNECTORS_KEPT = 256  # no station has so many, but one may make up their numbers
+LONGEST_QUIRK = 255
 UNKNOWN_REGISTER_WH = -1
+SMALLEST_FALL_WH = 1000
 # conformance_mode: nothing is sent unasked. assume_subprotocol: it may offer none.
 OPTIONS = ("conformance_mode", "assume_subprotocol")
 
@@ -28,6 +32,7 @@ class OpenTransaction:
     """energy_wh: what the register has grown by since the start; it never falls.
 
     meter_start_wh: UNKNOWN_REGISTER_WH until a register is read, if the station did not tell it.
+    counted_before_wh: what had been charged when the register began anew.
     min_a: what the vehicle that comes with the tag needs; None = whatever the connector's minimum is.
     """
 
@@ -36,12 +41,28 @@ class OpenTransaction:
     started_at: datetime
     meter_start_wh: float
     energy_wh: float = 0.0
+    counted_before_wh: float | None = None
     min_a: float | None = None
 
     def register_read(self, register_wh: float) -> None:
         if self.meter_start_wh == UNKNOWN_REGISTER_WH:
             self.meter_start_wh = register_wh
-        self.energy_wh = max(self.energy_wh, register_wh - self.meter_start_wh)
+        if self.counted_before_wh is None and has_begun_anew(self.meter_start_wh, register_wh):
+            self.counted_before_wh = self.energy_wh
+        if self.counted_before_wh is None:
+            charged_wh = register_wh - self.meter_start_wh
+        else:
+            charged_wh = self.counted_before_wh + register_wh
+        self.energy_wh = max(self.energy_wh, charged_wh)
+
+
+def has_begun_anew(meter_start_wh: float, register_wh: float) -> bool:
+    """Does the register count from zero although it did not at the start?
+
+    Meters are replaced and reset, and some stations tell the energy of the session where the register
+    belongs. Rounding and a unit that changes make a register smaller, too, but not by so much.
+    """
+    return 0 <= register_wh < meter_start_wh / 2 and meter_start_wh - register_wh > SMALLEST_FALL_WH
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,7 +163,8 @@ class LiveConnector:
 class Station:
     """A charging station. configuration: key -> value as last read, None = set but not told.
 
-    quirks: how often which deviation from OCPP was repaired. options: set by an operator, see `OPTIONS`.
+    quirks: how often which deviation from OCPP was repaired, ever. unsaved_quirks: of these, since they were
+    last stored. quirks_at: when each was last met. options: set by an operator, see `OPTIONS`.
     """
 
     identity: str
@@ -157,19 +179,27 @@ class Station:
     configuration: dict[str, str | None] = field(default_factory=dict)
     read_only_keys: set[str] = field(default_factory=set)
     quirks: Counter[str] = field(default_factory=Counter)
+    unsaved_quirks: Counter[str] = field(default_factory=Counter)
+    quirks_at: dict[str, datetime] = field(default_factory=dict)
     connectors: dict[int, LiveConnector] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     security_profile: int = 0
 
     def connector(self, connector_id: int) -> LiveConnector:
-        """The connector's record, made when it is first heard of."""
+        """The connector's record, made when it is first heard of; beyond CONNECTORS_KEPT it is not kept."""
+        if connector_id not in self.connectors and len(self.connectors) >= CONNECTORS_KEPT:
+            return LiveConnector()
         return self.connectors.setdefault(connector_id, LiveConnector())
 
     def connector_state(self, connector_id: int, now: datetime) -> str:
         return self.connectors.get(connector_id, LiveConnector()).state(now, self.connected)
 
-    def count_quirks(self, kinds: list[str]) -> None:
+    def count_quirks(self, kinds: Iterable[str], now: datetime) -> None:
         """Beyond QUIRK_KINDS the rest is counted as one, so that no station can fill our memory."""
         for kind in kinds:
-            is_known = kind in self.quirks or len(self.quirks) < QUIRK_KINDS
-            self.quirks[kind if is_known else "other"] += 1
+            kind = kind[:LONGEST_QUIRK]
+            if kind not in self.quirks and len(self.quirks) >= QUIRK_KINDS:
+                kind = "other"
+            self.quirks[kind] += 1
+            self.unsaved_quirks[kind] += 1
+            self.quirks_at[kind] = now

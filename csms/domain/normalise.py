@@ -6,12 +6,14 @@ walked along the schema of its action:
 - nulls and unknown properties go; property and enum spellings are matched without regard to case,
   blanks, dots, dashes and underscores; a few known aliases ("Hz", "Occupied") are translated;
 - numbers as text, text as numbers, fractional Wh, one object where a list belongs are converted;
-- over-long text is cut, except what identifies something (id tags, certificate requests);
+- over-long text is kept up to MAX_TEXT_LENGTH, which every column holds; certificate requests whole;
+- an id tag loses blanks around it and characters that cannot be printed;
 - times without a zone are UTC; where one is needed and missing or unreadable, the time of arrival;
 - a sampled value that is empty or not a number is left out; one with an unknown measurand, phase or
   unit keeps it as sent, since without it the value would be read as the energy register;
 - an unknown status, error code or reason becomes the nearest neutral one, the original is kept in
-  a free-text field where there is one.
+  a free-text field where there is one;
+- what passes and yet does not say what OCPP means by it is named too, and not changed: `oddities`.
 
 `NEVER_REFUSED` actions always come out usable, whatever came in: a station repeats or forgets a
 transaction that is refused, so a missing field is filled with a neutral value instead.
@@ -27,7 +29,6 @@ from datetime import UTC, datetime
 from functools import lru_cache
 from typing import Any, Final
 
-from csms.domain.charge_point import UNKNOWN_REGISTER_WH
 from csms.domain.ocpp_schemas import (
     DATE_TIME,
     SchemaViolation,
@@ -35,68 +36,31 @@ from csms.domain.ocpp_schemas import (
     validate_request,
     validate_response,
 )
+from csms.domain.oddities import configuration_oddities, oddities
+from csms.domain.spellings import (
+    ALIASES,
+    DEFAULTS,
+    FIELD_ALIASES,
+    MISSPELT_IN_THE_SCHEMA,
+    NEUTRAL,
+    key,
+)
+from csms.domain.spellings import UNKNOWN_TRANSACTION as UNKNOWN_TRANSACTION
 
-NEVER_REFUSED = frozenset({"Authorize", "StartTransaction", "StopTransaction", "MeterValues"})
-UNKNOWN_TRANSACTION = -1  # what a station sends that never learnt its transactionId (OCPP 1.6 errata)
+NEVER_REFUSED = frozenset(
+    {"Authorize", "BootNotification", "StartTransaction", "StopTransaction", "MeterValues"}
+)
 MAX_INTEGER = 2**31 - 1
 MAX_REGISTER_WH = 2**53
-MAX_ID_LENGTH = 255
+MAX_TEXT_LENGTH = 255
 
 _NOTHING: Final = object()
 
-_DEFAULTS: dict[str, dict[str, Any]] = {
-    "Authorize": {"idTag": ""},
-    "BootNotification": {"chargePointVendor": "unknown", "chargePointModel": "unknown"},
-    "DataTransfer": {"vendorId": ""},
-    "MeterValues": {"connectorId": 1, "meterValue": []},
-    "StartTransaction": {"connectorId": 1, "idTag": "", "meterStart": UNKNOWN_REGISTER_WH},
-    "StatusNotification": {"errorCode": "NoError"},
-    "StopTransaction": {"transactionId": UNKNOWN_TRANSACTION, "meterStop": UNKNOWN_REGISTER_WH},
-    "GetConfigurationResponse": {"configurationKey.readonly": False},
-}
-# Unknown enum value -> what it becomes, and the field that keeps the original.
-_NEUTRAL: dict[tuple[str, str], tuple[str, str | None]] = {
-    ("StatusNotification", "errorCode"): ("OtherError", "vendorErrorCode"),
-    ("StatusNotification", "status"): ("Unavailable", "info"),
-    ("StopTransaction", "reason"): ("Other", None),
-}
-_ALIASES: dict[str, dict[str, str]] = {
-    "unit": {
-        "hz": "Hertz",
-        "°c": "Celsius",
-        "c": "Celsius",
-        "degc": "Celsius",
-        "f": "Fahrenheit",
-        "kelvin": "K",
-        "%": "Percent",
-        "amp": "A",
-        "amps": "A",
-        "ampere": "A",
-        "amperes": "A",
-        "volt": "V",
-        "volts": "V",
-        "watt": "W",
-        "watts": "W",
-        "kilowatt": "kW",
-        "watthour": "Wh",
-        "watthours": "Wh",
-        "kilowatthour": "kWh",
-        "kilowatthours": "kWh",
-    },
-    "phase": {
-        "r": "L1",
-        "s": "L2",
-        "t": "L3",
-        "l2l1": "L1-L2",
-        "l3l2": "L2-L3",
-        "l1l3": "L3-L1",
-    },
-    "status": {"occupied": "Preparing", "idle": "Available", "suspended": "SuspendedEVSE"},
-    "reason": {"evdisconnect": "EVDisconnected", "unlock": "UnlockCommand", "poweroff": "PowerLoss"},
-}
 _MEANING = ("measurand", "phase", "unit")  # without them a sampled value would mean something else
 _LONGEST_MEANING = 50
-_NOT_CUT = frozenset({"idTag", "parentIdTag", "csr"})
+_ID_TAGS = ("idTag", "parentIdTag")
+_LONGEST_NAME = 40  # of an unknown property, where it is counted
+_QUOTED_LIST = re.compile(r"\s*(?:'[^',]*'\s*,\s*)*'[^',]*'\s*")
 _TIME_FORMATS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S")
 
 
@@ -113,12 +77,15 @@ def normalise(
         SchemaViolation: it cannot be repaired. Never for NEVER_REFUSED.
     """
     if _conforms(action, payload):
-        return payload, []
+        return payload, oddities(action, payload, received_at)
     repair = _Repair(action, received_at)
     repaired = repair.request(payload)
     if action not in NEVER_REFUSED:
         validate_request(action, repaired)
-    return repaired, repair.kinds
+    repair.restore_long_texts()
+    odd = oddities(action, repaired, received_at)
+    made_up = {kind.removesuffix(": missing") for kind in repair.kinds}
+    return repaired, repair.kinds + [kind for kind in odd if kind.partition(": ")[0] not in made_up]
 
 
 def normalise_answer(action: str, payload: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
@@ -126,9 +93,11 @@ def normalise_answer(action: str, payload: dict[str, Any]) -> tuple[dict[str, An
 
     Nothing the station said is left out: what cannot be repaired stays as it is, and is named.
     """
+    odd = configuration_oddities(payload) if action == "GetConfiguration" else []
     try:
         validate_response(action, payload)
-        return payload, []
+        if action != "GetConfiguration" or "'" not in str(payload):
+            return payload, odd
     except SchemaViolation:
         pass
     repair = _Repair(f"{action}Response", None)
@@ -136,8 +105,10 @@ def normalise_answer(action: str, payload: dict[str, Any]) -> tuple[dict[str, An
     try:
         validate_response(action, repaired)
     except SchemaViolation as violation:
-        repair.note(re.sub(r"\[\d+\]", "", violation.field), "not as expected")
-    return repaired, repair.kinds
+        field = re.sub(r"\[\d+\]", "", violation.field)
+        if not any(kind.startswith(f"{field}: ") for kind in repair.kinds):
+            repair.note(field, "not as expected")
+    return repaired, repair.kinds + odd
 
 
 def parse_time(text: str) -> datetime | None:
@@ -181,6 +152,8 @@ def _conforms(action: str, payload: dict[str, Any]) -> bool:
     if transaction_id < 1 and transaction_id != UNKNOWN_TRANSACTION:
         return False
     if any(type(value) is int and abs(value) > MAX_INTEGER for value in payload.values()):
+        return False
+    if (id_tag := payload.get("idTag")) is not None and id_tag != _tidy_tag(id_tag):
         return False
     return all(
         _conforms_sample(sample)
@@ -235,7 +208,7 @@ def _conforming_fields(kind: tuple[Any, ...]) -> int:
         validate_request("MeterValues", {"connectorId": 1, "meterValue": [element]})
     except SchemaViolation:
         return 0
-    return len(sample)
+    return len(sample) if sample.get("unit") not in MISSPELT_IN_THE_SCHEMA else 0
 
 
 def _is_number(text: str) -> bool:
@@ -245,8 +218,9 @@ def _is_number(text: str) -> bool:
         return False
 
 
-def _key(text: str) -> str:
-    return re.sub(r"[\s._-]", "", text).casefold()
+def _tidy_tag(text: str) -> str:
+    printable = text if text.isprintable() else "".join(filter(str.isprintable, text))
+    return printable.strip()
 
 
 def _written(at: datetime) -> str:
@@ -261,6 +235,7 @@ class _Repair:
         self._name, self._received_at = name, received_at
         self._keeps_all = received_at is None
         self._aside: dict[str, str] = {}
+        self._long_texts: list[tuple[dict[str, Any], str, str]] = []
 
     def request(self, payload: dict[str, Any]) -> dict[str, Any]:
         definition = schema(self._name)
@@ -268,6 +243,11 @@ class _Repair:
         for field, original in self._aside.items():
             repaired.setdefault(field, original[: definition["properties"][field]["maxLength"]])
         return repaired
+
+    def restore_long_texts(self) -> None:
+        """The schema's lengths are those of the wire; here is room for more."""
+        for record, name, text in self._long_texts:
+            record[name] = text
 
     def note(self, path: str, kind: str) -> None:
         text = f"{path}: {kind}"
@@ -308,9 +288,9 @@ class _Repair:
         known: dict[str, Any] = definition.get("properties", {})
         repaired: dict[str, Any] = {}
         for given, item in value.items():
-            name = given if given in known else next((k for k in known if _key(k) == _key(given)), "")
+            name = given if given in known else _meant_property(given, known)
             if not name:
-                self.note(f"{path}.{given}".strip("."), "unknown property")
+                self.note(f"{path}.{given[:_LONGEST_NAME]}".strip("."), "unknown property")
                 if self._keeps_all:
                     repaired[given] = item
                 continue
@@ -318,18 +298,31 @@ class _Repair:
                 self.note(f"{path}.{name}".strip("."), "spelling")
             fitted = self._fit(item, known[name], f"{path}.{name}".strip("."))
             if fitted is not _NOTHING:
-                repaired[name] = fitted
+                repaired[name] = self._cut(fitted, known[name], repaired, name, path)
             elif self._keeps_all and item is not None:
                 repaired[name] = item
         self._fill(repaired, definition, path)
         return repaired
+
+    def _cut(
+        self, value: Any, definition: dict[str, Any], record: dict[str, Any], name: str, path: str
+    ) -> Any:
+        """Cut a text to the schema's length; `restore_long_texts` undoes it after the check."""
+        limit = definition.get("maxLength")
+        if limit is None or not isinstance(value, str) or len(value) <= limit:
+            return value
+        self.note(f"{path}.{name}".strip("."), f"longer than {limit}")
+        if self._keeps_all:
+            return value
+        self._long_texts.append((record, name, value if name == "csr" else value[:MAX_TEXT_LENGTH]))
+        return value[:limit]
 
     def _fill(self, repaired: dict[str, Any], definition: dict[str, Any], path: str) -> None:
         for name in definition.get("required", ()):
             if name in repaired:
                 continue
             full = f"{path}.{name}".strip(".")
-            default = _DEFAULTS.get(self._name, {}).get(full, _NOTHING)
+            default = DEFAULTS.get(self._name, {}).get(full, _NOTHING)
             if definition["properties"][name].get("format") == "date-time" and self._received_at:
                 default = _written(self._received_at)
             if default is not _NOTHING:
@@ -338,7 +331,7 @@ class _Repair:
 
     def _is_sample(self, given: dict[str, Any], sample: dict[str, Any], path: str) -> bool:
         """Tidy a sampled value's number; False if it is none, or not known of what."""
-        said = {_key(name) for name, item in given.items() if item is not None and _key(str(item))}
+        said = {key(name) for name, item in given.items() if item is not None and key(str(item))}
         text = sample.get("value")
         if not isinstance(text, str) or any(k in said and k not in sample for k in _MEANING):
             return False
@@ -420,29 +413,35 @@ class _Repair:
             return _NOTHING
         if "enum" in definition:
             return self._choice(value, definition["enum"], path)
-        limit = definition.get("maxLength", len(value))
-        if len(value) > limit and not self._keeps_all:
-            self.note(path, f"longer than {limit}")
-            if leaf == "csr":
-                return value
-            value = value[: MAX_ID_LENGTH if leaf in _NOT_CUT else limit]
+        if leaf in _ID_TAGS:
+            return self._id_tag(value, path)
+        if self._keeps_all and path == "configurationKey.value" and _QUOTED_LIST.fullmatch(value):
+            self.note(path, "quoted list")
+            return value.replace("'", "")
         return value
 
+    def _id_tag(self, text: str, path: str) -> str:
+        tidy = _tidy_tag(text)
+        if tidy != text:
+            self.note(path, "padded" if text.isprintable() else "unprintable characters")
+        return tidy
+
     def _choice(self, value: str, choices: list[str], path: str) -> Any:
-        if value in choices:
+        if value in choices and value not in MISSPELT_IN_THE_SCHEMA:
             return value
-        key, leaf = _key(value), path.rpartition(".")[2]
-        if not key:
+        word, leaf = key(value), path.rpartition(".")[2]
+        if not word:
             self.note(path, "empty")
             return _NOTHING
-        meant = {_key(choice): choice for choice in choices}.get(key) or _ALIASES.get(leaf, {}).get(key)
+        meant = MISSPELT_IN_THE_SCHEMA.get(value) or {key(choice): choice for choice in choices}.get(word)
+        meant = meant or ALIASES.get(leaf, {}).get(word)
         if meant in choices:
             self.note(path, f"{value[:40]!r} for {meant}")
             return meant
         self.note(path, f"{value[:40]!r} unknown")
         if leaf in _MEANING:
             return value.strip()[:_LONGEST_MEANING]
-        neutral, kept_in = _NEUTRAL.get((self._name, path), (_NOTHING, None))
+        neutral, kept_in = NEUTRAL.get((self._name, path), (_NOTHING, None))
         if kept_in is not None:
             self._aside[kept_in] = value
         return neutral
@@ -451,8 +450,16 @@ class _Repair:
         if isinstance(value, str) and re.match(DATE_TIME, value):
             return value
         parsed = parse_time(str(value)) if isinstance(value, str | int) else None
-        self.note(path, "time unreadable" if parsed is None else "time format")
+        is_empty = isinstance(value, str) and not value.strip()
+        self.note(path, "empty" if is_empty else "time unreadable" if parsed is None else "time format")
         return _NOTHING if parsed is None else _written(parsed)
+
+
+def _meant_property(given: str, known: dict[str, Any]) -> str:
+    """The property whose name is spelt otherwise; "" if there is none."""
+    word = key(given)
+    meant = next((name for name in known if key(name) == word), FIELD_ALIASES.get(word, ""))
+    return meant if meant in known else ""
 
 
 def _is_finite(number: float) -> bool:

@@ -93,7 +93,7 @@ class StationConnection:
         if fault is not None:
             log.warning("connection closed", charge_point=self.identity, why=fault)
             self._server.charge_points.mended(self.identity, [f"frame: {fault}"])
-            self._server.log_frame(self.identity, "in", None, None, "", f"{fault}: connection closed")
+            self._server.log_event(self.identity, "connection closed", fault)
         elif self._socket.is_unacknowledged:
             log.warning("nothing acknowledged, connection cut", charge_point=self.identity)
 
@@ -156,9 +156,10 @@ class StationConnection:
         is_logged = not any(map(_is_noise, effects)) or self._server.may_log_noise(self.identity)
         for effect in effects:
             match effect:
-                case Received(action, message_id, note, quirk):
-                    if quirk is not None:
-                        self._server.charge_points.mended(self.identity, [f"frame: {quirk}"])
+                case Received(action, message_id, note, quirk, repairs):
+                    kinds = [f"frame: {quirk}"] if quirk is not None else []
+                    kinds += [f"{action} answer, {kind}" for kind in repairs]
+                    self._server.charge_points.mended(self.identity, kinds)
                     if is_logged:
                         self._server.log_frame(self.identity, "in", action, message_id, text, note)
                 case SendFrame(frame, action, message_id, note):

@@ -3,11 +3,14 @@ of frames nobody can understand. No I/O; times are seconds of a clock that does 
 
 Whoever is refused (unknown identity, wrong password) costs its address a token. An address that has used
 up REFUSALS within a minute is answered 429 for PENALTY_S, twice as long each time it goes on, at most
-LONGEST_PENALTY_S. Behind one address there may be a whole garage, which one wrong station must not lock out:
+LONGEST_PENALTY_S. Behind one address there may be a whole garage, or by a proxy all stations there are, which
+a wrong one must not lock out, not even when all come back after a restart:
 - An identity that was refused REFUSALS_OF_ONE times within a minute is refused alone, before it has used
   up what its address may.
-- An identity that has come in from a limited address before still comes in; what it does wrong counts
-  against itself alone.
+- An identity that has come in from there before still comes in from a limited address; what it does wrong
+  counts against itself alone.
+- So does a known one that has done nothing wrong there yet. (Who knocks at every door learns from this which
+  identities are known. They are no secret: an unknown one is answered 404. What is secret is the key.)
 Those who are let in cost nothing. What is remembered is bounded: of addresses and identities that nothing
 was heard of for longest, the oldest are forgotten.
 """
@@ -18,7 +21,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from ipaddress import IPv6Address, ip_address
-from math import ceil
+from math import ceil, inf
 from typing import TypeVar
 
 REFUSALS = 20
@@ -45,6 +48,7 @@ class Allowance:
     refill_s: float
     tokens: float = field(init=False)
     missed: int = 0
+    told_at_s: float = -inf
     _filled_at_s: float | None = None
 
     def __post_init__(self) -> None:
@@ -61,6 +65,13 @@ class Allowance:
             return False
         self.tokens -= 1
         return True
+
+    def is_to_be_told(self, now_s: float) -> bool:
+        """Once within `refill_s`: there were `missed` since it was told last."""
+        is_due = self.missed > 0 and now_s - self.told_at_s >= self.refill_s
+        if is_due:
+            self.told_at_s = now_s
+        return is_due
 
 
 @dataclass(slots=True)
@@ -82,10 +93,18 @@ class _Culprit:
 
 
 class FloodLimits:
-    """clock_s: seconds of a clock that does not jump. Identities are compared without regard to case."""
+    """clock_s: seconds of a clock that does not jump. is_known: is there a station of this identity?
 
-    def __init__(self, clock_s: Callable[[], float], remembered: int = REMEMBERED) -> None:
-        self._clock_s, self._remembered = clock_s, remembered
+    Identities are compared without regard to case.
+    """
+
+    def __init__(
+        self,
+        clock_s: Callable[[], float],
+        is_known: Callable[[str], bool] = lambda identity: False,
+        remembered: int = REMEMBERED,
+    ) -> None:
+        self._clock_s, self._is_known, self._remembered = clock_s, is_known, remembered
         self._addresses: OrderedDict[str, _Culprit] = OrderedDict()
         self._identities: OrderedDict[tuple[str, str], _Culprit] = OrderedDict()
         self._came_in: OrderedDict[tuple[str, str], None] = OrderedDict()
@@ -98,10 +117,11 @@ class FloodLimits:
         """Whole seconds until `allows`; 0 = now."""
         site = site_of(address)
         key = (site, identity.casefold())
-        culprits = [self._identities.get(key)]
-        if key not in self._came_in:
-            culprits.append(self._addresses.get(site))
-        until_s = max((culprit.limited_until_s for culprit in culprits if culprit is not None), default=0.0)
+        one, all_of_it = self._identities.get(key), self._addresses.get(site)
+        until_s = one.limited_until_s if one is not None else 0.0
+        is_innocent = key in self._came_in or (one is None and self._is_known(identity))
+        if all_of_it is not None and not is_innocent:
+            until_s = max(until_s, all_of_it.limited_until_s)
         return max(0, ceil(until_s - self._clock_s()))
 
     def refused(self, address: str, identity: str = "") -> None:

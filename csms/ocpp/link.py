@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from csms.domain.normalise import normalise
+from csms.domain.normalise import normalise, normalise_answer
 from csms.domain.ocpp_schemas import ACTIONS, CORE_ACTIONS_FROM_STATION, SchemaViolation
 from csms.errors import CallFailed, CallTimeout, CsmsError, NotConnected
 from csms.ocpp.messages import (
@@ -56,12 +56,14 @@ _ACTION_BY_LOWER = {name.lower(): name for name in ACTIONS}
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """What the frame just fed was, for the frame log. quirk: to be counted, nobody could understand it."""
+    """What the frame just fed was, for the frame log. quirk: to be counted, nobody could understand it.
+    repairs: what had to be mended of an answer; those of a call are in `HandleCall`."""
 
     action: str | None
     message_id: str | None
     note: str | None = None
     quirk: str | None = None
+    repairs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,10 +138,10 @@ class Link:
                 return self._take_answer(message.id, message.payload, message.notes)
             case CallError():
                 failure = CallFailed(message.code, message.description, message.details)
-                return self._take_answer(message.id, failure, (*message.notes, str(failure)))
+                return self._take_answer(message.id, failure, message.notes)
             case BadResult():
                 failure = CallFailed("FormationViolation", message.problem)
-                return self._take_answer(message.id, failure, (message.problem,), message.problem)
+                return self._take_answer(message.id, failure, (), message.problem)
             case BadCall():
                 refusal = _refusal(message.id, None, message.code, message.problem)
                 quirk = "call: not JSON" if message.problem.startswith("not JSON") else message.problem
@@ -214,7 +216,7 @@ class Link:
         if action not in self._supported:
             code = "NotSupported" if action in ACTIONS else "NotImplemented"
             refusal = _refusal(call.id, action, code, f"{action[:64]} is not handled here")
-            return [Received(action, id, code), refusal]
+            return [Received(action, id, code, f"{code}: {action[:40]}"), refusal]
         try:
             payload, repairs = normalise(action, call.payload, received_at)
         except RecursionError:
@@ -223,10 +225,12 @@ class Link:
             return [Received(action, id, deep, deep), refusal]
         except SchemaViolation as violation:
             return [
-                Received(action, id, f"{violation.code}: {violation}"),
+                Received(action, id, f"{violation.code}: {violation}", f"{violation.code}: {action}"),
                 _refusal(call.id, action, violation.code, str(violation)),
             ]
         taken = HandleCall(call.id, action, payload, received_at, (*notes, *repairs), length)
+        if self._closed:
+            return [Received(action, id, "the connection is over: not handled")]
         if any(_is_same(taken, other) for other in self._inbox):
             return [Received(action, id, "repeated before it was answered: dropped")]
         if self._is_full(length):
@@ -264,7 +268,13 @@ class Link:
             note = "too late: no longer waited for" if action else "answers nothing we asked"
             return [Received(action, str(id), note, quirk)]
         self._pending = None
-        received = Received(pending.action, pending.id, ", ".join(notes) or None, quirk)
+        repairs = notes
+        if isinstance(result, dict):
+            result, mended = normalise_answer(pending.action, result)
+            repairs = (*notes, *mended)
+        why = [str(result)] if isinstance(result, CsmsError) else []
+        note = "; ".join([*why, *([f"mended: {', '.join(repairs)}"] if repairs else [])])
+        received = Received(pending.action, pending.id, note or None, quirk, repairs)
         return [received, ResolveCall(pending.id, result), *self._send_next()]
 
     def _send_next(self) -> list[Effect]:

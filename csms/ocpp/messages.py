@@ -95,11 +95,15 @@ def parse(text: str) -> Message:
     if not isinstance(frame, list) or not frame:
         return Unreadable("not a list")
     kind = int(frame[0]) if frame[0] in ("2", "3", "4") else frame[0]
+    if kind is not frame[0]:
+        notes.append("message type as text")
     if isinstance(kind, bool) or kind not in (2, 3, 4):
         return Unreadable("unknown message type")
     if len(frame) < 2 or isinstance(frame[1], bool) or not isinstance(frame[1], str | int):
         return Unreadable("no message id")
-    if isinstance(frame[1], str) and len(frame[1]) > 36:
+    if isinstance(frame[1], int):
+        notes.append("message id as a number")
+    elif len(frame[1]) > 36:
         notes.append("message id longer than 36")
     match kind:
         case 2:
@@ -148,8 +152,11 @@ def _call_result(frame: list[Any], notes: list[str]) -> CallResult | BadResult:
 def _call_error(frame: list[Any], notes: list[str]) -> CallError:
     code, description = (str(part or "") for part in (*frame[2:4], "", "")[:2])
     details = frame[4] if len(frame) > 4 and isinstance(frame[4], dict) else {}
-    code = _CODE_SPELLINGS.get(code, code) or "GenericError"
-    return CallError(frame[1], code[:64], description, details, tuple(notes))
+    if (meant := _CODE_SPELLINGS.get(code)) is not None:
+        notes.append(f"code {code!r} for {meant}")
+    elif not code:
+        notes.append("code missing")
+    return CallError(frame[1], (meant or code or "GenericError")[:64], description, details, tuple(notes))
 
 
 def _payload(frame: list[Any], position: int, notes: list[str]) -> dict[str, Any] | None:
@@ -162,6 +169,7 @@ def _payload(frame: list[Any], position: int, notes: list[str]) -> dict[str, Any
 
 
 _COMPACT = json.JSONEncoder(separators=(",", ":"))
+_PLAIN = json.JSONDecoder(parse_constant=lambda _: None)
 _TOLERANT = json.JSONDecoder(parse_constant=lambda _: None, strict=False)
 _BEGIN_OF_CALL = re.compile(r'\s*\[\s*2\s*,\s*"([^"\\\x00-\x1f]{1,255})"\s*,')
 _STRING = r'"(?:[^"\\]++|\\.)*+"?'  # possessive, to the end if it is never closed: the time stays linear
@@ -177,13 +185,19 @@ def _read_json(text: str) -> tuple[Any, list[str]]:
     """Read JSON, NaN and infinity as null. Raises: ValueError, RecursionError"""
     notes: list[str] = []
     if "\\u" in text:
-        text = _UNSTORABLE.sub(lambda found: found[1] or "", text)
+        storable = _UNSTORABLE.sub(lambda found: found[1] or "", text)
+        notes += ["characters that no text has"] if storable != text else []
+        text = storable
     try:
         return orjson.loads(text), notes
     except ValueError:
         pass  # it may still be something: orjson takes JSON to the letter, and no integers beyond 64 bits
     try:
-        return _TOLERANT.decode(text), notes
+        return _PLAIN.decode(text), notes
+    except ValueError:
+        pass
+    try:
+        return _TOLERANT.decode(text), [*notes, "control characters in a text"]
     except ValueError:
         if len(text) > MENDED_UP_TO:
             raise

@@ -45,8 +45,8 @@ BACKLOG = 1024  # after a restart, all stations come at once
 MAX_NOTE = 1000
 NOISE_LOGGED, NOISE_REFILL_S = 100, 300.0  # of each station's refused frames and connections
 FAULTS_LOGGED, FAULTS_REFILL_S = 20, 60.0  # with their traceback
-_SECRET = re.compile(rf"\{{[^{{}}]*\"(?:{'|'.join(SECRET_KEYS)})\"[^{{}}]*\}}", re.IGNORECASE)
-_VALUE = re.compile(r'("value"\s*:\s*)"(?:[^"\\]|\\.)*"', re.IGNORECASE)
+_OBJECT = re.compile(r"\{[^{}]*+\}?")
+_VALUE = re.compile(r'("value"\s*:\s*)(?:"(?:[^"\\]++|\\.)*+"?|[^\s,"{}\[\]]++)', re.IGNORECASE)
 
 
 class OcppServer:
@@ -78,8 +78,8 @@ class OcppServer:
         self.charge_points, self.messages, self.clock = charge_points, messages, clock
         self._host, self._port = host, port
         self._ssl_context, self._tls_port = ssl_context, tls_port
-        self._admission = Admission(charge_points, FloodLimits(time.monotonic), gate, self._note_refusal)
-        handshakes = Handshakes(time.monotonic)
+        limits, handshakes = FloodLimits(time.monotonic, charge_points.is_known), Handshakes(time.monotonic)
+        self._admission = Admission(charge_points, limits, gate, self._note_refusal)
         self._new_socket = partial(Socket, handshakes=handshakes, probe_interval_s=ping_interval_s)
         self._frame_log, self._ping_interval_s, self._stuck_s = frame_log, ping_interval_s, stuck_s
         self._supported, self._next_id = frozenset(supported), next_id
@@ -133,6 +133,7 @@ class OcppServer:
                 max_size=MAX_FRAME_BYTES,
                 backlog=BACKLOG,
                 ssl=ssl_context,
+                ssl_handshake_timeout=OPEN_TIMEOUT_S if ssl_context is not None else None,
             )
         except OSError as error:
             if error.errno == errno.EADDRINUSE:
@@ -170,17 +171,20 @@ class OcppServer:
         note = note and note[:MAX_NOTE]
         self._frame_log.add(identity, self.clock.now(), direction, action, message_id, text, note)
 
+    def log_event(self, identity: str, what: str, why: str | None = None) -> None:
+        """Something that happened to the station's connection. why: if it was no ordinary thing."""
+        self.log_frame(identity, "log", None, None, what, why)
+
     def may_log_noise(self, identity: str) -> bool:
         """What a station gets wrong is logged, unless it is so much that it would fill the log."""
         if (allowance := self._noise.get(identity)) is None:
             allowance = self._noise[identity] = Allowance(NOISE_LOGGED, NOISE_REFILL_S)
-        if allowance.take(time.monotonic()):
-            if allowance.missed:
-                log.warning("refused frames not logged", charge_point=identity, frames=allowance.missed)
-                allowance.missed = 0
+        now_s = time.monotonic()
+        if allowance.take(now_s):
             return True
-        if allowance.missed == 1:
-            log.warning("too many refused frames: most are not logged", charge_point=identity)
+        if allowance.is_to_be_told(now_s):
+            frames, allowance.missed = allowance.missed, 0
+            log.warning("refused frames are not all logged", charge_point=identity, not_logged=frames)
         return False
 
     def log_fault(self, what: str, identity: str, action: str | None) -> None:
@@ -194,13 +198,14 @@ class OcppServer:
         return await self._admission.on_request(socket, request)
 
     def _note_refusal(self, identity: str, line: str, reason: str) -> None:
-        self.log_frame(identity, "in", None, None, line, reason)
+        self.log_event(identity, line, reason)
 
     async def _on_connection(self, socket: ServerConnection) -> None:
         assert isinstance(socket, Socket)
         if socket.subprotocol is None and not self._may_do_without_subprotocol(socket):
             if self.may_log_noise(socket.identity):
                 log.warning("no subprotocol ocpp1.6 offered", charge_point=socket.identity)
+                self.log_event(socket.identity, "connection closed", "no subprotocol ocpp1.6 offered")
             await socket.close(CloseCode.PROTOCOL_ERROR, "subprotocol ocpp1.6 required")
             return
         previous = self._connections.get(socket.identity)
@@ -209,11 +214,14 @@ class OcppServer:
         self._connections[socket.identity] = connection
         self._sockets.add(socket)
         socket.probe()
+        self.log_event(socket.identity, f"connected from {socket.address}")
         try:
             await self.charge_points.connected(connection)
             await connection.run()
         finally:
             self._sockets.discard(socket)
+            reason = f": {socket.close_reason}" if socket.close_reason else ""
+            self.log_event(socket.identity, f"disconnected ({socket.close_code}{reason})")
             await self.charge_points.disconnected(connection)
             while (busy := connection.busy) is not None:
                 await asyncio.wait([busy])
@@ -234,9 +242,11 @@ class OcppServer:
             for socket in list(self._sockets):
                 if socket.is_dead():
                     log.warning("station silent, connection cut", charge_point=socket.identity)
+                    self.log_event(socket.identity, "connection cut", "nothing heard of it for too long")
                     socket.transport.abort()
                 elif socket.is_stuck(self._stuck_s):
                     log.warning("station reads nothing, connection cut", charge_point=socket.identity)
+                    self.log_event(socket.identity, "connection cut", "it takes nothing that is sent")
                     socket.transport.abort()
                 else:
                     socket.probe()
@@ -259,6 +269,11 @@ def _mend_headers(headers: Headers) -> None:
 
 def _without_secrets(text: str) -> str:
     """The frame with the value of write-only keys (as in ChangeConfiguration) blotted out."""
-    if not any(key in text.lower() for key in SECRET_KEYS):
+    if not _has_secret(text):
         return text
-    return _SECRET.sub(lambda found: _VALUE.sub(r'\1"***"', found[0]), text)
+    return _OBJECT.sub(lambda o: _VALUE.sub(r'\1"***"', o[0]) if _has_secret(o[0]) else o[0], text)
+
+
+def _has_secret(text: str) -> bool:
+    lower = text.lower()
+    return any(key in lower for key in SECRET_KEYS)

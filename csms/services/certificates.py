@@ -308,12 +308,11 @@ class Certificates:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            try:
-                for chore in self._chores:
+            for chore in (*self._chores, self.renew_due):
+                try:
                     await chore()
-                await self.renew_due()
-            except (*STORAGE_FAULTS, CsmsError) as fault:
-                log.warning("certificates not renewed", why=str(fault))
+                except (*STORAGE_FAULTS, CsmsError) as fault:
+                    log.warning("certificates not renewed", why=str(fault))
 
     # --- what stations say they have ---
 

@@ -39,7 +39,8 @@ _IDENTITY = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 
 
 class StationLink(Protocol):
-    """A station's open connection. `call` raises CallFailed, CallTimeout or NotConnected."""
+    """A station's open connection. `call` raises CallFailed, CallTimeout or NotConnected, and returns the
+    answer, made tidy by `csms.domain.normalise`."""
 
     @property
     def identity(self) -> str: ...
@@ -67,6 +68,7 @@ class ChargePoints:
         self._stations: dict[str, Station] = {}
         self._links: dict[str, StationLink] = {}
         self._asking: set[asyncio.Task[None]] = set()
+        self._with_new_quirks: set[str] = set()
 
     async def start(self) -> None:
         """Load stations, what their connectors last reported, and open transactions."""
@@ -193,6 +195,10 @@ class ChargePoints:
             raise NotFound("charge point", identity)
         return spelled
 
+    def is_known(self, identity: str) -> bool:
+        """Is it stored? One that only a site names becomes known when it first comes."""
+        return identity.casefold() in self._stations
+
     def is_connected(self, identity: str) -> bool:
         station = self._stations.get(identity.casefold())
         return station is not None and station.connected
@@ -222,7 +228,21 @@ class ChargePoints:
 
     def mended(self, identity: str, kinds: list[str]) -> None:
         """Count deviations from OCPP that were repaired."""
-        self.station(identity).count_quirks(kinds)
+        if kinds:
+            station = self.station(identity)
+            station.count_quirks(kinds, self._clock.now())
+            self._with_new_quirks.add(station.identity)
+
+    def take_stations_with_new_quirks(self) -> list[Station]:
+        """Those of which something was counted since the last time."""
+        taken = [self.station(identity) for identity in self._with_new_quirks]
+        self._with_new_quirks.clear()
+        return taken
+
+    def count_again(self, identity: str, kind: str, count: int) -> None:
+        """It could not be stored: it is counted already, and has to be stored later."""
+        self.station(identity).unsaved_quirks[kind] += count
+        self._with_new_quirks.add(identity)
 
     def booted(self, identity: str, info: Mapping[str, Any], now: datetime) -> None:
         """info: the BootNotification's payload."""
@@ -270,7 +290,10 @@ class ChargePoints:
 
     def metered(self, identity: str, connector_id: int, reading: ConnectorReading) -> None:
         station, connector = self._connector(identity, connector_id)
+        counted_before_wh = connector.transaction and connector.transaction.counted_before_wh
         is_newest = connector.take_reading(reading, self._clock.now())
+        if connector.transaction and connector.transaction.counted_before_wh != counted_before_wh:
+            self.mended(identity, ["MeterValues.register: began anew"])
         if not is_newest or not self._events.is_heard("connector.metered"):
             return
         shown = connector.reading or reading

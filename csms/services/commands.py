@@ -7,7 +7,6 @@ from collections import defaultdict
 from typing import Any
 
 from csms.clock import Clock
-from csms.domain.normalise import normalise_answer
 from csms.domain.ocpp_schemas import ACTIONS_TO_STATION, validate_request
 from csms.errors import CallFailed, CallTimeout, InvalidInput, NotConnected
 from csms.services.charge_points import ChargePoints
@@ -50,7 +49,7 @@ class Commands:
     ) -> dict[str, Any]:
         """Send an OCPP 1.6 request (camelCase) and return the station's answer.
 
-        The answer is repaired where it deviates from OCPP; what cannot be repaired is passed on as it is.
+        The link has repaired it where it deviates from OCPP; what cannot be repaired is passed on as it is.
         row_id, origin: see Command.
 
         Raises:
@@ -68,13 +67,11 @@ class Commands:
         for effect in effects:
             await effect.before(command)
         try:
-            raw = await link.call(action, command.payload, timeout_s)
+            answer = await link.call(action, command.payload, timeout_s)
         except (CallFailed, CallTimeout, NotConnected) as error:
             await asyncio.shield(tell_failed(effects, command, error))
             raise
-        answer, repairs = normalise_answer(action, raw)
         self._charge_points.seen(identity, self._clock.now())
-        self._charge_points.mended(identity, [f"{action} answer, {kind}" for kind in repairs])
         # Recorded also if whoever asked has gone meanwhile: the station has done it.
         await asyncio.shield(tell_answered(effects, command, answer))
         return answer

@@ -1,4 +1,4 @@
-"""The log of frames: never in the way of the frames themselves.
+"""The log of a station's frames, and of what happens to its connection: never in the way of either.
 
 `add` only queues. A task writes what has gathered, about once a second; if the database cannot
 keep up, frames are dropped and counted rather than held.
@@ -16,6 +16,7 @@ import structlog
 from csms.domain.ocpp_schemas import ACTIONS
 from csms.storage import frames
 from csms.storage.database import STORAGE_FAULTS, Database
+from csms.storage.frames import Wanted as Wanted
 
 log = structlog.get_logger()
 
@@ -23,6 +24,7 @@ QUEUE_LIMIT = 20_000
 WRITTEN_AT_ONCE = 1000
 LONGEST_TEXT = 16_384
 WRITE_EVERY_S = 1.0
+EVERYTHING = Wanted()
 
 
 class FrameLog:
@@ -30,6 +32,7 @@ class FrameLog:
         self._database = database
         self._waiting: deque[dict[str, Any]] = deque()
         self._task: asyncio.Task[None] | None = None
+        self._writing = asyncio.Lock()
         self.dropped = 0
         self.counts: Counter[tuple[str, str]] = Counter()  # (direction, action)
 
@@ -54,8 +57,10 @@ class FrameLog:
         text: str,
         note: str | None,
     ) -> None:
-        """direction: "in" (from the station) or "out". note: why it was refused or repaired."""
-        self.counts[direction, action if action in ACTIONS else "other"] += 1
+        """direction: "in" (from the station), "out", or "log": no frame, something happened to the connection
+        and `text` says what. note: why it was refused or repaired, or why the connection ended."""
+        if direction != "log":
+            self.counts[direction, action if action in ACTIONS else "other"] += 1
         if len(self._waiting) >= QUEUE_LIMIT:
             self.dropped += 1
             return
@@ -72,27 +77,23 @@ class FrameLog:
         )
 
     async def messages(
-        self,
-        identity: str,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        action: str | None = None,
-        limit: int = 200,
+        self, identity: str, wanted: Wanted = EVERYTHING, limit: int = 200
     ) -> list[dict[str, Any]]:
         """Newest first, with what is still waiting to be written."""
         await self.flush()
         async with self._database.read() as conn:
-            return await frames.load(conn, identity, start, end, action, limit)
+            return await frames.load(conn, identity, wanted, limit)
 
     async def flush(self) -> None:
-        """Write all that waits. What cannot be written is lost, and counted."""
-        while self._waiting:
-            rows = [self._waiting.popleft() for _ in range(min(WRITTEN_AT_ONCE, len(self._waiting)))]
-            try:
-                await self._database.write(lambda conn, rows=rows: frames.save(conn, rows))  # type: ignore[misc]
-            except STORAGE_FAULTS as error:
-                self.dropped += len(rows)
-                log.warning("frames not logged", frames=len(rows), why=str(error))
+        """Write all that waits; what cannot be written is lost, and counted. Returns when all is written."""
+        async with self._writing:
+            while self._waiting:
+                rows = [self._waiting.popleft() for _ in range(min(WRITTEN_AT_ONCE, len(self._waiting)))]
+                try:
+                    await self._database.write(lambda conn, rows=rows: frames.save(conn, rows))  # type: ignore[misc]
+                except STORAGE_FAULTS as error:
+                    self.dropped += len(rows)
+                    log.warning("frames not logged", frames=len(rows), why=str(error))
 
     async def _run(self) -> None:
         while True:

@@ -124,6 +124,8 @@ class StationMessages:
         newest = max(element.measured_at for element in data)
         clock = self._clocks.setdefault(identity, StationClock())
         seen_at = clock.true_time(newest, received_at)
+        if clock.is_off:
+            self._charge_points.mended(identity, ["MeterValues.timestamp: clock steadily off"])
         if _is_plain(connector, sent_id, data, received_at, clock.is_off):
             await self._batches.save(_plain_rows(connector, data), _plain_registers(connector, data))
         else:
@@ -187,6 +189,7 @@ class StationMessages:
             outcome = await self._database.write(job)
             tell()
             self._apply(identity, outcome)
+            self._charge_points.mended(identity, outcome.quirks)
             return outcome.answer
 
         return await asyncio.shield(asyncio.ensure_future(commit_and_tell()))

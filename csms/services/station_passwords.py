@@ -3,8 +3,10 @@
 Kept are keyed digests only, all in memory, so that ten thousand stations can come back at once. The keys are
 random, so a fast hash protects them; its own key makes a stolen table useless without the rest.
 
-A new key is kept before it is sent. While the outcome is unknown, the old one and the new one are both good,
-until one is used: that one stays. Source: OCPP 1.6 security whitepaper, A01.FR.03 and FR.04.
+A new key is kept before it is sent. From the station's Accepted on only the new one is good; while the
+outcome is unknown, or a reboot is due, both are, until the new one is used. The old one being used settles
+nothing: the station may have taken the new one for its next boot.
+Source: OCPP 1.6 security whitepaper, A01.FR.03 and FR.04.
 """
 
 from __future__ import annotations
@@ -14,7 +16,6 @@ import hmac
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Any, Literal
 
 import structlog
 
@@ -31,20 +32,42 @@ from csms.storage.database import STORAGE_FAULTS, Database
 log = structlog.get_logger()
 
 KEY_BYTES = 20
+MOST_UNSETTLED = 8
 _NO_DIGEST = "0" * 64  # compared with where there is no password, so that the answer takes as long
 
 
 @dataclass(frozen=True, slots=True)
 class _Digests:
-    """next: a key the station may have taken. after_reboot: one it has taken and will use after a boot."""
+    """next: of keys that the station may have taken, in the order they were sent."""
 
     current: str | None = None
-    next: str | None = None
-    after_reboot: str | None = None
+    next: tuple[str, ...] = ()
+
+    def all(self) -> list[str]:
+        return [*(() if self.current is None else (self.current,)), *self.next]
 
     def slots(self) -> dict[str, str]:
-        names = ("current", "next", "after_reboot")
-        return {name: digest for name in names if (digest := getattr(self, name)) is not None}
+        named = {f"next {n}": digest for n, digest in enumerate(self.next, 1)}
+        return named if self.current is None else {"current": self.current, **named}
+
+    def with_slot(self, slot: str, digest: str) -> _Digests:
+        """In the order of the slots' names."""
+        if slot == "current":
+            return replace(self, current=digest)
+        return replace(self, next=(*self.next, digest))
+
+    def sent(self, digest: str) -> _Digests:
+        unsettled = [*(other for other in self.next if other != digest), digest]
+        return replace(self, next=tuple(unsettled[-MOST_UNSETTLED:]))
+
+    def refused(self, digest: str) -> _Digests:
+        return replace(self, next=tuple(other for other in self.next if other != digest))
+
+    def settled(self, digest: str) -> _Digests:
+        """The station uses it: whatever it had before is over, what it was sent later may follow."""
+        if digest not in self.next:
+            return _Digests(digest, self.next)
+        return _Digests(digest, self.next[self.next.index(digest) + 1 :])
 
 
 class StationPasswords:
@@ -67,18 +90,18 @@ class StationPasswords:
         self._secret = (await self._accounts.signing_key("station passwords")).encode()
         async with self._database.read() as conn:
             rows = await security.all_passwords(conn)
-        for row in rows:
+        for row in sorted(rows, key=lambda row: str(row["slot"])):
             kept = self._of(row["identity"])
-            self._digests[row["identity"].casefold()] = replace(kept, **{row["slot"]: row["digest"]})
+            self._digests[row["identity"].casefold()] = kept.with_slot(row["slot"], row["digest"])
 
     # --- asked at every connection ---
 
     def is_set(self, identity: str) -> bool:
-        return bool(self._of(identity).slots())
+        return bool(self._of(identity).all())
 
     def matched(self, identity: str, received: bytes) -> str | None:
         """The digest of the password if it is right. Each kept one is compared, whatever matches."""
-        kept = list(self._of(identity).slots().values()) or [_NO_DIGEST]
+        kept = self._of(identity).all() or [_NO_DIGEST]
         found = None
         for candidate in candidates(received):
             digest = self._digest(identity, candidate)
@@ -90,14 +113,10 @@ class StationPasswords:
     async def used(self, identity: str, digest: str) -> None:
         """The station has come with it. What cannot be stored of it is settled next time."""
         kept = self._of(identity)
-        if digest in (kept.next, kept.after_reboot):
-            settled = _Digests(current=digest)
-        elif kept.next is not None:
-            settled = replace(kept, next=None)
-        else:
+        if digest not in kept.next:
             return
         try:
-            await self._keep(identity, settled)
+            await self._keep(identity, kept.settled(digest))
         except STORAGE_FAULTS as error:
             log.warning("password in use not stored", charge_point=identity, why=str(error))
 
@@ -136,19 +155,14 @@ class StationPasswords:
 
     async def sending(self, identity: str, key: str) -> None:
         """It is good from now on, for the station's answer may be lost."""
-        await self._keep(identity, replace(self._of(identity), next=self._digest(identity, key_bytes(key))))
+        await self._keep(identity, self._of(identity).sent(self._digest(identity, key_bytes(key))))
 
-    async def outcome(self, identity: str, key: str, outcome: Literal["taken", "later", "refused"]) -> None:
-        digest, kept = self._digest(identity, key_bytes(key)), self._of(identity)
-        left = None if kept.next == digest else kept.next
-        match outcome:
-            case "taken":
-                await self._keep(identity, _Digests(current=digest, next=left))
-                log.info("password changed", charge_point=identity)
-            case "later":
-                await self._keep(identity, replace(kept, next=left, after_reboot=digest))
-            case "refused":
-                await self._keep(identity, replace(kept, next=left))
+    async def taken(self, identity: str, key: str) -> None:
+        await self._keep(identity, self._of(identity).settled(self._digest(identity, key_bytes(key))))
+        log.info("password changed", charge_point=identity)
+
+    async def refused(self, identity: str, key: str) -> None:
+        await self._keep(identity, self._of(identity).refused(self._digest(identity, key_bytes(key))))
 
     # --- inside ---
 
@@ -186,22 +200,20 @@ class _KeyChange(CommandEffect):
             raise InvalidInput("value", fault.value, fault.expected) from None
 
     async def answered(self, command: Command, answer: Payload) -> None:
-        outcome = {
-            "Accepted": "taken",
-            "RebootRequired": "later",
-            "Rejected": "refused",
-            "NotSupported": "refused",
-        }.get(str(answer.get("status")))
-        await self._settle(command, outcome)
+        """RebootRequired: both stay good until the new one is used."""
+        if (key := _key_in(command)) is None:
+            return
+        match answer.get("status"):
+            case "Accepted":
+                await self._passwords.taken(command.identity, key)
+            case "Rejected" | "NotSupported":
+                await self._passwords.refused(command.identity, key)
 
     async def failed(self, command: Command, error: CsmsError) -> None:
         """An answer that cannot be read may have been a yes: the outcome stays unknown."""
         was_refused = isinstance(error, CallFailed) and error.code != "FormationViolation"
-        await self._settle(command, "refused" if was_refused else None)
-
-    async def _settle(self, command: Command, outcome: Any) -> None:
-        if (key := _key_in(command)) is not None and outcome is not None:
-            await self._passwords.outcome(command.identity, key, outcome)
+        if was_refused and (key := _key_in(command)) is not None:
+            await self._passwords.refused(command.identity, key)
 
 
 def _key_in(command: Command) -> str | None:

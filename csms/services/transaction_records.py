@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.domain.charge_point import UNKNOWN_REGISTER_WH, ConnectorReading
+from csms.domain.charge_point import UNKNOWN_REGISTER_WH, ConnectorReading, has_begun_anew
 from csms.domain.id_tag import UnknownTags, authorize, same_tag
 from csms.domain.meter_value import is_covered, read_sampled_values, register_wh
 from csms.domain.normalise import parse_time
@@ -29,11 +29,12 @@ IN_SESSION = ("Charging", "SuspendedEV", "SuspendedEVSE")
 
 @dataclass(slots=True)
 class Outcome:
-    """started: transactions that run now. stopped: those that no longer do."""
+    """started: transactions that run now. stopped: those that no longer do. quirks: kinds to be counted."""
 
     answer: dict[str, Any] = field(default_factory=dict)
     started: list[Row] = field(default_factory=list)
     stopped: list[Row] = field(default_factory=list)
+    quirks: list[str] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -242,7 +243,12 @@ async def end(
     info = await _stop_info(conn, payload.get("idTag"), received_at, unknown_tags)
     if row is not None:
         await _settle(conn, row, payload, received_at, info)
-        return Outcome(_stop_answer(info), stopped=[row] if row["stopped_at"] is None else [])
+        anew = has_begun_anew(row["meter_start_wh"], payload["meterStop"])
+        return Outcome(
+            _stop_answer(info),
+            stopped=[row] if row["stopped_at"] is None else [],
+            quirks=["StopTransaction.meterStop: began anew"] if anew else [],
+        )
     await transactions.save_unmatched_stop(
         conn,
         identity=identity,
@@ -324,10 +330,11 @@ async def _settle(
     await _claim(conn, row, stopped_at)
     await transactions.save_meter_values(conn, [{**e.row, "transaction_id": row["id"]} for e in data])
     await transactions.raise_registers(conn, registers)
+    best_wh = transactions.best_register_wh(await transactions.by_id(conn, row["identity"], row["id"]) or row)
     if meter_stop_wh is None:
-        meter_stop_wh = transactions.best_register_wh(
-            await transactions.by_id(conn, row["identity"], row["id"]) or row
-        )
+        meter_stop_wh = best_wh
+    elif has_begun_anew(row["meter_start_wh"], meter_stop_wh):
+        meter_stop_wh += best_wh  # as if the register had gone on counting
     await transactions.stop(
         conn,
         row["id"],

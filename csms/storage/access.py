@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import delete, func, select, update
+from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.id_tag import IdTag
@@ -53,7 +54,12 @@ async def kept_key(conn: AsyncConnection, purpose: str) -> str | None:
 
 async def keep_key(conn: AsyncConnection, purpose: str, key: str) -> str:
     """The key of this purpose: the one kept before, else `key` from now on."""
-    await conn.execute(insert(conn, signing_keys).values(purpose=purpose, key=key).on_conflict_do_nothing())
+    new = insert(conn, signing_keys).values(purpose=purpose, key=key).on_conflict_do_nothing()
+    try:
+        await conn.execute(new)
+    except StatementError as fault:
+        fault.hide_parameters = True  # the key belongs in no log
+        raise
     kept: str = (
         await conn.execute(select(signing_keys.c.key).where(signing_keys.c.purpose == purpose))
     ).scalar_one()

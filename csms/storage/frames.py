@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import delete, select
+from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.storage.bulk import insert_rows
@@ -19,22 +20,35 @@ async def save(conn: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
     await insert_rows(conn, frames, rows)
 
 
-async def load(
-    conn: AsyncConnection,
-    identity: str,
-    start: datetime | None,
-    end: datetime | None,
-    action: str | None,
-    limit: int,
-) -> list[dict[str, Any]]:
-    """Newest first. `end` is not included."""
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which frames of a station. None = whatever. `end` is not included; before_id: the last id of the page
+    before. noted: only what was refused or repaired. contains: in the frame or its note, in any case."""
+
+    start: datetime | None = None
+    end: datetime | None = None
+    action: str | None = None
+    noted: bool = False
+    contains: str | None = None
+    before_id: int | None = None
+
+
+async def load(conn: AsyncConnection, identity: str, wanted: Wanted, limit: int) -> list[dict[str, Any]]:
+    """Newest first."""
     query = select(frames).where(f.identity == identity).order_by(f.at.desc(), f.id.desc()).limit(limit)
-    if start is not None:
-        query = query.where(f.at >= start)
-    if end is not None:
-        query = query.where(f.at < end)
-    if action is not None:
-        query = query.where(f.action == action)
+    if wanted.start is not None:
+        query = query.where(f.at >= wanted.start)
+    if wanted.end is not None:
+        query = query.where(f.at < wanted.end)
+    if wanted.action is not None:
+        query = query.where(f.action == wanted.action)
+    if wanted.noted:
+        query = query.where(f.note.is_not(None))
+    if wanted.contains:
+        texts = [column.icontains(wanted.contains, autoescape=True) for column in (f.text, f.note)]
+        query = query.where(or_(*texts))
+    if wanted.before_id is not None:
+        query = query.where(f.id < wanted.before_id)
     return [dict(row) for row in (await conn.execute(query)).mappings()]
 
 

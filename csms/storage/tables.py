@@ -142,8 +142,7 @@ station_quirks = Table(
 )
 
 # Basic authentication. digest: keyed hash of the password's bytes; the password itself is nowhere.
-# slot: "current"; "next" while it is not known whether the station has taken a new one; "after_reboot" if it
-# has, and will use it from its next boot on.
+# slot: "current", and "next 1", "next 2" … of new ones as long as it is not known which the station uses.
 station_passwords = Table(
     "station_passwords",
     metadata,

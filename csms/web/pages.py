@@ -1,4 +1,4 @@
-"""The pages and their addresses: `/` and `/site/{id}`, `/stations`, `/login`."""
+"""The pages and their addresses: `/` and `/site/{id}`, `/stations`, `/stations/{identity}/messages`, `/login`."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from csms.errors import NotFound
 from csms.services.bundle import Services
 from csms.web.elements import SUNFLOWER_SVG, Tag
 from csms.web.login import mount_login, session_role
+from csms.web.messages import MessagesPage
 from csms.web.site_page import SitePage
 from csms.web.stations import StationsPage
 from csms.web.theme import CSS
@@ -44,8 +45,12 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
         if role is None:
             return _to_login(request)
         with _frame(services, request, None):
-            StationsPage(services, may_accept=role == "admin")
+            StationsPage(services, may_accept=role == "admin", may_read=role in ("operator", "admin"))
         return None
+
+    @ui.page("/stations/{identity}/messages", title="Messages · Helianthus")
+    async def messages(request: Request, identity: str) -> Response | None:
+        return await _messages_page(services, request, identity)
 
     ui.run_with(
         app,
@@ -86,6 +91,26 @@ async def _site_page(
     return None
 
 
+async def _messages_page(services: Services, request: Request, identity: str) -> Response | None:
+    role = await session_role(services, request.session)
+    if role is None:
+        return _to_login(request)
+    with _frame(services, request, None):
+        if role not in ("operator", "admin"):
+            ui.status_code(403)
+            _nothing_here("The messages of stations carry badges.", "They are shown to operators only.")
+            return None
+        try:
+            station = services.charge_points.station(identity)
+        except NotFound as error:
+            ui.status_code(404)
+            _nothing_here(f"{error}.", "Choose a station above.")
+            return None
+        ui.page_title(f"{station.identity} · Messages · Helianthus")
+        await MessagesPage(services, station.identity).load()
+    return None
+
+
 def _nothing_here(what: str, hint: str) -> None:
     with Tag("div", classes="empty"):
         Tag("p", what)
@@ -103,7 +128,7 @@ def _frame(services: Services, request: Request, site_id: str | None) -> Tag:
             for site in services.sites.all():
                 current = "page" if site.site.id == site_id else None
                 Tag("a", site.site.name, href=f"/site/{quote(site.site.id)}", aria_current=current)
-            on_stations = "page" if request.url.path.endswith("/stations") else None
+            on_stations = "page" if "/stations" in request.url.path else None
             Tag("a", "Stations", href="/stations", aria_current=on_stations)
         if services.login_required:
             with Tag("form", method="post", action="/logout"):

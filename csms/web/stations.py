@@ -1,19 +1,19 @@
-"""Charging stations as they present themselves: who is there, what state, what they said last."""
+"""Charging stations as they present themselves: who is there, what state, what is odd about what they say."""
 
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Any
+from urllib.parse import quote
 
 from nicegui import ui
 
 from csms.domain.charge_point import Station
+from csms.domain.quirk_words import in_words
 from csms.services.bundle import Services
 from csms.web.elements import Tag
-from csms.web.wording import ago
+from csms.web.wording import ago, times, when
 
 REFRESH_S = 2.0
-MESSAGES_SHOWN = 20
 STATES = {
     "offline": "offline",
     "free": "free",
@@ -26,8 +26,10 @@ STATES = {
 
 
 class StationsPage:
-    def __init__(self, services: Services, may_accept: bool) -> None:
-        self._services, self._may_accept = services, may_accept
+    """may_read: the frame log, which carries id tags."""
+
+    def __init__(self, services: Services, may_accept: bool, may_read: bool) -> None:
+        self._services, self._may_accept, self._may_read = services, may_accept, may_read
         self._cards: dict[str, StationCard] = {}
         Tag("h1", "Charging stations", classes="page-title")
         self._empty = Tag("p", classes="empty")
@@ -42,7 +44,10 @@ class StationsPage:
         if identities != list(self._cards):
             self._list.clear()
             with self._list:
-                self._cards = {s.identity: StationCard(self._services, s, self._may_accept) for s in stations}
+                self._cards = {
+                    s.identity: StationCard(self._services, s, self._may_accept, self._may_read)
+                    for s in stations
+                }
         now = self._services.clock.now()
         for station in stations:
             self._cards[station.identity].show(station, now)
@@ -61,7 +66,7 @@ def connector_words(station: Station, connector_id: int, now: datetime) -> str:
 
 
 class StationCard:
-    def __init__(self, services: Services, station: Station, may_accept: bool) -> None:
+    def __init__(self, services: Services, station: Station, may_accept: bool, may_read: bool) -> None:
         self._services, self._identity = services, station.identity
         with Tag("article", classes="card load station", data_station=station.identity) as self._card:
             with Tag("header", classes="load-head"), Tag("div", classes="load-name"):
@@ -69,16 +74,18 @@ class StationCard:
                 self._state = Tag("span", classes="state")
             self._kind = Tag("p", classes="reason")
             self._connectors = Tag("p", classes="reason")
-            self._quirks = Tag("p", classes="quiet-line")
             self._accept = Tag("button", "Accept this station", classes="action", type="button")
             if may_accept:
                 self._accept.on("click", self._accept_station, args=[])
             else:
                 self._accept.put(disabled=True)
-            with Tag("details", classes="messages") as details:
-                Tag("summary", "Last messages")
-                self._messages = Tag("ol")
-            details.on("toggle", self._load_messages, js_handler="(e) => e.target.open && emit()")
+            with Tag("details", classes="deviations") as self._deviations:
+                self._quirks = Tag("summary")
+                self._kinds = Tag("ul")
+            self._deviations.on("toggle", self._list_kinds, js_handler="(e) => e.target.open && emit()")
+            if may_read:
+                href = f"/stations/{quote(station.identity, safe='')}/messages"
+                Tag("a", "Messages", classes="quiet-link", href=href)
 
     def show(self, station: Station, now: datetime) -> None:
         pending = station.registration != "Accepted"
@@ -93,27 +100,29 @@ class StationCard:
             " · ".join(connector_words(station, n, now) for n in sorted(station.connectors) if n > 0)
         )
         odd = sum(station.quirks.values())
-        self._quirks.say(f"{odd} odd messages repaired" if odd else "")
+        self._quirks.say(f"Deviations from OCPP: {odd:,}")
+        self._deviations.show(odd > 0)
 
     async def _accept_station(self) -> None:
         await self._services.charge_points.accept(self._identity)
         ui.notify(f"{self._identity} is accepted", type="positive")
 
-    async def _load_messages(self) -> None:
-        messages = await self._services.frames.messages(self._identity, limit=MESSAGES_SHOWN)
-        self._messages.clear()
-        with self._messages:
-            for message in messages:
-                _message_line(message)
+    def _list_kinds(self) -> None:
+        station = self._services.charge_points.station(self._identity)
+        now, timezone = self._services.clock.now(), timezone_of(self._services, self._identity)
+        self._kinds.clear()
+        with self._kinds:
+            for kind, count in station.quirks.most_common():
+                with Tag("li"):
+                    Tag("span", in_words(kind))
+                    last = when(station.quirks_at.get(kind), now, timezone)
+                    Tag("span", f"{times(count)}, last {last}", classes="quiet-line")
 
 
-def _message_line(message: dict[str, Any]) -> None:
-    with Tag("li"):
-        arrow = "→" if message["direction"] == "out" else "←"
-        Tag("span", f"{message['at']:%H:%M:%S} UTC {arrow} {message['action'] or ''}", classes="message-head")
-        Tag("code", message["text"])
-        if message["note"]:
-            Tag("span", message["note"], classes="message-note")
+def timezone_of(services: Services, identity: str) -> str:
+    """Of the site that names the station."""
+    site = services.sites.site_of_charge_point(identity)
+    return site.site.timezone if site is not None else "UTC"
 
 
 def _state_words(station: Station, seen_s: float | None) -> str:

@@ -174,11 +174,39 @@ p:empty { display: none; }
   font-weight: 640; }
 .action:hover:enabled { filter: brightness(1.05); } .action:disabled { opacity: .5; }
 .station.pending { border-color: var(--sun-deep); }
-.messages summary { cursor: pointer; color: var(--muted); font-size: 13px; }
-.messages ol { display: grid; gap: 8px; margin-top: 8px; max-height: 340px; overflow-y: auto; }
-.messages li { display: grid; gap: 2px; font-size: 12.5px; } .message-head { font-weight: 600; }
-.messages code { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 11.5px; color: var(--muted);
-  overflow-wrap: anywhere; } .message-note { color: var(--sun-ink); }
+.deviations summary { cursor: pointer; color: var(--muted); font-size: 13px; }
+.deviations ul { display: grid; gap: 8px; margin-top: 10px; font-size: 14px; }
+.deviations li { display: grid; gap: 1px; overflow-wrap: anywhere; }
+.quiet-link { color: var(--muted); font-size: 13px; text-underline-offset: 3px; align-self: flex-start; }
+.quiet-link:hover { color: var(--ink); }
+
+.filters { display: flex; flex-wrap: wrap; gap: 10px 14px; align-items: center; padding: 14px 18px; margin-bottom: 14px; }
+.filters select, .filters input[type=search] { min-height: 40px; padding: 6px 10px; border: 1px solid var(--line);
+  border-radius: 12px; background: var(--paper); color: var(--ink); font: inherit; min-width: 0; }
+.filters input[type=search] { flex: 1 1 180px; } .filters select { flex: 0 1 240px; }
+.filters label { display: flex; gap: 8px; align-items: center; min-height: 40px; }
+.filters input[type=checkbox] { width: 18px; height: 18px; accent-color: var(--sun-deep); }
+.log { padding: 4px 18px; } .log ol { display: grid; }
+.log-line { display: grid; grid-template-columns: 128px 20px minmax(0, 190px) minmax(0, 1fr); gap: 2px 12px; align-items: baseline;
+  padding: 9px 0; border-top: 1px solid var(--line); font-size: 14px; }
+.log-line:first-child { border-top: 0; }
+.log-time { color: var(--muted); font-variant-numeric: tabular-nums; white-space: nowrap; }
+.log-arrow { color: var(--muted); text-align: center; } .log-action { font-weight: 600; overflow-wrap: anywhere; }
+.log-event .log-action { font-weight: 500; color: var(--muted); grid-column: span 2; }
+.log-note { grid-column: 3 / -1; color: var(--sun-ink); overflow-wrap: anywhere; }
+.log-line.refused .log-note { color: var(--alarm); }
+.log details { min-width: 0; }
+.log summary { cursor: pointer; color: var(--muted); font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 12px;
+  white-space: nowrap; overflow: hidden; text-overflow: ellipsis; }
+.log pre { margin: 8px 0 4px; padding: 10px 12px; border-radius: 12px; background: var(--well); white-space: pre-wrap;
+  overflow-wrap: anywhere; font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 12px; line-height: 1.5; }
+.pager { display: flex; justify-content: center; padding: 16px 0; }
+@media (max-width: 760px) {
+  .log { padding: 2px 14px; }
+  .log-line { grid-template-columns: auto 20px minmax(0, 1fr); }
+  .log-line details, .log-note { grid-column: 1 / -1; }
+  .log-event .log-action { grid-column: auto; }
+}
 
 body.login { min-height: 100vh; display: grid; place-items: center; padding: 24px; }
 .login main { width: min(100%, 340px); text-align: center; }

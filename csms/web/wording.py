@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+from zoneinfo import ZoneInfo
+
 MODE_WORDS = {
     "off": "Off",
     "on": "On",
@@ -78,6 +81,24 @@ def age(seconds: float | None) -> str:
 def ago(seconds: float | None) -> str:
     words = age(seconds)
     return words if words in ("never", "now") else f"{words} ago"
+
+
+def times(count: int) -> str:
+    return "once" if count == 1 else f"{count:,} times"
+
+
+def when(at: datetime | None, now: datetime, timezone: str) -> str:
+    """ "today 14:02", "yesterday 23:59", "12 May 08:30", "31 Dec 2025 08:30": by the clock on the wall."""
+    if at is None:
+        return "never"
+    zone = ZoneInfo(timezone)
+    local, today = at.astimezone(zone), now.astimezone(zone).date()
+    days = (today - local.date()).days
+    if days in (0, 1):
+        day = "yesterday" if days else "today"
+    else:
+        day = f"{local.day} {local:%b}" + ("" if local.year == today.year else f" {local.year}")
+    return f"{day} {local:%H:%M}"
 
 
 def sentence(text: str) -> str:

@@ -42,6 +42,13 @@ async def test_a_made_up_token_is_refused(api: Api) -> None:
         ("POST", "/charge-points/CP1/accept", None, "admin"),
         ("POST", "/charge-points/CP1/reject", None, "admin"),
         ("PATCH", "/charge-points/CP1", {"conformance_mode": True}, "admin"),
+        ("PUT", "/charge-points/CP1/authorization-key", {"send": False}, "admin"),
+        ("DELETE", "/charge-points/CP1/authorization-key", None, "admin"),
+        ("PUT", "/charge-points/CP1/security-profile", {"profile": 0, "send": False}, "admin"),
+        ("GET", "/charge-points/CP1/certificates", None, "viewer"),
+        ("GET", "/certificates/authority.pem", None, "viewer"),
+        ("POST", "/charge-points/CP1/certificates/renew", None, "operator"),
+        ("DELETE", "/charge-points/CP1/certificates/12ab", None, "admin"),
     ],
 )
 async def test_each_role_may_do_what_it_is_for(

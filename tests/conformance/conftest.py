@@ -2,34 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from datetime import UTC, datetime, timedelta
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 from zlib import crc32
 
 import httpx
 import pytest
-from octt_server import OcttServer, running_csms
-from octt_station import (
-    BLOCKED_TAG,
-    COLLEAGUE_TAG,
-    EXPIRED_TAG,
-    GROUP_TAG,
-    VALID_TAG,
-    OcttStation,
-    Operator,
-    dial,
-)
-
-LAST_YEAR = (datetime.now(UTC) - timedelta(days=365)).isoformat()
-ID_TAGS: dict[str, dict[str, Any]] = {
-    VALID_TAG: {"parent_id_tag": GROUP_TAG},
-    COLLEAGUE_TAG: {"parent_id_tag": GROUP_TAG},
-    EXPIRED_TAG: {"expires_at": LAST_YEAR},
-    BLOCKED_TAG: {"blocked": True},
-}
-
-Connect = Callable[..., Awaitable[OcttStation]]
+from octt_server import OcttServer, bearer, rest_client, running_csms
+from octt_station import ID_TAGS, Connect, OcttStation, Operator, dial
 
 
 @pytest.fixture(scope="session")
@@ -41,14 +21,6 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OcttServer]:
             for id_tag, body in ID_TAGS.items():
                 assert client.put(f"/api/v1/id-tags/{id_tag}", json=body).status_code == 201
         yield server
-
-
-def bearer(server: OcttServer) -> dict[str, str]:
-    return {"Authorization": f"Bearer {server.token}"}
-
-
-def rest_client(server: OcttServer) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=server.web_url, headers=bearer(server), trust_env=False, timeout=60)
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
+import httpx
 import pytest
 
 from csms.app import opened
@@ -42,6 +43,14 @@ class OcttServer:
 def free_port() -> int:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         return int(listening.getsockname()[1])
+
+
+def bearer(server: OcttServer) -> dict[str, str]:
+    return {"Authorization": f"Bearer {server.token}"}
+
+
+def rest_client(server: OcttServer) -> httpx.AsyncClient:
+    return httpx.AsyncClient(base_url=server.web_url, headers=bearer(server), trust_env=False, timeout=60)
 
 
 @contextmanager

@@ -8,7 +8,7 @@ import asyncio
 import json
 import ssl
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -40,6 +40,13 @@ ERROR_CODES = frozenset(
 CONNECTORS = (1, 2)
 VALID_TAG, COLLEAGUE_TAG, GROUP_TAG = "OCTT-VALID", "OCTT-COLLEAGUE", "OCTT-GROUP"
 INVALID_TAG, EXPIRED_TAG, BLOCKED_TAG = "OCTT-NOBODY", "OCTT-EXPIRED", "OCTT-BLOCKED"
+LAST_YEAR = (datetime.now(UTC) - timedelta(days=365)).isoformat()
+ID_TAGS: dict[str, dict[str, Any]] = {
+    VALID_TAG: {"parent_id_tag": GROUP_TAG},
+    COLLEAGUE_TAG: {"parent_id_tag": GROUP_TAG},
+    EXPIRED_TAG: {"expires_at": LAST_YEAR},
+    BLOCKED_TAG: {"blocked": True},
+}
 
 Payload = dict[str, Any]
 
@@ -302,6 +309,9 @@ async def dial(
     )
 
 
+Connect = Callable[..., Awaitable[OcttStation]]
+
+
 class Operator:
     """A person at the REST interface, and the station that answers what comes of it."""
 
@@ -333,8 +343,11 @@ class Operator:
                         return
 
             waiting = asyncio.create_task(wait())
-            yield waiting
-            waiting.cancel()
+            try:
+                yield waiting
+            finally:
+                waiting.cancel()
+                await asyncio.wait({waiting})
 
     async def request(self, method: str, path: str, body: Any = None) -> httpx.Response:
         """Something that asks nothing of the station."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from conftest import Connect
 from octt_station import (
     BLOCKED_TAG,
     COLLEAGUE_TAG,
@@ -10,6 +9,7 @@ from octt_station import (
     GROUP_TAG,
     INVALID_TAG,
     VALID_TAG,
+    Connect,
     OcttStation,
     Operator,
     Payload,

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from conftest import ID_TAGS
 from octt_station import (
     COLLEAGUE_TAG,
     GROUP_TAG,
+    ID_TAGS,
     VALID_TAG,
     Answer,
     Command,

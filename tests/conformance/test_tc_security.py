@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import Connect
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.asymmetric import ec, padding, rsa
 from octt_server import OcttServer
-from octt_station import Answer, OcttStation, Operator, Payload, dial, is_now
+from octt_station import Answer, Connect, OcttStation, Operator, Payload, dial, is_now
+from station_files import IMAGE, IMAGE_NAME, LOG, fetched, leave, states
 from station_keys import (
     Key,
     basic,
@@ -26,7 +26,6 @@ from station_keys import (
     self_signed,
     station_tls,
 )
-from test_tc_firmware import IMAGE, IMAGE_NAME, LOG, fetched, leave, states
 from websockets.exceptions import InvalidStatus
 
 OLD_KEY, NEW_KEY = bytes(range(20)), bytes(range(100, 120))

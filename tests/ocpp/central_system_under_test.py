@@ -64,10 +64,12 @@ class Answers:
 
 
 class FrameRows:
-    """Keeps the frames in memory, as (direction, action, message_id, text, note)."""
+    """Keeps the frames in memory, as (direction, action, message_id, text, note), and what happened to the
+    connection, as (what, why)."""
 
     def __init__(self) -> None:
         self.rows: list[tuple[str, str | None, str | None, str, str | None]] = []
+        self.events: list[tuple[str, str | None]] = []
 
     def add(
         self,
@@ -79,7 +81,10 @@ class FrameRows:
         text: str,
         note: str | None,
     ) -> None:
-        self.rows.append((direction, action, message_id, text, note))
+        if direction == "log":
+            self.events.append((text, note))
+        else:
+            self.rows.append((direction, action, message_id, text, note))
 
 
 @dataclass

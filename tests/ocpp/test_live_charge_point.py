@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from csms.domain.charge_point import (
+    CONNECTORS_KEPT,
     QUIRK_KINDS,
     ConnectorReading,
     LiveConnector,
@@ -77,6 +78,15 @@ def test_energy_of_a_transaction_never_falls():
     assert live.transaction.energy_wh == 500.0
 
 
+def test_a_register_that_begins_anew_is_counted_on():
+    live = LiveConnector(transaction=OpenTransaction(1, "A", NOW, 100_000.0))
+    energies = []
+    for seconds, register_wh in enumerate((103_000.0, 102_900.0, 0.0, 500.0, 450.0, 2200.0)):
+        live.take_reading(ConnectorReading(NOW + timedelta(seconds=10 * seconds), energy_wh=register_wh), NOW)
+        energies.append(live.transaction.energy_wh)
+    assert energies == [3000.0, 3000.0, 3000.0, 3500.0, 3500.0, 5200.0]
+
+
 def test_one_sample_spread_over_several_messages_is_one_reading():
     live = LiveConnector()
     live.take_reading(ConnectorReading(NOW, power_w=2300.0), NOW)
@@ -115,6 +125,14 @@ def test_one_reading_from_the_future_does_not_freeze_the_connector():
 
 def test_no_station_fills_our_memory_with_kinds_of_quirks():
     station = Station("CP1", "Accepted")
-    station.count_quirks([f"field{n}: unknown property" for n in range(10_000)])
+    station.count_quirks([f"field{n}: unknown property" for n in range(10_000)], NOW)
     assert len(station.quirks) == QUIRK_KINDS + 1
     assert sum(station.quirks.values()) == 10_000
+
+
+def test_no_station_fills_our_memory_with_connectors_it_makes_up():
+    station = Station("CP1", "Accepted")
+    for number in range(10_000):
+        station.connector(number).status = "Available"
+    assert len(station.connectors) == CONNECTORS_KEPT
+    assert station.connector(1).status == "Available"

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 from running_site import car, heater, running, site, station, until
 
+from csms.services.frame_log import Wanted
+
 ONE_PHASE = station(phases=["L2"], safe_a=0)
 THREE_PHASES = station(phases=["L1", "L2", "L3"], safe_a=0)
 
@@ -59,7 +61,7 @@ async def test_the_floor_is_written_once_and_the_control_profile_only_when_neede
         await home.arrive()
         home.sun_w = 3000
         await home.minute(10)
-        sent = await home.app.frame_log.messages("CP1", action="SetChargingProfile", limit=100)
+        sent = await home.app.frame_log.messages("CP1", Wanted(action="SetChargingProfile"))
         texts = [frame["text"] for frame in sent if frame["direction"] == "out"]
         assert sum("TxDefaultProfile" in text for text in texts) == 1
         # The first limit, and one renewal of the dead-man after seven and a half minutes.

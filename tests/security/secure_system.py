@@ -1,4 +1,4 @@
-"""The whole server with ws and wss on free ports, stations with passwords and certificates, and a REST client."""
+"""The whole server with ws and wss on free ports, stations with keys and certificates, a REST client."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import ssl
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +34,16 @@ KEY = "0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF"  # of the whitepaper's example,
 BOOT = {"chargePointVendor": "Vendor", "chargePointModel": "Model", "chargePointSerialNumber": "SN-42"}
 
 
+class ClockAhead(SystemClock):
+    """The real time, and as much as a test adds to it."""
+
+    def __init__(self) -> None:
+        self.ahead = timedelta()
+
+    def now(self) -> datetime:
+        return super().now() + self.ahead
+
+
 @dataclass
 class Station:
     socket: ClientConnection
@@ -46,16 +56,27 @@ class Station:
         await self.socket.send(json.dumps(frame))
 
     async def ask(self, action: str, payload: dict[str, Any]) -> dict[str, Any]:
+        """Calls that come before the answer are refused."""
         await self.say([2, f"{action}-1", action, payload])
-        kind, _, answer = await self.hear()
-        assert kind == 3
-        return dict(answer)
+        while (frame := await self.hear())[0] == 2:
+            await self.say([4, frame[1], "NotSupported", "", {}])
+        assert frame[0] == 3
+        return dict(frame[2])
 
     async def answer(self, answer: dict[str, Any]) -> tuple[str, dict[str, Any]]:
         """Answer the next call with this; returns its action and payload."""
         _, id, action, payload = await self.hear()
         await self.say([3, id, answer])
         return action, payload
+
+    async def answer_only(self, wanted: str, answer: dict[str, Any]) -> list[str]:
+        """Answer the next call of this action, refuse those before it; returns what was refused."""
+        refused = []
+        while (frame := await self.hear())[2] != wanted:
+            refused.append(frame[2])
+            await self.say([4, frame[1], "NotSupported", "", {}])
+        await self.say([3, frame[1], answer])
+        return refused
 
     async def refuse(self, code: str) -> None:
         _, id, *_ = await self.hear()
@@ -68,6 +89,7 @@ class Station:
 @dataclass
 class System:
     app: App
+    clock: ClockAhead
     api: httpx.AsyncClient
     stations: list[Station] = field(default_factory=list)
 
@@ -139,7 +161,9 @@ async def secure_system(
             lambda conn, name=name: stations.ensure(conn, name, "Accepted", SystemClock().now())
         )
     await database.stop()
-    given: dict[str, Any] = {"ocpp_tls_hostname": "localhost", "ocpp_tls_port": 0} | settings
+    given: dict[str, Any] = {"ocpp_tls_hostname": "localhost", "ocpp_tls_port": 0, "conformance_mode": True}
+    given |= settings
+    clock = ClockAhead()
     app = App(
         Settings(
             _env_file=None,
@@ -148,9 +172,9 @@ async def secure_system(
             ocpp_port=0,
             web_host="127.0.0.1",
             web_port=0,
-            conformance_mode=True,
             **given,
-        )
+        ),
+        clock,
     )
     async with AsyncExitStack() as stack:
         await app.start(control=False)
@@ -163,7 +187,7 @@ async def secure_system(
             timeout=PATIENCE_S,
         )
         api = await stack.enter_async_context(client)
-        system = System(app, api)
+        system = System(app, clock, api)
         try:
             yield system
         finally:

@@ -92,11 +92,10 @@ def test_any_bytes_arrive_as_they_were_sent(identity: str, password: bytes) -> N
     assert password_in(header(identity.encode() + b":" + password), identity) == password
 
 
-@given(st.text(), st.text(min_size=1))
+@given(st.text() | st.text().map(lambda text: f"Basic {text}"), st.text(min_size=1))
 def test_no_header_is_too_strange(text: str, identity: str) -> None:
-    assert password_in("Basic " + text, identity) in (None, b"") or ":" in base64.b64decode(
-        text + "==", validate=False
-    ).decode("latin-1")
+    password = password_in(text, identity)
+    assert password is None or header(identity.encode() + b":" + password).lower()[:6] == text.lower()[:6]
 
 
 @given(st.binary(min_size=16, max_size=20))

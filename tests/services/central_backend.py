@@ -10,11 +10,11 @@ from typing import Any
 from csms.domain.charge_point import LiveConnector
 from csms.domain.id_tag import IdTag, UnknownTags
 from csms.domain.normalise import normalise
-from csms.services.accounts import Accounts
 from csms.services.charge_points import ChargePoints
 from csms.services.events import EventBus
 from csms.services.reporting import Reporting
 from csms.services.station_messages import StationMessages
+from csms.storage import access
 from csms.storage.database import Database, upgrade
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -39,9 +39,10 @@ class Backend:
     unknown_tags: UnknownTags | None = None
     clock: HandClock = field(default_factory=HandClock)
     events: EventBus = field(default_factory=EventBus)
+    commit_window_s: float = 0.003
 
     async def start(self) -> None:
-        self.database = Database(self.url)
+        self.database = Database(self.url, self.commit_window_s)
         await self.database.start()
         self.charge_points = ChargePoints(self.database, self.clock, self.events, "accept")
         await self.charge_points.start()
@@ -67,7 +68,8 @@ class Backend:
         return await self.messages.handle(identity, action, normalised, self.clock.at)
 
     async def add_tag(self, id_tag: str, **more: Any) -> None:
-        await Accounts(self.database, self.clock).save_id_tag(IdTag(id_tag, **more))
+        tag = IdTag(id_tag, **more)
+        await self.database.write(lambda conn: access.save_id_tag(conn, tag, None))
 
     async def transactions(self) -> list[dict[str, Any]]:
         """Oldest first."""

@@ -6,7 +6,7 @@ import pytest
 from central_backend import NOON, Backend, later
 
 from csms.services import frame_log
-from csms.services.frame_log import FrameLog
+from csms.services.frame_log import FrameLog, Wanted
 
 
 @pytest.fixture
@@ -24,9 +24,8 @@ async def test_messages_are_read_newest_first_with_what_still_waits(frames: Fram
     frames.add("CP2", NOON, "in", "Heartbeat", "x", "[]", None)
     add(frames, 5, "out", None)
     assert [m["message_id"] for m in await frames.messages("CP1")] == ["m5", "m4", "m3", "m2", "m1", "m0"]
-    some = await frames.messages(
-        "CP1", start=later(seconds=1), end=later(seconds=5), action="Heartbeat", limit=2
-    )
+    wanted = Wanted(later(seconds=1), later(seconds=5), "Heartbeat")
+    some = await frames.messages("CP1", wanted, limit=2)
     assert [m["message_id"] for m in some] == ["m4", "m3"]
     assert some[0]["at"] == later(seconds=4)
 
@@ -65,3 +64,40 @@ async def test_an_endless_frame_is_cut(frames: FrameLog) -> None:
     (message,) = await frames.messages("CP1")
     assert len(message["text"]) == frame_log.LONGEST_TEXT + 1
     assert message["note"] == "too long"
+
+
+async def test_only_what_was_refused_or_repaired(frames: FrameLog) -> None:
+    add(frames, 1)
+    frames.add("CP1", later(seconds=2), "in", "MeterValues", "x", "[2]", "mended: value: padded")
+    (message,) = await frames.messages("CP1", Wanted(noted=True))
+    assert message["message_id"] == "x"
+
+
+async def test_a_text_is_found_in_the_frame_or_its_note_whatever_the_case(frames: FrameLog) -> None:
+    frames.add("CP1", later(seconds=1), "in", "Authorize", "a", '{"idTag":"04a2_91C"}', None)
+    frames.add(
+        "CP1", later(seconds=2), "in", "Authorize", "b", '{"idTag":"04a2x91C"}', "mended: idTag: padded"
+    )
+    found = {
+        text: [m["message_id"] for m in await frames.messages("CP1", Wanted(contains=text))]
+        for text in ("04A2", "a2_91", "PADDED", "%")
+    }
+    assert found == {"04A2": ["b", "a"], "a2_91": ["a"], "PADDED": ["b"], "%": []}
+
+
+async def test_page_by_page(frames: FrameLog) -> None:
+    for n in range(7):
+        add(frames, n // 3)  # several within the same second
+    read: list[str] = []
+    wanted = Wanted()
+    while page := await frames.messages("CP1", wanted, limit=2):
+        read += [message["message_id"] for message in page]
+        wanted = Wanted(before_id=page[-1]["id"])
+    assert read == ["m2", "m1", "m1", "m1", "m0", "m0", "m0"]
+
+
+async def test_what_happens_to_the_connection_is_no_message(frames: FrameLog) -> None:
+    frames.add("CP1", NOON, "log", None, None, "connected from 192.0.2.7", None)
+    add(frames, 1)
+    assert [m["direction"] for m in await frames.messages("CP1")] == ["in", "log"]
+    assert dict(frames.counts) == {("in", "Heartbeat"): 1}
