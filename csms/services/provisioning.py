@@ -49,7 +49,6 @@ class Provisioning:
         self._events = events
         self._listener: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._renewals: set[asyncio.Task[None]] = set()
         self._unfinished: set[str] = set()
 
     async def start(self) -> None:
@@ -58,14 +57,14 @@ class Provisioning:
         await ready.wait()
 
     async def stop(self) -> None:
-        tasks = [t for t in (self._listener, *self._tasks.values(), *self._renewals) if t is not None]
+        tasks = [t for t in (self._listener, *self._tasks.values()) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settle(self) -> None:
         """Wait until every station that is being asked has been asked everything."""
-        await asyncio.gather(*self._tasks.values(), *self._renewals, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _listen(self, ready: asyncio.Event) -> None:
         async with self._events.subscribe("station.") as queue:
@@ -83,9 +82,7 @@ class Provisioning:
         elif kind == "station.connected":
             self._begin(identity, afresh=False)
         elif kind == "station.profiles_cleared":
-            renewal = asyncio.create_task(self._renew_profiles(identity), name=f"profiles {identity}")
-            self._renewals.add(renewal)
-            renewal.add_done_callback(self._renewals.discard)
+            self._setpoints.renew(identity)
 
     def _begin(self, identity: str, *, afresh: bool) -> None:
         """A boot repeats the questions: firmware or settings may have changed. A mere reconnect does not."""
@@ -98,9 +95,6 @@ class Provisioning:
         self._tasks[identity] = asyncio.create_task(
             self._provision(identity, afresh), name=f"provision {identity}"
         )
-
-    async def _renew_profiles(self, identity: str) -> None:
-        self._setpoints.renew(identity)
 
     async def _provision(self, identity: str, has_booted: bool) -> None:
         self._unfinished.add(identity)

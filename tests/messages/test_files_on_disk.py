@@ -15,6 +15,10 @@ from csms.services.files import Files, folder_name
 FILES = "/api/v1/files"
 
 
+def names_in(folder: Path) -> list[str]:
+    return [path.name for path in folder.iterdir()]
+
+
 async def test_images_are_stored_replaced_listed_and_removed(house: House) -> None:
     for content in (b"old", b"newer"):
         assert (await house.admin.put(f"{FILES}/fw-1.0_b+3.bin", content=content)).status_code == 201
@@ -52,7 +56,7 @@ async def test_a_full_disk_is_told_and_leaves_nothing_behind(tmp_path: Path) -> 
 
     with pytest.raises(NoSpace, match="the disk is full"):
         await Files(tmp_path).save_image("fw.bin", half_of_it())
-    assert list(tmp_path.glob("files/*")) == []
+    assert names_in(tmp_path / "files") == []
 
 
 async def test_an_image_that_breaks_off_leaves_the_old_one(tmp_path: Path) -> None:
@@ -68,7 +72,7 @@ async def test_an_image_that_breaks_off_leaves_the_old_one(tmp_path: Path) -> No
     with pytest.raises(ConnectionResetError):
         await files.save_image("fw.bin", broken())
     assert files.image("fw.bin").read_bytes() == b"old"
-    assert [path.name for path in (tmp_path / "files").iterdir()] == ["fw.bin"]
+    assert names_in(tmp_path / "files") == ["fw.bin"]
 
 
 async def test_no_name_is_no_name(tmp_path: Path) -> None:

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
 from operated_station import CP1, NO_ANSWER, CallError, House, Station
+from sqlalchemy import select
 
+from csms.storage.tables import file_addresses
 from tests.services_on_file import NOON
 
 JOBS = f"{CP1}/jobs"
@@ -30,6 +33,11 @@ async def diagnostics(house: House, station: Station) -> tuple[dict[str, Any], s
     made = await house.operator.post(f"{JOBS}/diagnostics", json={})
     assert made.status_code == 201, made.text
     return made.json(), urlsplit(station.asked("GetDiagnostics")[-1]["location"]).path
+
+
+async def stored_addresses(house: House) -> list[Any]:
+    async with house.services.database.read() as conn:
+        return list(await conn.execute(select(file_addresses)))
 
 
 async def status(house: House, job: dict[str, Any]) -> tuple[str, bool]:
@@ -157,6 +165,46 @@ async def test_what_is_too_large_is_refused_and_may_be_tried_again(
     assert (refused.status_code, refused.json()["detail"]) == (413, "at most 10000 bytes are taken")
     assert (await house.operator.get(f"{JOBS}/{job['id']}/file")).status_code == 404
     assert (await house.nobody.put(address + "d.log", content=b"less")).status_code == 201
+
+
+async def test_an_upload_that_breaks_off_may_be_done_again(house: House, station: Station) -> None:
+    station.will_answer("GetDiagnostics", {"fileName": "d"})
+    job, address = await diagnostics(house, station)
+    place = house.nobody.base_url
+    reader, writer = await asyncio.open_connection(place.host, place.port)
+    head = f"PUT {address}d.log HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+    writer.write(head.encode() + b"half of it")
+    await writer.drain()
+    writer.write_eof()
+    await reader.read()
+    writer.close()
+    assert (await house.operator.get(f"{JOBS}/{job['id']}/file")).status_code == 404
+    assert (await house.nobody.put(address + "d.log", content=b"all of it")).status_code == 201
+    assert (await house.operator.get(f"{JOBS}/{job['id']}/file")).content == b"all of it"
+
+
+async def test_the_address_is_the_one_that_stations_can_reach(house: House, station: Station) -> None:
+    station.will_answer("GetLog", {"status": "Accepted"})
+    public = "https://csms.example/charging/"
+    job = await house.services.jobs.get_log("CP1", "SecurityLog", public)
+    (request,) = station.asked("GetLog")
+    assert request["requestId"] == job["id"]
+    location = request["log"]["remoteLocation"]
+    assert location.startswith("https://csms.example/charging/station-files/")
+    assert location.endswith("/")
+
+
+async def test_an_address_is_told_to_nobody_but_the_station(house: House, station: Station) -> None:
+    station.will_answer("GetDiagnostics", {"fileName": "d"})
+    job, address = await diagnostics(house, station)
+    secret = address.split("/")[2]
+    assert len(secret) >= 32
+    house.clock.at = NOON + timedelta(seconds=1)
+    said = await house.operator.get(f"{CP1}/messages", params={"action": "GetDiagnostics"})
+    assert "/station-files/***/" in said.text
+    assert secret not in said.text
+    assert secret not in str(job)
+    assert all(secret not in str(row) for row in await stored_addresses(house))
 
 
 async def test_addresses_are_for_one_station_one_file_and_one_way(house: House, station: Station) -> None:
