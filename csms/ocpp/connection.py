@@ -142,8 +142,8 @@ class StationConnection:
         charge_points = self._server.charge_points
         if call.repairs:
             charge_points.mended(self.identity, [f"{call.action}.{kind}" for kind in call.repairs])
-        registration = charge_points.station(self.identity).registration
-        if call.action != "BootNotification" and registration != "Accepted":
+        if not charge_points.may_say(self.identity, call.action):
+            registration = charge_points.station(self.identity).registration
             return self._link.refuse("SecurityError", f"{registration}: only BootNotification is taken")
         try:
             answer = await self._server.messages.handle(

@@ -268,11 +268,11 @@ class Link:
             note = "too late: no longer waited for" if action else "answers nothing we asked"
             return [Received(action, str(id), note, quirk)]
         self._pending = None
-        repairs = notes
+        repairs = notes if id == pending.id else (*notes, "message id spelt otherwise")
         try:
             if isinstance(result, dict):
                 result, mended = normalise_answer(pending.action, result)
-                repairs = (*notes, *mended)
+                repairs = (*repairs, *mended)
         except RecursionError:
             quirk = "nested too deeply"
             result = CallFailed("FormationViolation", quirk)
