@@ -13,8 +13,8 @@ from pathlib import Path
 
 import structlog
 
+from csms.domain.allowance import Allowance
 from csms.errors import StartupError
-from csms.ocpp.flood_limits import Allowance
 from csms.services.certificates import Certificates
 
 log = structlog.get_logger()

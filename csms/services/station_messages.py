@@ -32,6 +32,8 @@ from csms.storage.transactions import Row
 log = structlog.get_logger()
 
 HEARTBEAT_INTERVAL_S = 60
+# When a station that is not accepted boots again: soon if a person is about to accept it, else seldom.
+BOOT_RETRY_INTERVAL_S = {"Pending": 60, "Rejected": 300}
 Payload = dict[str, Any]
 Handler = Callable[[str, Payload, datetime], Awaitable[Payload]]
 
@@ -87,10 +89,11 @@ class StationMessages:
     async def _boot_notification(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         await self._database.write(lambda conn: stations.save_boot(conn, identity, payload, received_at))
         self._charge_points.booted(identity, payload, received_at)
+        registration = self._charge_points.station(identity).registration
         return {
-            "status": self._charge_points.station(identity).registration,
+            "status": registration,
             "currentTime": self._current_time(),
-            "interval": self._heartbeat_interval_s,
+            "interval": BOOT_RETRY_INTERVAL_S.get(registration, self._heartbeat_interval_s),
         }
 
     async def _authorize(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
@@ -247,9 +250,12 @@ def _plain_registers(connector: LiveConnector, data: list[Element]) -> list[tupl
 
 @dataclass(slots=True)
 class _Batch:
+    """waiting: whoever gave rows to it, to be told what became of them."""
+
     rows: list[Row] = field(default_factory=list)
     registers: list[tuple[int, float, datetime]] = field(default_factory=list)
-    written: asyncio.Future[None] | None = None
+    waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    writing: asyncio.Task[None] | None = None
 
 
 class _MeterValueBatches:
@@ -260,16 +266,17 @@ class _MeterValueBatches:
         self._open: _Batch | None = None
 
     async def save(self, rows: list[Row], registers: list[tuple[int, float, datetime]]) -> None:
-        """Returns once they are committed."""
+        """Returns once they are committed. Whoever goes away meanwhile does not take the others along."""
         batch = self._open
         if batch is None:
             batch = self._open = _Batch()
-            batch.written = asyncio.ensure_future(self._commit(batch))
+            batch.writing = asyncio.create_task(self._commit(batch))
         batch.rows += rows
         batch.registers += registers
-        assert batch.written is not None
+        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        batch.waiting.append(written)
         try:
-            await asyncio.shield(batch.written)  # one caller that goes away does not take the others along
+            await written
         except SQLAlchemyError:
             alone = _Batch(rows, registers)  # a row that cannot be stored spoils its own message only
             await self._database.write(lambda conn: self._write(conn, alone))
@@ -277,6 +284,14 @@ class _MeterValueBatches:
     async def _commit(self, batch: _Batch) -> None:
         try:
             await self._database.write(lambda conn: self._write(conn, batch))
+        except Exception as fault:  # it belongs to all who wait
+            for written in batch.waiting:
+                if not written.done():
+                    written.set_exception(fault)
+        else:
+            for written in batch.waiting:
+                if not written.done():
+                    written.set_result(None)
         finally:
             self._close(batch)  # also if the job was never begun
 
