@@ -54,6 +54,10 @@ NONSENSE = {
         f'[2,"1","DataTransfer",{{"vendorId":"v","data":{"[" * 900}{"]" * 900}}}]',
         [3, "1"],
     ),
+    "sixty thousand fields": (
+        json.dumps([2, "1", "Authorize", {"idTag": "A", **{f"k{n}": 1 for n in range(60_000)}}]),
+        [3, "1"],
+    ),
     "null payload": ('[2,"1","Heartbeat",null]', [3, "1"]),
     "empty list as payload": ('[2,"1","Heartbeat",[]]', [3, "1"]),
     "no payload": ('[2,"1","Heartbeat"]', [3, "1"]),
