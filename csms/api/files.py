@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+import asyncio
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Annotated
 
@@ -10,11 +12,13 @@ from fastapi import APIRouter, HTTPException, Path, Request, Response
 from fastapi.responses import FileResponse
 from pydantic import BaseModel, Field
 from starlette.datastructures import UploadFile
+from starlette.requests import ClientDisconnect
 from starlette.types import Message, Receive
 
 from csms.api.problems import responses
 from csms.api.tokens import ServicesHere, admin, operator
 from csms.errors import TooLarge
+from csms.services.bundle import Services
 from csms.services.files import WRITTEN_AT_ONCE
 
 router = APIRouter(prefix="/files", tags=["files"])
@@ -22,6 +26,7 @@ stations_router = APIRouter(prefix="/station-files", include_in_schema=False)
 
 OWN_LIMITS = ("/api/v1/files/", "/station-files/")
 MULTIPART_OVERHEAD_BYTES = 100_000
+TRANSFER_TIMEOUT_S = 3600
 BINARY = "application/octet-stream"
 Name = Annotated[str, Path(description="letters, digits and `. _ + -`, at most 128")]
 
@@ -52,7 +57,8 @@ async def list_files(services: ServicesHere) -> list[FileRecord]:
     },
 )
 async def put_file(name: Name, request: Request, services: ServicesHere) -> FileRecord:
-    stored = await services.files.save_image(name, request.stream())
+    with _broken_off():
+        stored = await services.files.save_image(name, request.stream())
     return FileRecord.model_validate(stored, from_attributes=True)
 
 
@@ -91,17 +97,36 @@ async def fetch(secret: str, name: str, services: ServicesHere) -> FileResponse:
 @stations_router.post("/{secret}/{name:path}")
 async def leave(request: Request, secret: str, services: ServicesHere, name: str = "") -> Response:
     """The body is the file, or a form with the file in it."""
-    if not request.headers.get("content-type", "").startswith("multipart/form-data"):
-        await services.jobs.leave(secret, name, request.stream())
-        return Response(status_code=201)
+    is_form = request.headers.get("content-type", "").startswith("multipart/form-data")
+    with _broken_off():
+        async with asyncio.timeout(TRANSFER_TIMEOUT_S):
+            await (_leave_form if is_form else _leave_body)(request, secret, name, services)
+    return Response(status_code=201)
+
+
+async def _leave_body(request: Request, secret: str, name: str, services: Services) -> None:
+    await services.jobs.leave(secret, name, request.stream())
+
+
+async def _leave_form(request: Request, secret: str, name: str, services: Services) -> None:
+    await services.jobs.is_expected(secret)  # before a form is taken in
     limited = Request(request.scope, _limited(request, services.files.upload_limit_bytes))
-    await services.jobs.is_expected(secret)
     async with limited.form(max_files=1, max_fields=20) as form:
         part = next((value for value in form.values() if isinstance(value, UploadFile)), None)
         if part is None:
             raise HTTPException(422, "the form has no file in it")
         await services.jobs.leave(secret, part.filename or name, _chunks(part))
-    return Response(status_code=201)
+
+
+@contextmanager
+def _broken_off() -> Iterator[None]:
+    """A transfer that ends too early is no fault of ours; nobody may be there to read the answer."""
+    try:
+        yield
+    except ClientDisconnect:
+        raise HTTPException(400, "the transfer broke off") from None
+    except TimeoutError:
+        raise HTTPException(408, f"the transfer took longer than {TRANSFER_TIMEOUT_S} s") from None
 
 
 def _limited(request: Request, limit_bytes: int) -> Receive:

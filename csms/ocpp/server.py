@@ -23,16 +23,18 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from csms.clock import Clock
+from csms.domain.allowance import Allowance
 from csms.domain.ocpp_schemas import CORE_ACTIONS_FROM_STATION
 from csms.errors import StartupError
 from csms.ocpp.admission import Admission, Gate
 from csms.ocpp.connection import StationConnection, StationMessages
-from csms.ocpp.flood_limits import Allowance, FloodLimits, Handshakes
+from csms.ocpp.flood_limits import FloodLimits, Handshakes
 from csms.ocpp.link import Link
 from csms.ocpp.station_socket import STUCK_S, Socket
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import SECRET_KEYS
 from csms.services.frame_log import FrameLog
+from csms.services.station_jobs import ADDRESS_PATH
 
 log = structlog.get_logger()
 
@@ -46,6 +48,7 @@ MAX_NOTE = 1000
 NOISE_LOGGED, NOISE_REFILL_S = 100, 300.0  # of each station's refused frames and connections
 FAULTS_LOGGED, FAULTS_REFILL_S = 20, 60.0  # with their traceback
 _OBJECT = re.compile(r"\{[^{}]*+\}?")
+_ADDRESS = re.compile(rf"({ADDRESS_PATH}/)[\w-]+")
 _VALUE = re.compile(r'("value"\s*:\s*)(?:"(?:[^"\\]++|\\.)*+"?|[^\s,"{}\[\]]++)', re.IGNORECASE)
 
 
@@ -268,7 +271,10 @@ def _mend_headers(headers: Headers) -> None:
 
 
 def _without_secrets(text: str) -> str:
-    """The frame with the value of write-only keys (as in ChangeConfiguration) blotted out."""
+    """The frame with the value of write-only keys (as in ChangeConfiguration) and the secrets of one-time
+    addresses blotted out."""
+    if ADDRESS_PATH in text:
+        text = _ADDRESS.sub(r"\1***", text)
     if not _has_secret(text):
         return text
     return _OBJECT.sub(lambda o: _VALUE.sub(r'\1"***"', o[0]) if _has_secret(o[0]) else o[0], text)

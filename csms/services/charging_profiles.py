@@ -22,7 +22,7 @@ from csms.errors import CallFailed, CsmsError
 from csms.services.charge_points import ChargePoints
 from csms.services.command_effects import Command, CommandEffect
 from csms.services.commands import Commands
-from csms.services.events import EventBus
+from csms.services.events import Event, EventBus
 from csms.storage import profiles
 from csms.storage.database import STORAGE_FAULTS, Database
 
@@ -54,6 +54,7 @@ class ChargingProfiles:
         self._database, self._charge_points, self._events = database, charge_points, events
         self._clock = clock
         self._stations: dict[str, _Known] = {}
+        self._ended: asyncio.Queue[Event] = asyncio.Queue()
         self._listener: asyncio.Task[None] | None = None
         commands.on("SetChargingProfile", _Set(self, charge_points, clock))
         commands.on("ClearChargingProfile", _Cleared(self, charge_points))
@@ -130,18 +131,24 @@ class ChargingProfiles:
         except STORAGE_FAULTS as error:
             log.error("charging profiles not recorded", charge_point=identity, why=str(error))
 
+    async def settle(self) -> None:
+        """Wait until the profiles of all transactions that have ended are gone."""
+        await self._ended.join()
+
     async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe("transaction.stopped") as queue:
+        async with self._events.subscribe("transaction.stopped") as self._ended:
             ready.set()
             while True:
-                data = (await queue.get()).data
-                identity, place = data["identity"], ("TxProfile", data["connector_id"])
+                data = (await self._ended.get()).data
+                await self._transaction_ended(data["identity"], data["connector_id"])
+                self._ended.task_done()
 
-                def stays(one: InstalledProfile, place: tuple[str, int] = place) -> bool:
-                    return (one.purpose, one.connector_id) != place
+    async def _transaction_ended(self, identity: str, connector_id: int) -> None:
+        def stays(one: InstalledProfile) -> bool:
+            return one.purpose != "TxProfile" or one.connector_id != connector_id
 
-                if not all(stays(one) for one in self.known(identity).installed):
-                    await self.keep(identity, stays)
+        if not all(stays(one) for one in self.known(identity).installed):
+            await self.keep(identity, stays)
 
 
 class _Set(CommandEffect):

@@ -7,6 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from csms.clock import Clock
+from csms.domain.normalise import MAX_INTEGER
 from csms.domain.ocpp_schemas import ACTIONS_TO_STATION, validate_request
 from csms.errors import CallFailed, CallTimeout, InvalidInput, NotConnected
 from csms.services.charge_points import ChargePoints
@@ -61,6 +62,7 @@ class Commands:
         if action not in ACTIONS_TO_STATION:
             raise InvalidInput("action", action, "one of " + ", ".join(sorted(ACTIONS_TO_STATION)))
         validate_request(action, payload)
+        _check_integers(payload)
         link = self._charge_points.link(identity)
         command = Command(station.identity, action, payload, row_id, origin)
         effects = self._effects[action]
@@ -75,3 +77,15 @@ class Commands:
         # Recorded also if whoever asked has gone meanwhile: the station has done it.
         await asyncio.shield(tell_answered(effects, command, answer))
         return answer
+
+
+def _check_integers(value: Any, field: str = "") -> None:
+    """Raises InvalidInput: OCPP's integers have 32 bits, which its schemas do not say."""
+    if isinstance(value, dict):
+        for name, item in value.items():
+            _check_integers(item, f"{field}.{name}".removeprefix("."))
+    elif isinstance(value, list):
+        for item in value:
+            _check_integers(item, field)
+    elif type(value) is int and abs(value) > MAX_INTEGER:
+        raise InvalidInput(field, value, f"at most {MAX_INTEGER}")

@@ -68,7 +68,6 @@ class Provisioning:
         self._events, self._clock = events, clock
         self._listener: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._renewals: set[asyncio.Task[None]] = set()
         self._unfinished: set[str] = set()
         self._asked_to_boot: set[str] = set()
         self._asked_for_all: dict[str, datetime] = {}
@@ -81,14 +80,14 @@ class Provisioning:
         await ready.wait()
 
     async def stop(self) -> None:
-        tasks = [t for t in (self._listener, *self._tasks.values(), *self._renewals) if t is not None]
+        tasks = [t for t in (self._listener, *self._tasks.values()) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
     async def settle(self) -> None:
         """Wait until every station that is being asked has been asked everything."""
-        await asyncio.gather(*self._tasks.values(), *self._renewals, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def _listen(self, ready: asyncio.Event) -> None:
         async with self._events.subscribe("station.") as queue:
@@ -109,9 +108,7 @@ class Provisioning:
             self._asked_to_boot.add(identity)
             self._begin(identity, has_booted=False)
         elif kind == "station.profiles_cleared":
-            renewal = asyncio.create_task(self._renew_profiles(identity), name=f"profiles {identity}")
-            self._renewals.add(renewal)
-            renewal.add_done_callback(self._renewals.discard)
+            self._setpoints.renew(identity)
 
     def _begin(self, identity: str, *, has_booted: bool) -> None:
         """A boot repeats the questions: firmware or settings may have changed. A mere reconnect does not."""
@@ -128,9 +125,6 @@ class Provisioning:
         self._tasks[identity] = asyncio.create_task(
             self._provision(station, has_booted), name=f"provision {identity}"
         )
-
-    async def _renew_profiles(self, identity: str) -> None:
-        self._setpoints.renew(identity)
 
     async def _provision(self, station: Station, has_booted: bool) -> None:
         identity = station.identity

@@ -76,7 +76,6 @@ class StationJobs:
     ) -> None:
         self._database, self._charge_points, self._commands = database, charge_points, commands
         self._files, self._clock = files, clock
-        self._receiving: set[str] = set()
         self._task: asyncio.Task[None] | None = None
         effect = _JobEffect(database, charge_points, clock)
         for action in FIRMWARE_ACTIONS | LOG_ACTIONS:
@@ -210,15 +209,10 @@ class StationJobs:
         Raises: NotFound, TooLarge, NoSpace
         """
         address = await self._address(secret, "leave")
-        token_hash, identity = address["token_hash"], address["identity"]
-        if token_hash in self._receiving:
-            raise NotFound("file", sent_name)
-        self._receiving.add(token_hash)
-        try:
-            stored = await self._files.leave(identity, address["job_id"], sent_name, chunks)
-            await self._database.write(lambda conn: _received(conn, address, stored.name, self._clock.now()))
-        finally:
-            self._receiving.discard(token_hash)
+        identity, job_id = address["identity"], address["job_id"]
+        stored = await self._files.leave(identity, job_id, sent_name, chunks)
+        now = self._clock.now()
+        await self._database.write(lambda conn: _received(conn, address, stored.name, now))
         log.info("file received", charge_point=identity, job=address["job_id"], size_bytes=stored.size_bytes)
         self._charge_points.report("station.job", identity, job_id=address["job_id"], status="FileReceived")
         return stored

@@ -118,20 +118,25 @@ async def begin(
 
 
 async def _use_reservation(conn: AsyncConnection, row: Row) -> None:
-    """The reservation that a start names; else one for its tag or group on this connector, or on any."""
+    """The reservation that a start names; else one for its tag or group on this connector, or on any.
+
+    Some stations name 0 or another number that was never given, where they mean none.
+    """
     if row["reservation_id"] is not None:
         named = await reservations.newest(conn, row["identity"], row["reservation_id"])
-        if named is not None and named["status"] in (*reservations.STANDING, "Expired"):
-            await _used(conn, named, row)
-        return
-    if row["start_status"] != "Accepted":
+        if named is not None:
+            if named["status"] in (*reservations.STANDING, "Expired"):
+                await _used(conn, named, row)
+            return
+    standing = await reservations.standing(conn, row["identity"])
+    if row["start_status"] != "Accepted" or not standing:
         return
     tag = await access.id_tag(conn, row["id_tag"])
     group = tag.parent_id_tag if tag is not None else None
     historic = is_historic(row["started_at"], row["start_received_at"])
     at = row["started_at"] if historic else row["start_received_at"]
     fitting = []
-    for reserved in await reservations.standing(conn, row["identity"]):
+    for reserved in standing:
         is_in_time = reserved["created_at"] <= at < reserved["expires_at"]
         if not is_in_time or reserved["connector_id"] not in (row["connector_id"], 0):
             continue

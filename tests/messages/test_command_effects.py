@@ -103,3 +103,12 @@ async def test_an_effect_may_stop_a_command_before_it_is_sent(system: CentralSys
     with pytest.raises(InvalidInput, match="a connector it has"):
         await system.commands.send("CP1", "UnlockConnector", UNLOCK)
     assert await station.is_served()  # nothing came before
+
+
+@pytest.mark.parametrize("number", [2**31, -(2**31), 10**30])
+async def test_a_number_that_no_station_can_read_is_not_sent(system: CentralSystem, number: int) -> None:
+    station = await system.station()
+    update = {"listVersion": number, "updateType": "Full"}
+    with pytest.raises(InvalidInput, match="listVersion"):
+        await system.commands.send("CP1", "SendLocalList", update)
+    assert await station.is_served()
