@@ -63,7 +63,7 @@ class Fuzzer:
                 listening = asyncio.create_task(self._listen(socket))
                 try:
                     while left > 0:
-                        await self._batch(socket, min(BATCH, left))
+                        await self._batch(socket, listening, min(BATCH, left))
                         left -= min(BATCH, left)
                         if self._rng.random() < 0.01:
                             break  # it comes back, as stations do
@@ -73,14 +73,18 @@ class Fuzzer:
                 finally:
                     listening.cancel()
 
-    async def _batch(self, socket: ClientConnection, frames: int) -> None:
+    async def _batch(self, socket: ClientConnection, listening: asyncio.Task[None], frames: int) -> None:
         for _ in range(frames):
             await socket.send(self._mutation.frame(), text=self._rng.random() < 0.95)
         self._tally.sent += frames
         id = f"beat-{self._rng.getrandbits(64):x}"
         answered = self._beats[id] = asyncio.get_running_loop().create_future()
         await socket.send(json.dumps([2, id, "Heartbeat", {}]))
-        await asyncio.wait_for(answered, PATIENCE_S)
+        await asyncio.wait([answered, listening], timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        if not answered.done():
+            if listening.done():
+                listening.result()  # raises why the connection is over
+            raise TimeoutError(f"{self._url}: a heartbeat was not answered within {PATIENCE_S:.0f} s")
 
     async def _listen(self, socket: ClientConnection) -> None:
         async for text in socket:
@@ -248,12 +252,14 @@ def figures(tally: Tally, log: str, integrity: str) -> list[Figure]:
 
 def run(frames: int = FRAMES, seed: int = 1, keep_log: Path | None = None) -> list[Figure]:
     with TemporaryDirectory(prefix="csms-fuzz-") as name, central_system(Path(name)) as server:
-        tally = asyncio.run(fuzz(server, frames, seed))
+        try:
+            tally = asyncio.run(fuzz(server, frames, seed))
+        finally:
+            log = server.log.read_text(errors="replace")
+            if keep_log is not None:
+                keep_log.write_text(log)
         with stored(Path(name)) as database:
             integrity = _integrity(database)
-        log = server.log.read_text(errors="replace")
-    if keep_log is not None:
-        keep_log.write_text(log)
     for text in tally.odd[:5]:
         print("odd answer:", text)
     for end, count in tally.ended.items():

@@ -21,7 +21,7 @@ from time import perf_counter, process_time, time
 
 import uvloop
 
-from benchmarks.server_process import cpu_s_of
+from benchmarks.server_process import cpu_s_of, waited_s_of
 from benchmarks.station_socket import TEXT, StationSocket, header, refusal_of
 
 CONNECTING_AT_ONCE = 50
@@ -40,6 +40,7 @@ class Load:
     worst_ms: float
     client_cpu: float  # share of a core
     server_cpu: float
+    server_waited: float  # share of the time that its main thread had to wait for a processor
     acknowledged: dict[str, tuple[int, int, int]]
 
     @property
@@ -192,10 +193,10 @@ class Run:
         sending = asyncio.create_task(self._send_steadily(rate) if rate else self._saturate())
         await asyncio.sleep(warm_up_s)
         self._is_measuring, started_s = True, perf_counter()
-        cpu_s, server_s = process_time(), self._server_cpu_s()
+        cpu_s, server_s, waited_s = process_time(), *self._server_s()
         await asyncio.sleep(seconds)
         self._is_measuring, lasted_s = False, perf_counter() - started_s
-        cpu_s, server_s = process_time() - cpu_s, self._server_cpu_s() - server_s
+        cpu_s, used_s, kept_waiting_s = process_time() - cpu_s, *self._server_s()
         sending.cancel()
         self.is_saturating = False
         await self._drain()
@@ -208,7 +209,8 @@ class Run:
             p99_ms=1000 * ordered[len(ordered) * 99 // 100],
             worst_ms=1000 * ordered[-1],
             client_cpu=cpu_s / lasted_s,
-            server_cpu=server_s / lasted_s,
+            server_cpu=(used_s - server_s) / lasted_s,
+            server_waited=(kept_waiting_s - waited_s) / lasted_s,
             acknowledged={
                 s.identity: (s.transaction_id, s.acknowledged, s.register_wh) for s in self._stations
             },
@@ -243,8 +245,11 @@ class Run:
         self.fell_silent()
         await asyncio.wait_for(self._all_answered.wait(), ANSWER_TIMEOUT_S)
 
-    def _server_cpu_s(self) -> float:
-        return cpu_s_of(self._server_pid) if self._server_pid is not None else 0.0
+    def _server_s(self) -> tuple[float, float]:
+        """Processor time the server has used, and has waited for."""
+        if self._server_pid is None:
+            return 0.0, 0.0
+        return cpu_s_of(self._server_pid), waited_s_of(self._server_pid)
 
 
 def main() -> None:

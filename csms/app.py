@@ -49,6 +49,7 @@ from csms.services.security_events import SecurityEvents
 from csms.services.security_profiles import Listeners, SecurityProfiles
 from csms.services.setpoints import Setpoints
 from csms.services.sites import Sites
+from csms.services.stale_readings import StaleReadings
 from csms.services.station_jobs import StationJobs
 from csms.services.station_messages import StationMessages
 from csms.services.station_passwords import StationPasswords
@@ -110,7 +111,10 @@ class App:
             handlers={"SignCertificate": self.certificates.sign_certificate},
         )
         self.setpoints = Setpoints(self.charge_points, self.commands, self.profiles, self.clock)
-        self.provisioning = Provisioning(self.charge_points, self.commands, self.setpoints, self.events)
+        self.provisioning = Provisioning(
+            self.charge_points, self.commands, self.setpoints, self.events, self.clock
+        )
+        self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
         self.ocpp = OcppServer(
             self.charge_points,
             self.messages,
@@ -163,6 +167,7 @@ class App:
             await self._started(self.frame_log.start, self.frame_log.stop)
             await self._started(self.retention.start, self.retention.stop)
             await self._started(self.provisioning.start, self.provisioning.stop)
+            await self._started(self.stale_readings.start, self.stale_readings.stop)
             await self._started(self.passwords.start)
             await self._started(self.certificates.start, self.certificates.stop)
             if self.station_tls is not None:

@@ -46,6 +46,12 @@ class SecurityProfile(BaseModel):
     warnings: list[str] = Field(description="what may keep the station from coming back")
 
 
+class RootBody(Body):
+    kind: Literal["rsa", "ecdsa"] = Field(
+        default="rsa", description="either lets the station check both of the server's certificates"
+    )
+
+
 class IssuedCertificate(BaseModel):
     serial_number: str = Field(description="hexadecimal")
     status: Literal["Sent", "Accepted", "Rejected", "Failed", "Revoked"] = Field(
@@ -121,6 +127,16 @@ async def put_security_profile(
 async def get_certificates(identity: str, services: ServicesHere) -> StationCertificates:
     issued, installed = await services.certificates.of_station(identity)
     return StationCertificates.model_validate({"issued": issued, "installed": installed})
+
+
+@router.post(
+    f"{STATION}/certificates/install-root",
+    dependencies=[operator],
+    responses=responses(*SENT),
+    summary="Send the station a root certificate of the built-in authority, to know this server by",
+)
+async def install_root(identity: str, body: RootBody, services: ServicesHere) -> dict[str, Any]:
+    return await services.certificates.install_root(identity, body.kind)
 
 
 @router.post(

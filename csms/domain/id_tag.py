@@ -5,12 +5,14 @@ Source: OCPP 1.6 ed. 2, sections 4.1, 4.8 and 7.2 (AuthorizationStatus), CiStrin
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Literal
 
 AuthorizationStatus = Literal["Accepted", "Blocked", "Expired", "Invalid", "ConcurrentTx"]
 UnknownTags = Literal["accept", "reject"]
+LONGEST_ON_THE_WIRE = 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +39,19 @@ class IdTag:
 def same_tag(one: str, other: str) -> bool:
     """An idTag is a CiString: letter case does not distinguish."""
     return one.strip().lower() == other.strip().lower()
+
+
+def possible_spellings(text: str) -> list[str]:
+    """The tag as sent, in lower case, and what it may be without what some stations add to it.
+
+    Seen: bytes of garbage after 20 characters, which is as long as a tag may be; "_" and the serial number of
+    one of several stations behind one identity (KEBA).
+    """
+    tag = text.strip().lower()
+    spellings = [tag, tag[:LONGEST_ON_THE_WIRE].rstrip()]
+    if (with_serial := re.fullmatch(r"(.{4,})_(?a:\d{6,})", tag)) is not None:
+        spellings.append(with_serial[1])
+    return [*dict.fromkeys(spellings)]
 
 
 def authorize(

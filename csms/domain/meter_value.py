@@ -9,7 +9,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -24,6 +23,7 @@ PHASES = ("L1", "L2", "L3")
 NOMINAL_VOLTAGE_V = 230.0
 NO_REGISTER_WH = 2**31 - 1  # some stations say this for "not known"
 SCALES = {"kw": 1000.0, "kwh": 1000.0, "mw": 1e6, "mwh": 1e6, "ma": 0.001, "mv": 0.001}
+LARGEST = 1e15  # what is beyond it no meter measures; so no product of values is infinite
 TOTAL = ""
 
 Sample = Mapping[str, Any]
@@ -55,12 +55,12 @@ def is_covered(sample: Sample) -> bool:
 
 
 def number(value: Any) -> float | None:
-    """Read " 12.5", "12,5" or 12.5; None if it is no finite number."""
+    """Read " 12.5", "12,5" or 12.5; None if it is no number, or one that nothing measures."""
     try:
         parsed = float(value.strip().replace(",", ".") if isinstance(value, str) else value)
     except (TypeError, ValueError, OverflowError):
         return None
-    return parsed if math.isfinite(parsed) else None
+    return parsed if abs(parsed) <= LARGEST else None
 
 
 def _values(samples: Sequence[Sample]) -> Values:

@@ -41,7 +41,8 @@ def oddities(action: str, payload: Mapping[str, Any], received_at: datetime) -> 
     times = _Times(received_at)
     match action:
         case "MeterValues":
-            return [*dict.fromkeys(_of_meter_values(payload["meterValue"], "meterValue", times))]
+            found = _of_meter_values(payload["meterValue"], "meterValue", times)
+            return [*dict.fromkeys(found)] if found else found
         case "StopTransaction":
             data = payload.get("transactionData") or ()
             found = [*_of_transaction(payload, times), *_of_meter_values(data, "transactionData", times)]
@@ -96,15 +97,19 @@ def _of_status(payload: Mapping[str, Any], times: _Times) -> Iterable[str]:
         yield f"status: {payload['status']} of connector 0"
 
 
-def _of_meter_values(data: Iterable[Mapping[str, Any]], path: str, times: _Times) -> Iterable[str]:
+def _of_meter_values(data: Iterable[Mapping[str, Any]], path: str, times: _Times) -> list[str]:
+    """Most of what comes passes here and has nothing odd: so no more than a look at each sample."""
+    found: list[str] = []
     for element in data:
-        yield from times.of(element["timestamp"], f"{path}.timestamp")
+        found += times.of(element["timestamp"], f"{path}.timestamp")
         for sample in element["sampledValue"]:
             measurand = sample.get("measurand")
-            if (odd := _ODD_UNITS.get((measurand, sample.get("unit")))) is not None:
-                yield f"{path}.sampledValue.unit: {odd}"
-            elif measurand in (None, DEFAULT_MEASURAND) and _is_unknown_register(sample["value"]):
-                yield f"{path}.sampledValue.value: register not known"
+            if measurand is None or measurand == DEFAULT_MEASURAND:
+                if _is_unknown_register(sample["value"]):
+                    found.append(f"{path}.sampledValue.value: register not known")
+            elif (measurand, unit := sample.get("unit")) in _ODD_UNITS:
+                found.append(f"{path}.sampledValue.unit: {_ODD_UNITS[measurand, unit]}")
+    return found
 
 
 def _is_unknown_register(value: str) -> bool:

@@ -17,8 +17,8 @@ PROFILES = (0, 1, 2, 3)
 class Means:
     """How a station comes.
 
-    password: was the one it sent right? None = it sent none. An answer of "unset" = it sent one, but none is
-    kept to compare it with. certificate_problem: why its client certificate is not taken; None = it is.
+    password: was the one it sent right? None = it sent none. "unset" = it sent one, but it is not known which
+    it has. certificate_problem: why its client certificate is not taken; None = it is.
     """
 
     is_tls: bool
@@ -67,7 +67,7 @@ def _wrong_password(means: Means) -> Refused:
         case None:
             reason = "no password was sent"
         case "unset":
-            reason = "it sent a password, but none is set here"
+            reason = "it sent a password, but none that is known here"
         case _:
             reason = "wrong user name or password"
     return Refused(reason, needs_password=True)

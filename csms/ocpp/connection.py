@@ -91,11 +91,15 @@ class StationConnection:
         """Why the connection ended, unless it was closed in an orderly way."""
         fault = _FAULTS.get(end.sent.code) if end.sent and not end.rcvd_then_sent else None
         if fault is not None:
-            log.warning("connection closed", charge_point=self.identity, why=fault)
             self._server.charge_points.mended(self.identity, [f"frame: {fault}"])
-            self._server.log_event(self.identity, "connection closed", fault)
+            if self._server.may_log_noise(self.identity):
+                log.warning("connection closed", charge_point=self.identity, why=fault)
+                self._server.log_event(self.identity, "connection closed", fault)
         elif self._socket.is_unacknowledged:
             log.warning("nothing acknowledged, connection cut", charge_point=self.identity)
+            self._server.log_event(
+                self.identity, "connection cut", "nothing of what was sent is acknowledged"
+            )
 
     async def call(self, action: str, payload: dict[str, Any], timeout_s: float) -> dict[str, Any]:
         loop = asyncio.get_running_loop()
@@ -138,8 +142,8 @@ class StationConnection:
         charge_points = self._server.charge_points
         if call.repairs:
             charge_points.mended(self.identity, [f"{call.action}.{kind}" for kind in call.repairs])
-        registration = charge_points.station(self.identity).registration
-        if call.action != "BootNotification" and registration != "Accepted":
+        if not charge_points.may_say(self.identity, call.action):
+            registration = charge_points.station(self.identity).registration
             return self._link.refuse("SecurityError", f"{registration}: only BootNotification is taken")
         try:
             answer = await self._server.messages.handle(

@@ -1,5 +1,5 @@
-"""Limits against floods: of refused connection attempts, of sockets that never finish their handshake,
-of frames nobody can understand. No I/O; times are seconds of a clock that does not jump.
+"""Limits against floods: of refused connection attempts, of sockets that never finish their handshake.
+No I/O; times are seconds of a clock that does not jump.
 
 Whoever is refused (unknown identity, wrong password) costs its address a token. An address that has used
 up REFUSALS within a minute is answered 429 for PENALTY_S, twice as long each time it goes on, at most
@@ -19,10 +19,12 @@ from __future__ import annotations
 
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
-from math import ceil, inf
+from math import ceil
 from typing import TypeVar
+
+from csms.domain.allowance import Allowance
 
 REFUSALS = 20
 REFUSALS_OF_ONE = 5
@@ -38,40 +40,6 @@ HANDSHAKE_PATIENCE_S = 3.0
 
 Key = TypeVar("Key", bound=Hashable)
 Value = TypeVar("Value")
-
-
-@dataclass(slots=True)
-class Allowance:
-    """A bucket of `burst` tokens that fills again within `refill_s`. missed: how often it was empty."""
-
-    burst: float
-    refill_s: float
-    tokens: float = field(init=False)
-    missed: int = 0
-    told_at_s: float = -inf
-    _filled_at_s: float | None = None
-
-    def __post_init__(self) -> None:
-        self.tokens = self.burst
-
-    def take(self, now_s: float) -> bool:
-        """Take a token if there is one."""
-        if self._filled_at_s is not None:
-            gained = (now_s - self._filled_at_s) * self.burst / self.refill_s
-            self.tokens = min(self.burst, self.tokens + gained)
-        self._filled_at_s = now_s
-        if self.tokens < 1:
-            self.missed += 1
-            return False
-        self.tokens -= 1
-        return True
-
-    def is_to_be_told(self, now_s: float) -> bool:
-        """Once within `refill_s`: there were `missed` since it was told last."""
-        is_due = self.missed > 0 and now_s - self.told_at_s >= self.refill_s
-        if is_due:
-            self.told_at_s = now_s
-        return is_due
 
 
 @dataclass(slots=True)

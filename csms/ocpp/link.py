@@ -268,10 +268,14 @@ class Link:
             note = "too late: no longer waited for" if action else "answers nothing we asked"
             return [Received(action, str(id), note, quirk)]
         self._pending = None
-        repairs = notes
-        if isinstance(result, dict):
-            result, mended = normalise_answer(pending.action, result)
-            repairs = (*notes, *mended)
+        repairs = notes if id == pending.id else (*notes, "message id spelt otherwise")
+        try:
+            if isinstance(result, dict):
+                result, mended = normalise_answer(pending.action, result)
+                repairs = (*repairs, *mended)
+        except RecursionError:
+            quirk = "nested too deeply"
+            result = CallFailed("FormationViolation", quirk)
         why = [str(result)] if isinstance(result, CsmsError) else []
         note = "; ".join([*why, *([f"mended: {', '.join(repairs)}"] if repairs else [])])
         received = Received(pending.action, pending.id, note or None, quirk, repairs)

@@ -23,11 +23,12 @@ from websockets.http11 import Request, Response
 from websockets.typing import Subprotocol
 
 from csms.clock import Clock
+from csms.domain.allowance import Allowance
 from csms.domain.ocpp_schemas import CORE_ACTIONS_FROM_STATION
 from csms.errors import StartupError
 from csms.ocpp.admission import Admission, Gate
 from csms.ocpp.connection import StationConnection, StationMessages
-from csms.ocpp.flood_limits import Allowance, FloodLimits, Handshakes
+from csms.ocpp.flood_limits import FloodLimits, Handshakes
 from csms.ocpp.link import Link
 from csms.ocpp.station_socket import STUCK_S, Socket
 from csms.services.charge_points import ChargePoints

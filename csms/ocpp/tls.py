@@ -7,16 +7,20 @@ Source: OCPP 1.6 security whitepaper, section 3: TLS 1.2 at least, no compressio
 from __future__ import annotations
 
 import ssl
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
 import structlog
 
+from csms.domain.allowance import Allowance
 from csms.errors import StartupError
 from csms.services.certificates import Certificates
 
 log = structlog.get_logger()
 
+HANDSHAKES_LOGGED, HANDSHAKES_REFILL_S = 20, 60.0
+_NO_CHECK_TIME = 0x200000  # X509_V_FLAG_NO_CHECK_TIME, which the ssl module does not name
 MANDATORY_SUITES = (
     "ECDHE-ECDSA-AES128-GCM-SHA256",
     "ECDHE-ECDSA-AES256-GCM-SHA384",
@@ -31,6 +35,12 @@ SUITES = (
 )
 
 
+class _Context(ssl.SSLContext):
+    """logged: how many failed handshakes are told of; others come from scanners, and by the thousand."""
+
+    logged: Allowance
+
+
 class _LoggedHandshake(ssl.SSLObject):
     """A handshake that fails leaves no connection to complain about: the reason is told here."""
 
@@ -40,7 +50,10 @@ class _LoggedHandshake(ssl.SSLObject):
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise
         except ssl.SSLError as fault:
-            log.info("TLS handshake failed", why=fault.reason or str(fault))
+            logged = self.context.logged if isinstance(self.context, _Context) else None
+            if logged is not None and logged.take(time.monotonic()):
+                log.info("TLS handshake failed", why=fault.reason or str(fault), not_logged=logged.missed)
+                logged.missed = 0
             raise
 
 
@@ -84,13 +97,18 @@ class StationTls:
 
 
 def server_context() -> ssl.SSLContext:
-    """It asks for a client certificate without insisting: who needs one is decided later."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    """It asks for a client certificate without insisting, and takes one that has ended.
+
+    Both are judged later, when the station has said its identity: a failed handshake tells nobody whose.
+    """
+    context = _Context(ssl.PROTOCOL_TLS_SERVER)
+    context.logged = Allowance(HANDSHAKES_LOGGED, HANDSHAKES_REFILL_S)
     context.sslobject_class = _LoggedHandshake
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION | ssl.OP_CIPHER_SERVER_PREFERENCE
     context.set_ciphers(":".join(SUITES))
     context.verify_mode = ssl.CERT_OPTIONAL
+    context.verify_flags |= _NO_CHECK_TIME
     return context
 
 
@@ -114,7 +132,7 @@ def trust(context: ssl.SSLContext, authorities: str) -> None:
 
 
 def peer_certificate(transport: object) -> tuple[bool, bytes | None]:
-    """(does the transport use TLS, the client's certificate as DER, checked by TLS already)."""
+    """(does the transport use TLS, the client's certificate as DER, its signer checked by TLS)."""
     get_extra_info = getattr(transport, "get_extra_info", None)
     ssl_object = get_extra_info("ssl_object") if get_extra_info is not None else None
     if ssl_object is None:

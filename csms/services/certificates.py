@@ -153,15 +153,19 @@ class Certificates:
     # --- stations' certificates ---
 
     def problem(self, identity: str, der: bytes) -> str | None:
-        """Why a station's certificate is not taken; None = it is. TLS has checked its signer and its dates.
+        """Why a station's certificate is not taken; None = it is. TLS has checked its signer.
 
         One that we have signed is that station's and no other's, whatever is written in it.
         """
         try:
             certificate = x509.load_der_x509_certificate(der)
             serial_number, subject = serial_hex(certificate), certificate.subject
+            begins_at, ends_at = certificate.not_valid_before_utc, certificate.not_valid_after_utc
         except ValueError as fault:
             return f"its certificate cannot be read: {fault}"
+        now = self._clock.now()
+        if not begins_at <= now <= ends_at:
+            return f"its certificate holds from {begins_at:%Y-%m-%d %H:%M} to {ends_at:%Y-%m-%d %H:%M} UTC"
         issued = self._issued.get(serial_number)
         if issued is not None and self._is_ours(certificate):
             if issued.status == "Revoked":
@@ -270,12 +274,17 @@ class Certificates:
             if issued.identity == identity
         )
 
-    # --- renewal ---
+    # --- asked of stations ---
 
     async def ask_to_renew(self, identity: str) -> Payload:
         """Have the station send a new request, as it would for its first one. Raises: as `Commands.send`."""
         wanted = {"requestedMessage": "SignChargePointCertificate"}
         return await self._commands.send(identity, "ExtendedTriggerMessage", wanted)
+
+    async def install_root(self, identity: str, kind: KeyKind) -> Payload:
+        """Give the station a root to know this server by. Raises: as `Commands.send`."""
+        request = {"certificateType": CENTRAL_SYSTEM_ROOT, "certificate": await self.root_pem(kind)}
+        return await self._commands.send(identity, "InstallCertificate", request)
 
     async def renew_due(self) -> None:
         """Ask the stations of security profile 3 whose newest certificate ends soon, each once a day."""
@@ -343,13 +352,14 @@ class Certificates:
         )
 
     def _installed_row(self, identity: str, certificate_type: str, told: dict[str, Any]) -> dict[str, Any]:
+        """As the station spells it: so it will know it again."""
         return {
             "identity": identity,
             "certificate_type": certificate_type,
-            "issuer_key_hash": str(told["issuerKeyHash"]).lower(),
-            "serial_number": str(told["serialNumber"]).lower(),
+            "issuer_key_hash": str(told["issuerKeyHash"]),
+            "serial_number": str(told["serialNumber"]),
             "hash_algorithm": str(told["hashAlgorithm"]),
-            "issuer_name_hash": str(told["issuerNameHash"]).lower(),
+            "issuer_name_hash": str(told["issuerNameHash"]),
             "seen_at": self._clock.now(),
         }
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, cast
 
 import structlog
@@ -34,6 +34,7 @@ from csms.storage.database import STORAGE_FAULTS, Database
 log = structlog.get_logger()
 
 BOOT_TIMEOUT_S = 30.0
+TRIGGERED_FOR = timedelta(minutes=1)  # how long after the trigger its message is expected
 REPLACED = 1000  # close code for a connection that a newer one of the same station replaces
 _IDENTITY = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 
@@ -68,6 +69,7 @@ class ChargePoints:
         self._stations: dict[str, Station] = {}
         self._links: dict[str, StationLink] = {}
         self._asking: set[asyncio.Task[None]] = set()
+        self._triggered: dict[tuple[str, str], datetime] = {}
         self._with_new_quirks: set[str] = set()
 
     async def start(self) -> None:
@@ -121,13 +123,16 @@ class ChargePoints:
         """An operator, or a site that names it, lets a pending or rejected station in.
 
         From now on all it sends is taken. It is asked to boot again, for the answer tells it so; one that
-        does not gets to know with its next BootNotification.
+        does not gets to know with its next BootNotification. One that is accepted already is left alone.
         """
         station = self.station(identity)
+        if station.registration == "Accepted":
+            return
         await self._database.write(lambda conn: stations.set_registration(conn, station.identity, "Accepted"))
         station.registration = "Accepted"
         self._publish("station.accepted", station)
-        if (link := self._links.get(station.identity)) is not None:
+        link = self._links.get(station.identity)
+        if link is not None and self.may_send_unsolicited(identity):
             asking = asyncio.create_task(_ask_to_boot(link))
             self._asking.add(asking)
             asking.add_done_callback(self._asking.discard)
@@ -148,6 +153,20 @@ class ChargePoints:
         await self._database.write(lambda conn: stations.save_options(conn, station.identity, options))
         station.options = options
         self._publish("station.options", station, **options)
+
+    def triggered(self, identity: str, message: str) -> None:
+        """The station is being asked to say this (requestedMessage of a trigger)."""
+        action = "SignCertificate" if message == "SignChargePointCertificate" else message
+        self._triggered[self.station(identity).identity, action] = self._clock.now()
+
+    def may_say(self, identity: str, action: str) -> bool:
+        """An accepted station may say anything; a pending one may boot, and say what it was triggered to."""
+        station = self.station(identity)
+        if station.registration == "Accepted" or action == "BootNotification":
+            return True
+        at = self._triggered.get((station.identity, action))
+        was_asked = at is not None and self._clock.now() - at <= TRIGGERED_FOR
+        return station.registration == "Pending" and was_asked
 
     def may_send_unsolicited(self, identity: str) -> bool:
         """May the station be sent what no operator asked for: settings, limits, triggers, lists?

@@ -13,7 +13,7 @@ from typing import Any
 import structlog
 
 from csms.domain.charge_point import Station
-from csms.errors import CsmsError
+from csms.errors import CsmsError, InvalidInput
 from csms.services.charge_points import ChargePoints
 from csms.storage import stations
 from csms.storage.database import Database
@@ -108,8 +108,31 @@ class ConfigurationChanged(_Configuration):
             return
         station = self._charge_points.station(command.identity)
         key = command.payload["key"]
+        key = next((known for known in station.configuration if known.casefold() == key.casefold()), key)
         value = None if key.lower() in SECRET_KEYS else command.payload["value"]
         await self.save(station, {**station.configuration, key: value}, station.read_only_keys)
+
+
+class Triggered(CommandEffect):
+    """A station that is not accepted yet may say what it was asked for."""
+
+    def __init__(self, charge_points: ChargePoints) -> None:
+        self._charge_points = charge_points
+
+    async def before(self, command: Command) -> None:
+        self._charge_points.triggered(command.identity, str(command.payload["requestedMessage"]))
+
+
+class StartsOrStops(CommandEffect):
+    """A station that is not accepted must not be told to start or stop. [OCPP 1.6, 4.2]"""
+
+    def __init__(self, charge_points: ChargePoints) -> None:
+        self._charge_points = charge_points
+
+    async def before(self, command: Command) -> None:
+        registration = self._charge_points.station(command.identity).registration
+        if registration != "Accepted":
+            raise InvalidInput("action", command.action, f"an accepted station (it is {registration})")
 
 
 def standard_effects(database: Database, charge_points: ChargePoints) -> list[tuple[str, CommandEffect]]:
@@ -117,6 +140,10 @@ def standard_effects(database: Database, charge_points: ChargePoints) -> list[tu
     return [
         ("GetConfiguration", ConfigurationRead(database, charge_points)),
         ("ChangeConfiguration", ConfigurationChanged(database, charge_points)),
+        ("TriggerMessage", Triggered(charge_points)),
+        ("ExtendedTriggerMessage", Triggered(charge_points)),
+        ("RemoteStartTransaction", StartsOrStops(charge_points)),
+        ("RemoteStopTransaction", StartsOrStops(charge_points)),
     ]
 
 

@@ -66,7 +66,7 @@ class SecurityProfiles:
     ) -> Refused | None:
         """May the station connect like this? None = yes, and what that settles is remembered.
 
-        authorization: the header, None = not sent. certificate: as DER, its signature and dates checked.
+        authorization: the header, None = not sent. certificate: as DER, its signer checked.
         """
         station = self._charge_points.station(identity)
         digest, means = self._means(station, is_tls, authorization, certificate)
@@ -95,8 +95,8 @@ class SecurityProfiles:
         digest = self._passwords.matched(station.identity, sent if sent is not None else b"")
         if sent is not None and digest is not None:
             return digest, Means(is_tls, "right", problem)
-        is_set = self._passwords.is_set(station.identity)
-        return None, Means(is_tls, "wrong" if is_set else "unset", problem)
+        is_known = self._passwords.is_known(station.identity)
+        return None, Means(is_tls, "wrong" if is_known else "unset", problem)
 
     async def _moved_up(self, station: Station, profile: int) -> None:
         try:
@@ -159,12 +159,17 @@ class SecurityProfiles:
     # --- inside ---
 
     async def keep(self, station: Station, profile: int, pending: int | None) -> None:
-        await self._database.write(
-            lambda conn: security.save_profile(conn, station.identity, profile, pending)
-        )
-        station.security_profile = profile
-        options = {name: value for name, value in station.options.items() if name != PENDING}
-        station.options = options if pending is None else {**options, PENDING: pending}
+        """In memory first, so that what comes meanwhile builds on it; taken back if it is not stored."""
+        before = station.security_profile, pending_profile(station)
+        _set(station, profile, pending)
+        try:
+            await self._database.write(
+                lambda conn: security.save_profile(conn, station.identity, profile, pending)
+            )
+        except BaseException:
+            if (station.security_profile, pending_profile(station)) == (profile, pending):
+                _set(station, *before)
+            raise
 
     def _check(self, field: str, profile: int, station: Station) -> None:
         """Could the station come at all? Raises: InvalidInput"""
@@ -215,6 +220,12 @@ class _ProfileChange(CommandEffect):
 def pending_profile(station: Station) -> int | None:
     pending = station.options.get(PENDING)
     return pending if isinstance(pending, int) else None
+
+
+def _set(station: Station, profile: int, pending: int | None) -> None:
+    station.security_profile = profile
+    options = {name: value for name, value in station.options.items() if name != PENDING}
+    station.options = options if pending is None else {**options, PENDING: pending}
 
 
 def _value_in(command: Command) -> str | None:

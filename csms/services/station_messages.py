@@ -32,6 +32,8 @@ from csms.storage.transactions import Row
 log = structlog.get_logger()
 
 HEARTBEAT_INTERVAL_S = 60
+# When a station that is not accepted boots again: soon if a person is about to accept it, else seldom.
+BOOT_RETRY_INTERVAL_S = {"Pending": 60, "Rejected": 300}
 Payload = dict[str, Any]
 Handler = Callable[[str, Payload, datetime], Awaitable[Payload]]
 
@@ -87,10 +89,11 @@ class StationMessages:
     async def _boot_notification(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         await self._database.write(lambda conn: stations.save_boot(conn, identity, payload, received_at))
         self._charge_points.booted(identity, payload, received_at)
+        registration = self._charge_points.station(identity).registration
         return {
-            "status": self._charge_points.station(identity).registration,
+            "status": registration,
             "currentTime": self._current_time(),
-            "interval": self._heartbeat_interval_s,
+            "interval": BOOT_RETRY_INTERVAL_S.get(registration, self._heartbeat_interval_s),
         }
 
     async def _authorize(self, identity: str, payload: Payload, received_at: datetime) -> Payload:

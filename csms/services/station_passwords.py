@@ -99,6 +99,10 @@ class StationPasswords:
     def is_set(self, identity: str) -> bool:
         return bool(self._of(identity).all())
 
+    def is_known(self, identity: str) -> bool:
+        """Do we know the one it has now? Not if the first is still on its way: it may have one of its own."""
+        return self._of(identity).current is not None
+
     def matched(self, identity: str, received: bytes) -> str | None:
         """The digest of the password if it is right. Each kept one is compared, whatever matches."""
         kept = self._of(identity).all() or [_NO_DIGEST]

@@ -9,7 +9,7 @@ from sqlalchemy import delete, func, select, update
 from sqlalchemy.exc import StatementError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.domain.id_tag import IdTag
+from csms.domain.id_tag import IdTag, possible_spellings
 from csms.storage.database import insert
 from csms.storage.tables import api_tokens, id_tags, signing_keys, users
 
@@ -71,9 +71,11 @@ async def all_id_tags(conn: AsyncConnection) -> list[dict[str, Any]]:
 
 
 async def id_tag(conn: AsyncConnection, text: str) -> IdTag | None:
-    """Whatever the letter case: an idTag is a CiString."""
-    row = await conn.execute(select(id_tags).where(id_tags.c.id_tag == text.strip().lower()))
-    found = row.mappings().one_or_none()
+    """Whatever the letter case: an idTag is a CiString. One that is not stored as it is sent may be without
+    what stations add to it."""
+    spellings = possible_spellings(text)
+    rows = await conn.execute(select(id_tags).where(id_tags.c.id_tag.in_(spellings)))
+    found = min(rows.mappings().all(), key=lambda row: spellings.index(row["id_tag"]), default=None)
     return _tag(dict(found)) if found is not None else None
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from contextlib import closing, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,10 +24,12 @@ def backup(url: str, target: Path) -> None:
     if target.exists():
         raise StartupError(f"{target} exists already: nothing was written")
     try:
+        target.touch(mode=0o600)  # it has keys in it
         with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(target)) as new:
             old.backup(new)
-    except sqlite3.Error as error:
-        target.unlink(missing_ok=True)
+    except (OSError, sqlite3.Error) as error:
+        with suppress(OSError):
+            target.unlink()
         raise StartupError(f"backup to {target} failed: {error}") from None
 
 
@@ -48,6 +50,7 @@ def restore(source: Path, url: str) -> Path | None:
             kept = target.with_name(f"{target.name}.before-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
         target.parent.mkdir(parents=True, exist_ok=True)
         fresh = target.with_name(f"{target.name}.restoring")
+        fresh.touch(mode=0o600)
         with closing(sqlite3.connect(source)) as old, closing(sqlite3.connect(fresh)) as new:
             old.backup(new)
         if kept is not None:

@@ -208,6 +208,7 @@ async def upgrade(url: str) -> None:
     with _startup_errors(parsed):
         if path is not None:
             path.parent.mkdir(parents=True, exist_ok=True)
+            path.touch(mode=0o600)  # a new one is its owner's: it has keys in it
         engine = _engine(parsed, begin="BEGIN IMMEDIATE", poolclass=NullPool)
         try:
             async with engine.begin() as conn:

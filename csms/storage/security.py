@@ -94,7 +94,7 @@ async def remove_installed(
 ) -> None:
     gone = (
         (installed.identity == identity)
-        & (installed.issuer_key_hash == issuer_key_hash)
-        & (installed.serial_number == serial_number)
+        & (func.lower(installed.issuer_key_hash) == issuer_key_hash.lower())
+        & (func.lower(installed.serial_number) == serial_number.lower())
     )
     await conn.execute(delete(installed_certificates).where(gone))

@@ -76,8 +76,8 @@ async def begun_before_clock_was_set(
     identity: str,
     connector_id: int,
     id_tag: str,
-    meter_start_wh: float | None,
-    earliest: datetime,
+    meter_start_wh: float,
+    clock_set_after: datetime,
 ) -> Row | None:
     """An open transaction whose start was told when the station did not know the time yet."""
     same = [t.identity == identity, t.connector_id == connector_id, t.id_tag == id_tag]
@@ -86,7 +86,7 @@ async def begun_before_clock_was_set(
             conn,
             *same,
             t.meter_start_wh == meter_start_wh,
-            t.started_at <= earliest,
+            t.started_at <= clock_set_after,
             t.stopped_at.is_(None),
         )
     )

@@ -1,4 +1,4 @@
-"""The frame log of one station: what was said in both directions, and why something was refused or repaired."""
+"""The frame log of one station: what was said, and why something was refused or repaired."""
 
 from __future__ import annotations
 
@@ -58,6 +58,8 @@ class MessagesPage:
                 noted.on("change", self._choose_noted, js_handler="(e) => emit(e.target.checked)")
                 Tag("span", "Only refused or repaired")
             Tag("span", f"Times of {self._timezone}", classes="quiet-line")
+            refresh = Tag("button", "Refresh", classes="quiet-button", type="button")
+            refresh.on("click", self._refresh, args=[])
 
     async def _choose_action(self, event: GenericEventArguments) -> None:
         chosen = str(event.args)
@@ -71,6 +73,9 @@ class MessagesPage:
 
     async def _show(self, wanted: Wanted) -> None:
         self._wanted = wanted
+        await self.load()
+
+    async def _refresh(self) -> None:
         await self.load()
 
     async def _load_older(self) -> None:

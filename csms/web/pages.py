@@ -1,4 +1,4 @@
-"""The pages and their addresses: `/` and `/site/{id}`, `/stations`, `/stations/{identity}/messages`, `/login`."""
+"""The pages: `/` and `/site/{id}`, `/stations` and `/stations/{identity}/messages`, `/login`."""
 
 from __future__ import annotations
 

@@ -75,10 +75,13 @@ class StationCard:
             self._kind = Tag("p", classes="reason")
             self._connectors = Tag("p", classes="reason")
             self._accept = Tag("button", "Accept this station", classes="action", type="button")
+            self._reject = Tag("button", "Refuse it", classes="action", type="button")
             if may_accept:
                 self._accept.on("click", self._accept_station, args=[])
+                self._reject.on("click", self._reject_station, args=[])
             else:
                 self._accept.put(disabled=True)
+                self._reject.put(disabled=True)
             with Tag("details", classes="deviations") as self._deviations:
                 self._quirks = Tag("summary")
                 self._kinds = Tag("ul")
@@ -94,6 +97,7 @@ class StationCard:
         self._state.put(data_state=_state_colour(station))
         self._card.be(pending=pending)
         self._accept.show(pending)
+        self._reject.show(station.registration == "Pending")
         described = [station.vendor, station.model, station.firmware_version]
         self._kind.say(" · ".join(d for d in described if d) or "has not introduced itself yet")
         self._connectors.say(
@@ -106,6 +110,10 @@ class StationCard:
     async def _accept_station(self) -> None:
         await self._services.charge_points.accept(self._identity)
         ui.notify(f"{self._identity} is accepted", type="positive")
+
+    async def _reject_station(self) -> None:
+        await self._services.charge_points.reject(self._identity)
+        ui.notify(f"{self._identity} is refused")
 
     def _list_kinds(self) -> None:
         station = self._services.charge_points.station(self._identity)

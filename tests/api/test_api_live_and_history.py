@@ -73,7 +73,7 @@ async def test_an_offset_may_arrive_unescaped(api: Api) -> None:
 
 async def test_a_time_without_an_offset_is_refused(api: Api) -> None:
     for path in (HISTORY, "/api/v1/sites/home/decisions", "/api/v1/charge-points/CP1/messages"):
-        refused = await api.viewer.get(path, params={"from": "2026-06-01T12:00:00"})
+        refused = await api.operator.get(path, params={"from": "2026-06-01T12:00:00"})
         assert refused.status_code == 422
         error = refused.json()["errors"][0]
         assert (error["field"], error["value"]) == ("from", "2026-06-01T12:00:00")

@@ -48,6 +48,7 @@ async def test_a_made_up_token_is_refused(api: Api) -> None:
         ("GET", "/charge-points/CP1/certificates", None, "viewer"),
         ("GET", "/certificates/authority.pem", None, "viewer"),
         ("POST", "/charge-points/CP1/certificates/renew", None, "operator"),
+        ("POST", "/charge-points/CP1/certificates/install-root", {}, "operator"),
         ("DELETE", "/charge-points/CP1/certificates/12ab", None, "admin"),
     ],
 )

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from csms.domain.charge_point import ConnectorReading, OpenTransaction
-from csms.domain.meter_value import is_covered, number, read_sampled_values
+from csms.domain.meter_value import LARGEST, is_covered, number, read_sampled_values
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 Sample = dict[str, Any]
@@ -146,7 +146,7 @@ def test_what_has_no_column_of_its_own_is_kept_as_sent(said: Sample, is_kept_els
     assert is_covered(said) is not is_kept_elsewhere
 
 
-@given(st.floats(allow_nan=False, allow_infinity=False))
+@given(st.floats(-LARGEST, LARGEST))
 def test_a_number_is_read_as_it_was_written(value: float) -> None:
     assert number(str(value)) == number(f"  {value}\t") == number(value) == value
 
@@ -159,6 +159,16 @@ odd_values = st.one_of(st.floats(-1e6, 1e6).map(str), st.text(max_size=5), st.no
 odd_samples = st.builds(
     sample, odd_values, measurands, phases, unit=st.sampled_from([None, "kW", "W", "kWh"])
 )
+
+
+@pytest.mark.parametrize("value", ["1e308", "-1e308", "1e400", "inf", "nan", 10**300, "9" * 400])
+@pytest.mark.parametrize("unit", ["W", "kW", None])
+def test_what_no_meter_can_measure_is_not_read(value: Any, unit: str | None) -> None:
+    """Made infinite by its unit or a sum, it would stop whatever reckons with it."""
+    samples = [power(value, phase, unit=unit) for phase in ("L1", "L2", "L3")]
+    reading = read_sampled_values([*samples, current("10", "L1"), current(value, "L2")], NOON)
+    assert reading.power_w is None
+    assert reading.current_a == (10, 10, 10)
 
 
 @given(st.lists(odd_samples, max_size=8))

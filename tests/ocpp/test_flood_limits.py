@@ -2,10 +2,10 @@
 
 import pytest
 
+from csms.domain.allowance import Allowance
 from csms.ocpp.flood_limits import (
     HANDSHAKE_PATIENCE_S,
     HANDSHAKES,
-    Allowance,
     FloodLimits,
     Handshakes,
     site_of,
@@ -31,7 +31,7 @@ STORIES = {
     "going on makes the wait longer, up to five minutes": [
         (0.125, f"refused {THIEF} *", 20),
         (30, f"refused {THIEF} *", 1),
-        (0.125, f"refused {THIEF} *", 9),
+        (0.125, f"refused {THIEF} *", 10),
         (0, f"429 {THIEF} x 60", 1),
         (60, f"refused {THIEF} *", 1),
         (0.0625, f"refused {THIEF} *", 19),
@@ -47,7 +47,7 @@ STORIES = {
     "after a quarter of an hour without fault the first wait is short again": [
         (0.125, f"refused {THIEF} *", 20),
         (30, f"refused {THIEF} *", 1),
-        (0.125, f"refused {THIEF} *", 9),
+        (0.125, f"refused {THIEF} *", 10),
         (0, f"429 {THIEF} x 60", 1),
         (901, f"refused {THIEF} *", 1),
         (0, f"refused {THIEF} *", 19),

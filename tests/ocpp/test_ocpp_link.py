@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from csms.errors import CallFailed, CallTimeout, NotConnected
 from csms.ocpp.link import (
+    INBOX_CHARACTERS,
     INBOX_LIMIT,
     QUEUE_LIMIT,
     HandleCall,
@@ -98,6 +99,33 @@ def test_a_late_answer_and_one_to_nothing_are_noted():
     assert link.feed('[4,"x","InternalError","",{}]', NOW) == [
         Received(None, "x", "answers nothing we asked")
     ]
+
+
+@pytest.mark.parametrize("id", ["OURS-1", " ours-1 ", "Ours-1"])
+def test_an_id_that_comes_back_in_another_spelling_is_understood(id):
+    link = make_link()
+    first, _ = link.call("ClearCache", {}, 0, 30)
+    effects = link.feed(json.dumps([3, id, {"status": "Accepted"}]), NOW)
+    assert resolved(effects) == [(first, {"status": "Accepted"})]
+
+
+@pytest.mark.parametrize("depth", [500, 900, 960, 980, 990, 1000, 1010, 1020, 2000])
+@pytest.mark.parametrize("field", ["configurationKey", "status", "data"])
+def test_an_answer_however_deeply_nested_is_a_result_a_failure_or_nothing(field, depth):
+    link = make_link()
+    first, _ = link.call("GetConfiguration", {}, 0, 30)
+    effects = link.feed(f'[3,"{first}",{{"{field}":{"[" * depth}{"]" * depth}}}]', NOW)
+    outcomes = resolved(effects) or resolved(link.tick(30))
+    assert [id for id, _ in outcomes] == [first]
+
+
+def test_the_texts_of_waiting_calls_are_limited_but_one_is_always_taken():
+    link = make_link()
+    large = json.dumps([2, "1", "DataTransfer", {"vendorId": "v", "data": "x" * INBOX_CHARACTERS}])
+    assert to_handle(link.feed(large, NOW)) == ["1"]
+    assert sent(link.feed('[2,"2","Heartbeat",{}]', NOW))[0][:3] == [4, "2", "InternalError"]
+    link.answer({"status": "Accepted"})
+    assert to_handle(link.feed('[2,"2","Heartbeat",{}]', NOW)) == ["2"]
 
 
 def test_a_withdrawn_call_is_not_sent():

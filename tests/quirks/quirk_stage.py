@@ -137,7 +137,7 @@ _READING = ("at", "power_w", "current_a", "energy_wh", "soc_percent")
 
 
 @asynccontextmanager
-async def open_stage(folder: Path) -> AsyncIterator[Stage]:
+async def open_stage(folder: Path, **more: Any) -> AsyncIterator[Stage]:
     settings = Settings(
         data_dir=folder,
         ocpp_host="127.0.0.1",
@@ -146,6 +146,7 @@ async def open_stage(folder: Path) -> AsyncIterator[Stage]:
         site_file=None,
         database_url=None,
         nats_url=None,
+        **more,
     )
     clock = SetClock()
     app = App(settings, clock)
@@ -183,7 +184,8 @@ async def _ask(stage: Stage, quirk: Quirk, station: Station) -> Any:
     action, payload = quirk.entry["ask"]
     asking = asyncio.create_task(stage.app.commands.send(quirk.identity, action, payload))
     asked = await station.hear()
-    await station.say(quirk.entry["frame"].replace("$ID", asked[1]))
+    frame = quirk.entry["frame"].replace("$ID", asked[1]).replace("$UPPER_ID", asked[1].upper())
+    await station.say(frame)
     try:
         return await asyncio.wait_for(asking, PATIENCE_S)
     except CallFailed as failure:

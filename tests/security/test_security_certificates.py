@@ -228,6 +228,19 @@ async def test_roots_on_a_station_are_known_from_what_it_answers(system: System)
     assert await installed(system) == []
 
 
+@pytest.mark.parametrize("kind", ["rsa", "ecdsa"])
+async def test_a_root_of_ours_is_sent_to_a_station(system: System, kind: str) -> None:
+    station = await system.station()
+    path = "/api/v1/charge-points/CP1/certificates/install-root"
+    asked = asyncio.create_task(system.api.post(path, json={"kind": kind}))
+    action, payload = await station.answer({"status": "Accepted"})
+    assert (await asked).json() == {"status": "Accepted"}
+    assert (action, payload["certificateType"]) == ("InstallCertificate", "CentralSystemRootCertificate")
+    assert payload["certificate"] == await system.app.certificates.root_pem(kind)
+    root = x509.load_pem_x509_certificate(payload["certificate"].encode())
+    assert await installed(system) == [("CentralSystemRootCertificate", f"{root.serial_number:x}")]
+
+
 async def test_the_authority_s_roots_are_told(system: System) -> None:
     both = await system.api.get("/api/v1/certificates/authority.pem")
     assert both.headers["content-type"].startswith("application/x-pem-file")

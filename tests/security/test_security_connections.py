@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from secure_system import KEY, System, basic, certificate_of, certified, secure_system, trusting
+from structlog.testing import capture_logs
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidMessage, InvalidStatus
 
@@ -112,9 +114,23 @@ async def test_a_certificate_of_a_foreign_authority_ends_the_tls_handshake(
     stranger = new_root("ecdsa", "stranger", SystemClock().now())
     certificate, key = certificate_of(stranger, "CP1")
     tls = certified(trusting(await system.app.certificates.root_pem()), tmp_path, certificate, key)
-    with pytest.raises((OSError, InvalidMessage)):  # an alert, or the end before an answer
+    with capture_logs() as logged, pytest.raises((OSError, InvalidMessage)):  # an alert, or a bare end
         await system.station(tls=tls)
+    assert [e["why"] for e in logged if e["event"] == "TLS handshake failed"] == ["CERTIFICATE_VERIFY_FAILED"]
     assert not system.app.charge_points.is_connected("CP1")
+
+
+async def test_an_ended_certificate_is_told_by_name_and_is_no_hindrance_to_a_password(
+    system: System, tmp_path: Path
+) -> None:
+    await system.store(KEY, profile=3)
+    roots, trusted = await system.app.certificates.roots(), await system.app.certificates.root_pem()
+    certificate, key = certificate_of(roots["ecdsa"], "CP1", lasts=timedelta(hours=-1))
+    ended = certified(trusting(trusted), tmp_path, certificate, key)
+    assert await system.status_of(system.station(RAW, tls=ended)) == 403
+    assert "its certificate holds from" in (await system.notes())[0]
+    await system.store(profile=2)  # by hand, until it has a new one
+    assert await system.status_of(system.station(RAW, tls=ended)) == 101
 
 
 async def test_another_authority_that_the_operator_names_is_taken(tmp_path: Path) -> None:

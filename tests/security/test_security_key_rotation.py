@@ -173,6 +173,17 @@ async def test_recovery_by_hand_and_forgetting_the_key(system: System) -> None:
     assert await good(system, NEW) == [False]
 
 
+async def test_a_station_with_a_password_of_its_own_gets_its_first_key(tmp_path: Path) -> None:
+    async with secure_system(tmp_path, **NO_TLS) as system:
+        station = await system.station("what the maker set")
+        answer = sending(system)
+        await station.answer({"status": "RebootRequired"})
+        await answer
+        assert await system.status_of(system.station("what the maker set")) == 101
+        assert await good(system, NEW) == [True]
+        assert await system.status_of(system.station("what the maker set")) == 401
+
+
 async def test_the_same_key_is_another_secret_for_another_station(tmp_path: Path) -> None:
     async with secure_system(tmp_path, identities=("CP1", "CP2"), **NO_TLS) as system:
         await system.store(KEY, profile=1)

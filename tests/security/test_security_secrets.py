@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 import logging
+import stat
 import sys
+from pathlib import Path
 
 import pytest
 import structlog
@@ -13,6 +15,7 @@ from sqlalchemy.exc import StatementError
 from csms.logs import set_up_logging
 from csms.ocpp.server import _without_secrets
 from csms.storage import access
+from csms.storage.backup import backup, restore
 from csms.storage.database import Database
 
 SECRET = "0123456789ABCDEF0123"
@@ -63,6 +66,24 @@ def test_a_traceback_in_the_log_shows_no_variables(form: str, monkeypatch: pytes
         logging.getLogger().setLevel(level)
     assert "out of order" in logged
     assert SECRET[::-1] not in logged
+
+
+def modes_in(folder: Path) -> dict[str, int]:
+    return {file.name: stat.S_IMODE(file.stat().st_mode) for file in folder.iterdir() if file.is_file()}
+
+
+async def test_new_databases_and_backups_are_their_owner_s(database: Database, tmp_path: Path) -> None:
+    copy = tmp_path / "copy.db"
+    backup(database.url, copy)
+    restored = tmp_path / "elsewhere" / "csms.db"
+    restore(copy, f"sqlite+aiosqlite:///{restored}")
+    assert modes_in(tmp_path) == {
+        "csms.db": 0o600,
+        "csms.db-wal": 0o600,
+        "csms.db-shm": 0o600,
+        "copy.db": 0o600,
+    }
+    assert modes_in(restored.parent) == {"csms.db": 0o600}
 
 
 async def test_a_key_that_cannot_be_stored_is_not_in_the_complaint(database: Database) -> None:

@@ -31,6 +31,34 @@ async def test_a_badge_charges_only_where_it_may(backend: Backend) -> None:
     assert (row["start_status"], row["energy_wh"]) == ("Invalid", 300)
 
 
+@pytest.mark.parametrize(
+    ("stored", "sent"),
+    [
+        ("AB12CD34EF56GH78JK90", "AB12CD34EF56GH78JK90\x07Ã"),  # garbage behind the longest tag there may be
+        ("04A2B91C", "04A2B91C_17619300"),  # with the serial number of a station behind the station
+        ("04A2B91C", "  04a2b91c"),
+    ],
+)
+async def test_a_badge_is_known_without_what_stations_add_to_it(
+    backend: Backend, stored: str, sent: str
+) -> None:
+    await backend.add_tag(stored)
+    assert await asked(backend, sent) == "Accepted"
+
+
+async def test_a_badge_that_is_stored_as_it_is_sent_is_that_one(backend: Backend) -> None:
+    await backend.add_tag("04A2B91C")
+    await backend.add_tag("04A2B91C_17619300", blocked=True)
+    assert await asked(backend, "04A2B91C_17619300") == "Blocked"
+
+
+@pytest.mark.parametrize("sent", ["04A2B91C_7", "04A2B91C17619300", "04A2B91", "A2_17619300"])
+async def test_a_badge_that_only_looks_alike_is_another(backend: Backend, sent: str) -> None:
+    await backend.add_tag("04A2B91C")
+    await backend.add_tag("A2")
+    assert await asked(backend, sent) == "Invalid"
+
+
 async def test_a_blocked_family_takes_its_members_along(backend: Backend) -> None:
     await backend.add_tag("ANNA", parent_id_tag="family")
     assert await asked(backend, "ANNA") == "Accepted"  # the family itself need not be stored

@@ -5,7 +5,9 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from served_page import BOILER, CAR, METER, PASSWORD, ServedPage
@@ -173,20 +175,137 @@ def test_a_phone_needs_no_sideways_scrolling(visit: Visit, served: ServedPage, p
 
 def test_a_pending_station_is_accepted(visit: Visit, served: ServedPage) -> None:
     served.run(served.services.charge_points.admit("NEW-7"))
-    served.services.frames.add(
-        "NEW-7", served.clock.at, "in", "BootNotification", "1", '[2,"1","BootNotification",{}]', None
-    )
     station = visit("/stations", role="admin").locator('[data-station="NEW-7"]')
     expect(station).to_contain_text("Pending, not connected")
-    station.get_by_text("Last messages").click()
-    expect(station.locator(".messages li")).to_contain_text('[2,"1","BootNotification",{}]')
     station.get_by_role("button", name="Accept this station").click()
     expect(station).to_contain_text("Not connected")
     expect(station.get_by_role("button", name="Accept this station")).to_be_hidden()
     assert served.services.charge_points.station("NEW-7").registration == "Accepted"
 
 
+def test_a_pending_station_is_refused_and_can_be_accepted_later(visit: Visit, served: ServedPage) -> None:
+    served.run(served.services.charge_points.admit("NEW-9"))
+    station = visit("/stations", role="admin").locator('[data-station="NEW-9"]')
+    station.get_by_role("button", name="Refuse it").click()
+    expect(station).to_contain_text("Rejected, not connected")
+    expect(station.get_by_role("button", name="Refuse it")).to_be_hidden()
+    station.get_by_role("button", name="Accept this station").click()
+    expect(station).to_contain_text("Not connected")
+
+
 def test_only_an_administrator_accepts_stations(visit: Visit, served: ServedPage) -> None:
     served.run(served.services.charge_points.admit("NEW-8"))
     station = visit("/stations", role="operator").locator('[data-station="NEW-8"]')
     expect(station.get_by_role("button", name="Accept this station")).to_be_disabled()
+
+
+# --- what stations say, and what is odd about it ---
+
+PADDED = "MeterValues.meterValue.sampledValue.value: padded"
+METER_VALUES = (
+    '[2,"7","MeterValues",{"connectorId":1,"meterValue":[{"timestamp":"2026-06-01T11:59:50Z",'
+    '"sampledValue":[{"value":" 1400.0","measurand":"Power.Active.Import","unit":"W"}]}]}]'
+)
+
+
+@pytest.fixture(scope="module")
+def talkative(served: ServedPage) -> str:
+    """CP1 has connected, sent meter values for an hour, and something that was refused."""
+    served.run(served.services.charge_points.admit("CP1"))
+    add, at = served.services.frames.add, served.clock.at
+    begin = at - timedelta(hours=1)
+    add("CP1", begin, "log", None, None, "connected from 192.0.2.7", None)
+    add(
+        "CP1",
+        begin,
+        "in",
+        "BootNotification",
+        "1",
+        '[2,"1","BootNotification",{"chargePointModel":"M"}]',
+        None,
+    )
+    for minute in range(60):
+        moment = begin + timedelta(minutes=minute)
+        add("CP1", moment, "in", "MeterValues", "7", METER_VALUES, f"mended: {PADDED.partition('.')[2]}")
+        add("CP1", moment, "out", "MeterValues", "7", '[3,"7",{}]', None)
+    for direction in ("in", "out"):
+        text = f'[{2 if direction == "in" else 4},"8","NotifyReport"]'
+        add(
+            "CP1",
+            at,
+            direction,
+            "NotifyReport",
+            "8",
+            text,
+            "NotImplemented: NotifyReport is not handled here",
+        )
+    served.run(_count(served, [PADDED] * 1204 + ["frame: NotImplemented: NotifyReport"]))
+    return "CP1"
+
+
+async def _count(served: ServedPage, kinds: list[str]) -> None:
+    served.services.charge_points.mended("CP1", kinds)
+
+
+def test_deviations_are_told_calmly(visit: Visit, talkative: str) -> None:
+    station = visit("/stations").locator(f'[data-station="{talkative}"]')
+    station.get_by_text("Deviations from OCPP: 1,205").click()
+    kinds = station.locator(".deviations li")
+    expect(kinds.first).to_have_text("MeterValues: value padded with blanks1,204 times, last today 14:00")
+    expect(kinds.nth(1)).to_have_text("NotifyReport refused: NotImplementedonce, last today 14:00")
+
+
+def test_the_messages_of_a_station_are_searched(visit: Visit, talkative: str) -> None:
+    page = visit("/stations")
+    page.locator(f'[data-station="{talkative}"]').get_by_role("link", name="Messages").click()
+    lines = page.locator(".log-line")
+    expect(lines).to_have_count(50)
+    expect(lines.first).to_contain_text("NotImplemented: NotifyReport is not handled here")
+    page.get_by_role("button", name="Older").click()
+    expect(lines).to_have_count(100)
+    page.get_by_role("button", name="Older").click()
+    expect(lines).to_have_count(124)
+    expect(lines.last).to_contain_text("connected from 192.0.2.7")
+    expect(page.get_by_role("button", name="Older")).to_be_hidden()
+
+    page.get_by_label("Action").select_option("BootNotification")
+    expect(lines).to_have_count(1)
+    page.get_by_label("Action").select_option("All messages")
+    page.get_by_label("Only refused or repaired").check()
+    expect(lines.nth(2)).to_contain_text("mended: meterValue.sampledValue.value: padded")
+    page.get_by_label("Find a text").fill("notifyreport")
+    page.get_by_label("Find a text").press("Enter")
+    expect(lines).to_have_count(2)
+    page.get_by_label("Find a text").fill("no such thing")
+    page.get_by_label("Find a text").press("Enter")
+    expect(page.get_by_text("Nothing like this is in the log.")).to_be_visible()
+
+
+def test_a_frame_is_unfolded(visit: Visit, talkative: str) -> None:
+    page = visit(f"/stations/{talkative}/messages")
+    page.get_by_label("Action").select_option("MeterValues")
+    line = page.locator(".log-line", has_text="Power.Active.Import").first
+    expect(line.locator("pre")).to_be_hidden()
+    line.locator("summary").click()
+    expect(line.locator("pre")).to_contain_text('"value": " 1400.0"')
+
+
+def test_the_messages_fit_a_phone(visit: Visit, talkative: str) -> None:
+    page = visit(f"/stations/{talkative}/messages", viewport=PHONE)
+    expect(page.locator(".log-line").first).to_be_visible()
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+
+
+def test_a_viewer_does_not_read_messages(visit: Visit, talkative: str) -> None:
+    page = visit("/stations", role="viewer")
+    station = page.locator(f'[data-station="{talkative}"]')
+    expect(station).to_be_visible()
+    expect(station.get_by_role("link", name="Messages")).to_have_count(0)
+
+
+def test_messages_are_not_shown_to_a_viewer_who_knows_the_address(served: ServedPage, talkative: str) -> None:
+    with httpx.Client(base_url=served.address, follow_redirects=True, trust_env=False) as client:
+        client.post("/login", data={"name": "viewer", "password": PASSWORD, "next": "/stations"})
+        answer = client.get(f"/stations/{talkative}/messages")
+    assert answer.status_code == 403
+    assert "Power.Active.Import" not in answer.text

@@ -14,7 +14,7 @@ from csms.web.loads import next_current
 from csms.web.login import FailedLogins, safe_target
 from csms.web.power_flow import description, flows
 from csms.web.today import headline
-from csms.web.wording import age, ago, amperes, kilowatt_hours, kilowatts
+from csms.web.wording import age, ago, amperes, kilowatt_hours, kilowatts, times, when
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 SUNNY = SiteSnapshot(
@@ -146,3 +146,21 @@ def test_five_wrong_passwords_make_an_address_wait_a_minute() -> None:
     assert failed.too_many("192.0.2.1", NOON + timedelta(seconds=59))
     assert not failed.too_many("192.0.2.2", NOON + timedelta(seconds=59))
     assert not failed.too_many("192.0.2.1", NOON + timedelta(seconds=61))
+
+
+@pytest.mark.parametrize(
+    ("at", "words"),
+    [
+        (None, "never"),
+        (NOON, "today 14:00"),
+        (NOON - timedelta(hours=14, minutes=1), "yesterday 23:59"),
+        (NOON - timedelta(days=20), "12 May 14:00"),
+        (NOON - timedelta(days=200), "13 Nov 2025 13:00"),
+    ],
+)
+def test_moments_by_the_clock_on_the_wall(at: datetime | None, words: str) -> None:
+    assert when(at, NOON, "Europe/Zurich") == words
+
+
+def test_how_often() -> None:
+    assert (times(1), times(1204)) == ("once", "1,204 times")

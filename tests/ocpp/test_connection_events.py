@@ -1,0 +1,31 @@
+"""What happens to a station's connection is told in its frame log, between the frames."""
+
+import pytest
+from websockets.exceptions import InvalidStatus
+
+
+async def test_coming_being_replaced_and_leaving_are_logged(system):
+    first = await system.station()
+    second = await system.station()
+    assert await first.closed() == 1000
+    await second.socket.close()
+    await system.server.stop()
+    assert sorted(what for what, _ in system.frames.events) == [
+        "connected from 127.0.0.1",
+        "connected from 127.0.0.1",
+        "disconnected (1000)",
+        "disconnected (1000: replaced by a newer connection)",
+    ]
+    assert all(why is None for _, why in system.frames.events)
+
+
+async def test_a_station_without_subprotocol_is_told_apart(system):
+    station = await system.station(subprotocols=["ocpp2.0.1"])
+    assert await station.closed() == 1002
+    assert system.frames.events == [("connection closed", "no subprotocol ocpp1.6 offered")]
+
+
+async def test_strangers_leave_nothing_in_the_log(system):
+    with pytest.raises(InvalidStatus, match="404"):
+        await system.station("STRANGER")
+    assert system.frames.events == []
