@@ -1,7 +1,8 @@
 """Local authorisation lists: what stations hold, and what they should hold.
 
 A list that is looked after ("all") follows the id tags stored here: it is sent again when they change,
-and when a station that missed it comes back. Any other list is sent once.
+when a station that missed it comes back, and when one that boots holds another version. Any other list is
+sent once.
 
 Source: OCPP 1.6 ed. 2, 3.5.2, 5.10 and 5.15.
 """
@@ -203,34 +204,38 @@ class LocalLists:
     # --- lists that are looked after ---
 
     async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe("station.connected", "id_tags.changed") as queue:
+        kinds = ("station.connected", "station.booted", "id_tags.changed")
+        async with self._events.subscribe(*kinds) as queue:
             ready.set()
             while True:
                 happened = [await queue.get()]
                 while not queue.empty():  # many tags changed at once are one change
                     happened.append(queue.get_nowait())
                 concerns_all = any(event.kind == "id_tags.changed" for event in happened)
+                named = {event.data["identity"] for event in happened if "identity" in event.data}
+                booted = {e.data["identity"] for e in happened if e.kind == "station.booted"}
                 try:
-                    await self._follow(
-                        None if concerns_all else {event.data["identity"] for event in happened}
-                    )
+                    await self._follow(None if concerns_all else named, booted)
                 except STORAGE_FAULTS as error:
                     log.warning("local lists not brought up to date", why=str(error))
 
-    async def _follow(self, identities: set[str] | None) -> None:
-        """Bring the lists of stations that came back up to date, or all (None) since id tags have changed."""
+    async def _follow(self, identities: set[str] | None, booted: set[str]) -> None:
+        """Bring the lists of stations that came back up to date, or all (None) since id tags have changed.
+
+        booted: these may have lost their list, or learnt to keep one.
+        """
         async with self._database.read() as conn:
-            rows = await local_lists.looked_after(conn)
-            chosen = [row for row in rows if identities is None or row["identity"] in identities]
-            wanted = {row["identity"]: await self._all_tags(conn, row["identity"]) for row in chosen}
-        for row in chosen:
+            rows = await local_lists.looked_after(conn, identities)
+            wanted = {row["identity"]: await self._all_tags(conn, row["identity"]) for row in rows}
+        for row in rows:
             identity, entries = row["identity"], wanted[row["identity"]]
             has_changed = entries != row["wanted"]
             if has_changed:
                 await self._save(identity, wanted=entries)
             differs = difference(row["entries"], entries) or row["status"] != "Accepted"
             has_given_up = row["status"] in GIVEN_UP and not has_changed
-            if differs and not has_given_up and self._may_be_sent(identity):
+            is_due = identity in booted or (differs and not has_given_up)
+            if is_due and self._may_be_sent(identity):
                 self._spawn(identity, entries)
 
     def _may_be_sent(self, identity: str) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from datetime import datetime
 from typing import Any
 
@@ -20,10 +21,12 @@ async def load(conn: AsyncConnection, identity: str) -> Row | None:
     return dict(row) if row is not None else None
 
 
-async def looked_after(conn: AsyncConnection) -> list[Row]:
-    """Those that are to hold what is wanted of them."""
-    rows = (await conn.execute(select(local_lists).order_by(local_lists.c.identity))).mappings()
-    return [dict(row) for row in rows if row["wanted"] is not None]
+async def looked_after(conn: AsyncConnection, identities: Collection[str] | None = None) -> list[Row]:
+    """Those that are to hold what is wanted of them: of these stations, or of all."""
+    query = select(local_lists).order_by(local_lists.c.identity)
+    if identities is not None:
+        query = query.where(local_lists.c.identity.in_(identities))
+    return [dict(row) for row in (await conn.execute(query)).mappings() if row["wanted"] is not None]
 
 
 async def save(conn: AsyncConnection, identity: str, now: datetime, **values: Any) -> None:

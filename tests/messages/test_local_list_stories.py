@@ -173,6 +173,23 @@ async def test_what_a_station_missed_is_sent_when_it_comes_back(house: House, st
     assert (await house.operator.get(LIST)).json()["status"] == "Accepted"
 
 
+async def test_a_station_that_has_lost_its_list_is_given_it_again(house: House, station: Station) -> None:
+    answers_lists(station)
+    await house.add_tag("ANNA")
+    await house.operator.put(LIST, json=ALL)
+    boot = {"chargePointVendor": "V", "chargePointModel": "M"}
+    station.will_answer("GetLocalListVersion", {"listVersion": 1})
+    await station.say("BootNotification", boot)
+    await station.is_asked("GetLocalListVersion", 2)
+    await house.services.local_lists.settle()
+    assert sent(station) == [(1, "Full", ["ANNA"])]  # it has it still
+    station.will_answer("GetLocalListVersion", {"listVersion": 0})
+    await station.say("BootNotification", boot)
+    await station.is_asked("SendLocalList", 2)
+    await house.services.local_lists.settle()
+    assert sent(station)[1:] == [(2, "Full", ["ANNA"])]
+
+
 async def test_a_raw_list_is_recorded_and_survives_a_restart(tmp_path: Path) -> None:
     async with running_house(tmp_path) as house:
         station = await house.arrives()
