@@ -27,6 +27,9 @@ _SESSION_STATUSES = ("Charging", "SuspendedEV", "SuspendedEVSE")
 _STATES_WITHOUT_SESSION = {"Preparing": "plugged", "Finishing": "finished", "Faulted": "faulted"}
 
 
+_MEASURED = ("power_w", "current_a", "energy_wh", "soc_percent")
+
+
 @dataclass(slots=True)
 class OpenTransaction:
     """energy_wh: what the register has grown by since the start; it never falls.
@@ -84,8 +87,8 @@ class ConnectorReading:
 
     def completed_by(self, other: ConnectorReading) -> ConnectorReading:
         """This reading, with what it leaves out taken from `other`."""
-        names = ("power_w", "current_a", "energy_wh", "soc_percent")
-        return replace(self, **{n: getattr(other, n) for n in names if getattr(self, n) is None})
+        left_out = [name for name in _MEASURED if getattr(self, name) is None]
+        return replace(self, **{name: getattr(other, name) for name in left_out}) if left_out else self
 
     def after(self, last: ConnectorReading) -> ConnectorReading:
         """This reading, with what still holds of the `last` one. Its time is that of the power or current."""

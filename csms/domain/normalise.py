@@ -26,9 +26,9 @@ import json
 import math
 import re
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import Any, Final
 
+from csms.domain.conformity import MAX_INTEGER, conforms, is_number, tidy_tag
 from csms.domain.ocpp_schemas import (
     DATE_TIME,
     SchemaViolation,
@@ -50,7 +50,6 @@ from csms.domain.spellings import UNKNOWN_TRANSACTION as UNKNOWN_TRANSACTION
 NEVER_REFUSED = frozenset(
     {"Authorize", "BootNotification", "StartTransaction", "StopTransaction", "MeterValues"}
 )
-MAX_INTEGER = 2**31 - 1
 MAX_REGISTER_WH = 2**53
 MAX_TEXT_LENGTH = 255
 
@@ -62,6 +61,7 @@ _ID_TAGS = ("idTag", "parentIdTag")
 _MOST_KINDS = 50  # of repairs to one message; a flood of fields takes no time
 _LONGEST_NAME = 40  # of an unknown property, where it is counted
 _QUOTED_LIST = re.compile(r"\s*(?:'[^',]*'\s*,\s*)*'[^',]*'\s*")
+_USUAL_TIME = re.compile(r"(?a:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 _TIME_FORMATS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S")
 
 
@@ -77,7 +77,7 @@ def normalise(
     Raises:
         SchemaViolation: it cannot be repaired. Never for NEVER_REFUSED.
     """
-    if _conforms(action, payload):
+    if conforms(action, payload):
         return payload, oddities(action, payload, received_at)
     repair = _Repair(action, received_at)
     repaired = repair.request(payload)
@@ -114,6 +114,8 @@ def normalise_answer(action: str, payload: dict[str, Any]) -> tuple[dict[str, An
 
 def parse_time(text: str) -> datetime | None:
     """Read a time as stations write them. Without a zone it is UTC; None if it is no time at all."""
+    if _USUAL_TIME.fullmatch(text) and (usual := _from_iso(text)) is not None and 1900 < usual.year < 2199:
+        return usual
     cleaned = text.strip().upper().replace("/", "-")
     parsed = _from_epoch(cleaned) or _from_iso(cleaned) or _from_local_format(cleaned.removesuffix("Z"))
     if parsed is None or not 1900 < parsed.year < 2199:
@@ -141,87 +143,6 @@ def _from_local_format(text: str) -> datetime | None:
         except ValueError:
             continue
     return None
-
-
-def _conforms(action: str, payload: dict[str, Any]) -> bool:
-    """Whether the request is as OCPP has it, including what its schema cannot say."""
-    try:
-        validate_request(action, _with_one_sample(payload) if action == "MeterValues" else payload)
-    except SchemaViolation:
-        return False
-    transaction_id = payload.get("transactionId", 1)
-    if transaction_id < 1 and transaction_id != UNKNOWN_TRANSACTION:
-        return False
-    if any(type(value) is int and abs(value) > MAX_INTEGER for value in payload.values()):
-        return False
-    if (id_tag := payload.get("idTag")) is not None and id_tag != _tidy_tag(id_tag):
-        return False
-    return all(
-        _conforms_sample(sample)
-        for element in payload.get("meterValue") or payload.get("transactionData") or ()
-        for sample in element["sampledValue"]
-    )
-
-
-def _with_one_sample(payload: dict[str, Any]) -> dict[str, Any]:
-    """The same request with one plain sample in each element: `_conforms_sample` looks at the real ones."""
-    elements = payload.get("meterValue")
-    if not isinstance(elements, list):
-        return payload
-    return {
-        **payload,
-        "meterValue": [
-            {**element, "sampledValue": [{"value": "0"}]}
-            if isinstance(element, dict) and _is_filled_list(element.get("sampledValue"))
-            else element
-            for element in elements
-        ],
-    }
-
-
-def _is_filled_list(value: Any) -> bool:
-    return isinstance(value, list) and len(value) > 0
-
-
-def _conforms_sample(sample: Any) -> bool:
-    if not isinstance(sample, dict) or not isinstance(value := sample.get("value"), str):
-        return False
-    kind = tuple([sample.get(name) for name in _OF_A_SAMPLE])
-    try:
-        is_whole = len(sample) == _conforming_fields(kind)
-    except TypeError:  # a list or an object where text belongs
-        return False
-    return is_whole and (_is_number(value) or sample.get("format") == "SignedData")
-
-
-_OF_A_SAMPLE = ("context", "format", "measurand", "phase", "location", "unit")
-
-
-@lru_cache(4096)  # a station says the same of every sample: only the number is new
-def _conforming_fields(kind: tuple[Any, ...]) -> int:
-    """How many fields a sample has that says this of its value; 0 if its schema forbids it."""
-    sample = {
-        "value": "0",
-        **{n: said for n, said in zip(_OF_A_SAMPLE, kind, strict=True) if said is not None},
-    }
-    element = {"timestamp": "2026-01-01T00:00:00Z", "sampledValue": [sample]}
-    try:
-        validate_request("MeterValues", {"connectorId": 1, "meterValue": [element]})
-    except SchemaViolation:
-        return 0
-    return len(sample) if sample.get("unit") not in MISSPELT_IN_THE_SCHEMA else 0
-
-
-def _is_number(text: str) -> bool:
-    try:
-        return math.isfinite(float(text)) and text == text.strip() and "_" not in text
-    except ValueError:
-        return False
-
-
-def _tidy_tag(text: str) -> str:
-    printable = text if text.isprintable() else "".join(filter(str.isprintable, text))
-    return printable.strip()
 
 
 def _written(at: datetime) -> str:
@@ -336,10 +257,10 @@ class _Repair:
         text = sample.get("value")
         if not isinstance(text, str) or any(k in said and k not in sample for k in _MEANING):
             return False
-        if sample.get("format") == "SignedData" or _is_number(text):
+        if sample.get("format") == "SignedData" or is_number(text):
             return True
         tidy = text.strip().replace(",", ".")
-        if not _is_number(tidy):
+        if not is_number(tidy):
             self.note(f"{path}.value", "empty" if not tidy else "not a number")
             return False
         self.note(f"{path}.value", "padded" if tidy == text.strip() else "decimal comma")
@@ -381,7 +302,7 @@ class _Repair:
 
     def _number(self, value: Any, path: str) -> Any:
         number = value
-        if isinstance(value, str) and _is_number(tidy := value.strip().replace(",", ".")):
+        if isinstance(value, str) and is_number(tidy := value.strip().replace(",", ".")):
             self.note(path, "number as text")
             number = int(tidy) if re.fullmatch(r"(?a:-?\d{1,300})", tidy) else float(tidy)
         if isinstance(number, bool) or not isinstance(number, int | float) or not _is_finite(number):
@@ -422,7 +343,7 @@ class _Repair:
         return value
 
     def _id_tag(self, text: str, path: str) -> str:
-        tidy = _tidy_tag(text)
+        tidy = tidy_tag(text)
         if tidy != text:
             self.note(path, "padded" if text.isprintable() else "unprintable characters")
         return tidy

@@ -7,7 +7,7 @@ from collections import defaultdict
 from typing import Any
 
 from csms.clock import Clock
-from csms.domain.normalise import MAX_INTEGER
+from csms.domain.conformity import MAX_INTEGER
 from csms.domain.ocpp_schemas import ACTIONS_TO_STATION, validate_request
 from csms.errors import CallFailed, CallTimeout, InvalidInput, NotConnected
 from csms.services.charge_points import ChargePoints

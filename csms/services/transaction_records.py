@@ -393,7 +393,7 @@ def _element(
         "soc_percent": reading.soc_percent,
         "context": next((s["context"] for s in samples if s.get("context")), None),
         "other": [s for s in samples if not is_covered(s)] or None,
-        "dedup_key": _digest(identity, connector_id, measured_at.isoformat(), samples),
+        "dedup_key": _digest(identity, connector_id, measured_at, samples),
     }
     return Element(measured_at, reading, samples, row)
 

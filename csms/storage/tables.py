@@ -61,7 +61,7 @@ class UtcTime(TypeDecorator[datetime]):
 def _utc(value: datetime) -> datetime:
     if value.tzinfo is None:
         raise ValueError("naive time given, aware UTC expected")
-    return value.astimezone(UTC)
+    return value if value.tzinfo is UTC else value.astimezone(UTC)
 
 
 def _sqlite_time(value: datetime | None) -> str | None:
