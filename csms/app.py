@@ -85,24 +85,7 @@ class App:
         self.quirk_records = QuirkRecords(self.database, self.charge_points)
         self.retention = Retention(self.database, self.clock, frames_days=settings.frames_kept_days)
         self._build_ocpp_services()
-        self.passwords = StationPasswords(
-            self.database, self.charge_points, self.commands, self.accounts, self.clock
-        )
-        self.certificates = Certificates(
-            self.database, self.charge_points, self.commands, self.clock, settings.cpo_name
-        )
-        self.station_tls = _station_tls(settings, self.certificates)
-        self.security_profiles = SecurityProfiles(
-            self.database,
-            self.charge_points,
-            self.commands,
-            self.passwords,
-            self.certificates,
-            Listeners(
-                plain=not settings.has_ocpp_tls or settings.ocpp_tls_port is not None,
-                tls=settings.has_ocpp_tls,
-            ),
-        )
+        self._build_security()
         self.messages = StationMessages(
             self.database,
             self.charge_points,
@@ -149,6 +132,27 @@ class App:
         self.local_lists = LocalLists(database, stations, commands, self.events, clock)
         self.profiles = ChargingProfiles(database, stations, commands, self.events, clock)
         self.security_events = SecurityEvents(database, stations)
+
+    def _build_security(self) -> None:
+        settings = self.settings
+        self.passwords = StationPasswords(
+            self.database, self.charge_points, self.commands, self.accounts, self.clock
+        )
+        self.certificates = Certificates(
+            self.database, self.charge_points, self.commands, self.clock, settings.cpo_name
+        )
+        self.station_tls = _station_tls(settings, self.certificates)
+        self.security_profiles = SecurityProfiles(
+            self.database,
+            self.charge_points,
+            self.commands,
+            self.passwords,
+            self.certificates,
+            Listeners(
+                plain=not settings.has_ocpp_tls or settings.ocpp_tls_port is not None,
+                tls=settings.has_ocpp_tls,
+            ),
+        )
 
     async def start(self, *, control: bool = True, web: bool = True) -> None:
         """Without `control` a test decides minute by minute itself; without `web` it needs no page."""

@@ -59,6 +59,7 @@ _NOTHING: Final = object()
 _MEANING = ("measurand", "phase", "unit")  # without them a sampled value would mean something else
 _LONGEST_MEANING = 50
 _ID_TAGS = ("idTag", "parentIdTag")
+_MOST_KINDS = 50  # of repairs to one message; a flood of fields takes no time
 _LONGEST_NAME = 40  # of an unknown property, where it is counted
 _QUOTED_LIST = re.compile(r"\s*(?:'[^',]*'\s*,\s*)*'[^',]*'\s*")
 _TIME_FORMATS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S")
@@ -251,8 +252,8 @@ class _Repair:
 
     def note(self, path: str, kind: str) -> None:
         text = f"{path}: {kind}"
-        if text not in self.kinds:
-            self.kinds.append(text)
+        if len(self.kinds) < _MOST_KINDS and text not in self.kinds:
+            self.kinds.append(text if len(self.kinds) < _MOST_KINDS - 1 else "and more")
 
     def _fit(self, value: Any, definition: dict[str, Any], path: str) -> Any:
         if value is None:

@@ -17,6 +17,7 @@ import orjson
 
 MENDED_UP_TO = 65_536  # characters; longer malformed frames are no slips, and looking for slips takes time
 MAX_ID_LENGTH = 255  # the standard says 36; some stations put UUIDs in braces or more
+MAX_ID_ECHOED = 1024  # a longer one is not sent back
 MessageId = str | int
 
 _CODE_SPELLINGS = {
@@ -125,8 +126,10 @@ def serialize(message: Call | CallResult | CallError) -> str:
     return _COMPACT.encode(frame)
 
 
-def _call(frame: list[Any], notes: list[str]) -> Call | BadCall:
+def _call(frame: list[Any], notes: list[str]) -> Call | BadCall | Unreadable:
     id = frame[1]
+    if len(str(id)) > MAX_ID_ECHOED:
+        return Unreadable(f"message id longer than {MAX_ID_ECHOED}")
     if len(str(id)) > MAX_ID_LENGTH:
         return BadCall(id, "FormationViolation", f"message id longer than {MAX_ID_LENGTH}")
     if len(frame) < 3:

@@ -102,7 +102,7 @@ class Provisioning:
     def _on_event(self, kind: str, identity: str) -> None:
         if kind == "station.booted":
             self._begin(identity, has_booted=True)
-        elif kind in ("station.connected", "station.options"):
+        elif kind in ("station.connected", "station.options", "station.rejected"):
             self._begin(identity, has_booted=False)
         elif kind == "station.accepted":  # and told to boot
             self._asked_to_boot.add(identity)
@@ -115,7 +115,7 @@ class Provisioning:
         station, running = self._charge_points.station(identity), self._tasks.get(identity)
         if not self._charge_points.may_send_unsolicited(identity):
             if running is not None:
-                running.cancel()  # conformance mode was switched on meanwhile
+                running.cancel()  # it was refused, or conformance mode was switched on
             return
         is_known = station.configuration and identity not in self._unfinished
         if not station.connected or (is_known and not has_booted):

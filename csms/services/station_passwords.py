@@ -134,9 +134,9 @@ class StationPasswords:
             InvalidInput: not a key.
         """
         key = self._new_key() if key is None else key
-        digest_of = key_bytes(key)
+        raw = key_bytes(key)
         known = await self._charge_points.known(identity)
-        await self._keep(known, _Digests(current=self._digest(known, digest_of)))
+        await self._keep(known, _Digests(current=self._digest(known, raw)))
         return key
 
     async def send(self, identity: str, key: str | None) -> tuple[str, str]:

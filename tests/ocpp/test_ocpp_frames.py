@@ -35,6 +35,7 @@ NONSENSE = {
     "payload is text": ('[2,"1","Heartbeat","{}"]', [4, "1", "FormationViolation"]),
     "payload is a list": ('[2,"1","MeterValues",[1]]', [4, "1", "FormationViolation"]),
     "huge id": (f'[2,"{"x" * 300}","Heartbeat",{{}}]', [4, "x" * 300, "FormationViolation"]),
+    "an id of half a megabyte": (f'[2,"{"ä" * 250_000}","Heartbeat",{{}}]', None),
     "unknown action": ('[2,"1","Teleport",{}]', [4, "1", "NotImplemented"]),
     "central system's action": ('[2,"1","RemoteStartTransaction",{"idTag":"A"}]', [4, "1", "NotSupported"]),
     "status without status": (
@@ -52,6 +53,10 @@ NONSENSE = {
     "security extension": ('[2,"1","SignCertificate",{"csr":"x"}]', [4, "1", "NotSupported"]),
     "nested as deeply as can be read": (
         f'[2,"1","DataTransfer",{{"vendorId":"v","data":{"[" * 900}{"]" * 900}}}]',
+        [3, "1"],
+    ),
+    "sixty thousand fields": (
+        json.dumps([2, "1", "Authorize", {"idTag": "A", **{f"k{n}": 1 for n in range(60_000)}}]),
         [3, "1"],
     ),
     "null payload": ('[2,"1","Heartbeat",null]', [3, "1"]),

@@ -6,7 +6,7 @@ import asyncio
 from pathlib import Path
 
 import pytest
-from station_being_asked import PATIENCE_S, AskedStation, Server, running_server
+from station_being_asked import BOOT, PATIENCE_S, AskedStation, Server, running_server
 
 from csms.errors import InvalidInput
 
@@ -68,6 +68,18 @@ async def test_a_rejected_station_is_told_so_with_every_boot_until_it_is_accepte
     assert len(station.heard) == before
     await server.app.charge_points.accept("CP1")
     assert (await station.say("Heartbeat", {}))[0] == 3
+
+
+async def test_a_station_that_is_refused_in_mid_question_is_asked_no_more(server: Server) -> None:
+    station = AskedStation(mute={"GetConfiguration"})
+    await server.connect(station)
+    async with server.app.events.subscribe("station.rejected") as refused:
+        await station.say("BootNotification", BOOT)
+        await asyncio.wait_for(station.asked.wait(), PATIENCE_S)
+        await server.app.charge_points.reject("CP1")
+        await asyncio.wait_for(refused.get(), PATIENCE_S)
+    await server.settle()  # without waiting for the answer that never comes
+    assert [action for action, _ in station.heard] == ["GetConfiguration"]
 
 
 async def test_rejected_is_remembered_over_a_restart(tmp_path: Path) -> None:
