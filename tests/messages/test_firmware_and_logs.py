@@ -200,7 +200,7 @@ async def test_an_address_is_told_to_nobody_but_the_station(house: House, statio
     secret = address.split("/")[2]
     assert len(secret) >= 32
     house.clock.at = NOON + timedelta(seconds=1)
-    said = await house.operator.get(f"{CP1}/messages", params={"action": "GetDiagnostics"})
+    said = await house.admin.get(f"{CP1}/messages", params={"action": "GetDiagnostics"})
     assert "/station-files/***/" in said.text
     assert secret not in said.text
     assert secret not in str(job)
