@@ -93,12 +93,30 @@ class App:
             unknown_tags=None if settings.unknown_id_tags == "auto" else settings.unknown_id_tags,
             handlers={"SignCertificate": self.certificates.sign_certificate},
         )
+        self._build_control()
+        self.ocpp = self._ocpp_server()
+        self.web = WebServer(self)
+        self._stops: list[Callable[[], Awaitable[None]]] = []
+
+    def _build_control(self) -> None:
         self.setpoints = Setpoints(self.charge_points, self.commands, self.profiles, self.clock)
         self.provisioning = Provisioning(
             self.charge_points, self.commands, self.setpoints, self.events, self.clock
         )
         self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
-        self.ocpp = OcppServer(
+        self.control = ControlLoops(
+            self.sites,
+            self.charge_points,
+            self.setpoints,
+            self.reporting,
+            self.live,
+            self.clock,
+            self.events,
+        )
+
+    def _ocpp_server(self) -> OcppServer:
+        settings = self.settings
+        return OcppServer(
             self.charge_points,
             self.messages,
             self.clock,
@@ -110,17 +128,6 @@ class App:
             gate=self.security_profiles,
             supported=self.messages.actions,
         )
-        self.control = ControlLoops(
-            self.sites,
-            self.charge_points,
-            self.setpoints,
-            self.reporting,
-            self.live,
-            self.clock,
-            self.events,
-        )
-        self.web = WebServer(self)
-        self._stops: list[Callable[[], Awaitable[None]]] = []
 
     def _build_ocpp_services(self) -> None:
         """What keeps records of the OCPP profiles beyond Core."""
@@ -152,6 +159,33 @@ class App:
                 plain=not settings.has_ocpp_tls or settings.ocpp_tls_port is not None,
                 tls=settings.has_ocpp_tls,
             ),
+        )
+
+    def services(self) -> Services:
+        """What API and pages may call."""
+        return Services(
+            database=self.database,
+            charge_points=self.charge_points,
+            commands=self.commands,
+            passwords=self.passwords,
+            certificates=self.certificates,
+            security_profiles=self.security_profiles,
+            sites=self.sites,
+            live=self.live,
+            reporting=self.reporting,
+            accounts=self.accounts,
+            events=self.events,
+            frames=self.frame_log,
+            files=self.files,
+            jobs=self.jobs,
+            reservations=self.reservations,
+            local_lists=self.local_lists,
+            profiles=self.profiles,
+            security_events=self.security_events,
+            clock=self.clock,
+            login_required=self.settings.web_login == "required",
+            version=version("helianthus"),
+            public_url=self.settings.public_url,
         )
 
     async def start(self, *, control: bool = True, web: bool = True) -> None:
@@ -310,30 +344,7 @@ class WebServer:
         app, settings = self._app, self._app.settings
         listener = _bind(settings.web_host, settings.web_port)
         self.port = listener.getsockname()[1]
-        services = Services(
-            database=app.database,
-            charge_points=app.charge_points,
-            commands=app.commands,
-            passwords=app.passwords,
-            certificates=app.certificates,
-            security_profiles=app.security_profiles,
-            sites=app.sites,
-            live=app.live,
-            reporting=app.reporting,
-            accounts=app.accounts,
-            events=app.events,
-            frames=app.frame_log,
-            files=app.files,
-            jobs=app.jobs,
-            reservations=app.reservations,
-            local_lists=app.local_lists,
-            profiles=app.profiles,
-            security_events=app.security_events,
-            clock=app.clock,
-            login_required=settings.web_login == "required",
-            version=version("helianthus"),
-            public_url=settings.public_url,
-        )
+        services = app.services()
         api = create_api(services)
         mount_pages(
             api,

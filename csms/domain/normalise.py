@@ -10,7 +10,8 @@ walked along the schema of its action:
 - an id tag loses blanks around it and characters that cannot be printed;
 - times without a zone are UTC; where one is needed and missing or unreadable, the time of arrival;
 - a sampled value that is empty or not a number is left out; one with an unknown measurand, phase or
-  unit keeps it as sent, since without it the value would be read as the energy register;
+  unit keeps it as sent, since without it the value would be read as the energy register; so does the
+  status of a firmware or log job;
 - an unknown status, error code or reason becomes the nearest neutral one, the original is kept in
   a free-text field where there is one;
 - what passes and yet does not say what OCPP means by it is named too, and not changed: `oddities`.
@@ -50,13 +51,22 @@ from csms.domain.spellings import UNKNOWN_TRANSACTION as UNKNOWN_TRANSACTION
 NEVER_REFUSED = frozenset(
     {"Authorize", "BootNotification", "StartTransaction", "StopTransaction", "MeterValues"}
 )
+# Steps of a job that the station takes anyway: a word of its own is kept as it is.
+JOB_STATUSES = frozenset(
+    {
+        "DiagnosticsStatusNotification",
+        "FirmwareStatusNotification",
+        "LogStatusNotification",
+        "SignedFirmwareStatusNotification",
+    }
+)
 MAX_REGISTER_WH = 2**53
 MAX_TEXT_LENGTH = 255
 
 _NOTHING: Final = object()
 
 _MEANING = ("measurand", "phase", "unit")  # without them a sampled value would mean something else
-_LONGEST_MEANING = 50
+_LONGEST_WORD = 32
 _ID_TAGS = ("idTag", "parentIdTag")
 _MOST_KINDS = 50  # of repairs to one message; a flood of fields takes no time
 _LONGEST_NAME = 40  # of an unknown property, where it is counted
@@ -72,7 +82,7 @@ def normalise(
 
     Every time in it can be read by datetime.fromisoformat and is aware; every sampled value is a number,
     unless it is signed data. It passes its schema, but for long id tags, an empty list of meter values,
-    and unknown measurands, phases and units.
+    unknown measurands, phases, units and statuses of jobs.
 
     Raises:
         SchemaViolation: it cannot be repaired. Never for NEVER_REFUSED.
@@ -81,7 +91,7 @@ def normalise(
         return payload, oddities(action, payload, received_at)
     repair = _Repair(action, received_at)
     repaired = repair.request(payload)
-    if action not in NEVER_REFUSED:
+    if action not in NEVER_REFUSED and not (action in JOB_STATUSES and repaired.get("status")):
         validate_request(action, repaired)
     repair.restore_long_texts()
     odd = oddities(action, repaired, received_at)
@@ -361,8 +371,8 @@ class _Repair:
             self.note(path, f"{value[:40]!r} for {meant}")
             return meant
         self.note(path, f"{value[:40]!r} unknown")
-        if leaf in _MEANING:
-            return value.strip()[:_LONGEST_MEANING]
+        if leaf in _MEANING or (leaf == "status" and self._name in JOB_STATUSES):
+            return value.strip()[:_LONGEST_WORD]
         neutral, kept_in = NEUTRAL.get((self._name, path), (_NOTHING, None))
         if kept_in is not None:
             self._aside[kept_in] = value

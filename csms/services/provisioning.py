@@ -45,6 +45,7 @@ KEYS = (
     "AuthorizeRemoteTxRequests",
     "WebSocketPingInterval",
 )
+AT_ONCE = 50  # stations asked at the same time: after a power cut all boot, and the others want to come in
 SAMPLE_INTERVAL_S = 30  # two samples in each control minute
 PING_INTERVAL_S, LONGEST_PING_INTERVAL_S = 30, 60
 BOOT_GRACE_S = 5.0  # a station that connects anew or is told to boot does so within this
@@ -68,6 +69,7 @@ class Provisioning:
         self._events, self._clock = events, clock
         self._listener: asyncio.Task[None] | None = None
         self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._places = asyncio.Semaphore(AT_ONCE)
         self._unfinished: set[str] = set()
         self._asked_to_boot: set[str] = set()
         self._asked_for_all: dict[str, datetime] = {}
@@ -134,19 +136,23 @@ class Provisioning:
                 await self._setpoints.forget(identity)
             else:
                 await self._let_introduce_itself(station)  # its boot begins all this anew
-            make = make_of(station.vendor, station.model)
-            await self._read(station, KEYS)
-            self._setpoints.renew(identity)  # now that the unit it takes is known
-            await self._set_measurands(station, make)
-            await self._set_intervals(station)
-            if may_be_triggered(station):
-                for message in ("StatusNotification", "MeterValues"):
-                    await self._ask(identity, "TriggerMessage", {"requestedMessage": message})
-            self._unfinished.discard(identity)
-            if make.may_ask_all:
-                await self._read_all(station)
+            async with self._places:
+                await self._ask_and_set(station)
         except CsmsError as error:
             log.warning("provisioning not finished", charge_point=identity, why=str(error))
+
+    async def _ask_and_set(self, station: Station) -> None:
+        identity, make = station.identity, make_of(station.vendor, station.model)
+        await self._read(station, KEYS)
+        self._setpoints.renew(identity)  # now that the unit it takes is known
+        await self._set_measurands(station, make)
+        await self._set_intervals(station)
+        if may_be_triggered(station):
+            for message in ("StatusNotification", "MeterValues"):
+                await self._ask(identity, "TriggerMessage", {"requestedMessage": message})
+        self._unfinished.discard(identity)
+        if make.may_ask_all:
+            await self._read_all(station)
 
     async def _let_introduce_itself(self, station: Station) -> None:
         """Wait for its BootNotification; trigger it, once, if nobody has yet and it does not come."""

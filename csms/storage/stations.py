@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import select, update
+from sqlalchemy import bindparam, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.storage.database import insert
@@ -69,7 +69,10 @@ async def save_firmware_status(conn: AsyncConnection, identity: str, status: str
 
 
 async def _set(conn: AsyncConnection, identity: str, **values: Any) -> None:
-    await conn.execute(update(charge_points).where(charge_points.c.identity == identity).values(**values))
+    await conn.execute(_UPDATE, {"of_station": identity, **values})
+
+
+_UPDATE = update(charge_points).where(charge_points.c.identity == bindparam("of_station"))
 
 
 async def save_status(

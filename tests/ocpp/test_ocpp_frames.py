@@ -47,8 +47,8 @@ NONSENSE = {
         [4, "1", "OccurenceConstraintViolation"],
     ),
     "unknown firmware status": (
-        '[2,"1","FirmwareStatusNotification",{"status":"Confused"}]',
-        [4, "1", "OccurenceConstraintViolation"],
+        '[2,"1","FirmwareStatusNotification",{"status":"DownloadScheduled"}]',
+        [3, "1"],
     ),
     "security extension": ('[2,"1","SignCertificate",{"csr":"x"}]', [4, "1", "NotSupported"]),
     "nested as deeply as can be read": (

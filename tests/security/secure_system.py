@@ -28,6 +28,7 @@ from csms.domain.certificate_authority import Authority, KeyKind, PrivateKey, ke
 from csms.settings import Settings
 from csms.storage import stations
 from csms.storage.database import Database, upgrade
+from tests.api.api_builders import serving
 
 PATIENCE_S = 10
 KEY = "0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF"  # of the whitepaper's example, for the station AL1000
@@ -170,18 +171,16 @@ async def secure_system(
             data_dir=folder,
             ocpp_host="127.0.0.1",
             ocpp_port=0,
-            web_host="127.0.0.1",
-            web_port=0,
             **given,
         ),
         clock,
     )
     async with AsyncExitStack() as stack:
-        await app.start(control=False)
+        await app.start(control=False, web=False)
         stack.push_async_callback(app.stop)
         token = await app.accounts.create_token("test", "admin")
         client = httpx.AsyncClient(
-            base_url=app.web.url,
+            base_url=await stack.enter_async_context(serving(app.services())),
             headers={"Authorization": f"Bearer {token}"},
             trust_env=False,
             timeout=PATIENCE_S,
