@@ -138,8 +138,10 @@ async def test_a_key_of_the_wrong_length_never_leaves(system: System) -> None:
 
 async def test_a_second_key_while_the_first_is_unanswered(system: System) -> None:
     station = await system.station(OLD)
-    first, second = sending(system), sending(system, b"\x22" * 20)
-    await station.answer({"status": "Accepted"})
+    first = sending(system)
+    _, id, *_ = await station.hear()
+    second = sending(system, b"\x22" * 20)
+    await station.say([3, id, {"status": "Accepted"}])
     await station.answer({"status": "Rejected"})
     answers = [(await first).json()["status"], (await second).json()["status"]]
     assert answers == ["Accepted", "Rejected"]
