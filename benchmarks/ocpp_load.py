@@ -79,16 +79,18 @@ class Station(StationSocket):
         self.send(json.dumps([2, self.waiting_for.decode(), "StartTransaction", start]).encode())
 
     def received(self, text: bytes) -> None:
-        if text[1:2] == b"2":
+        is_ours = bool(self.waiting_for) and self.waiting_for in text[:60]  # an echo sends back the very call
+        if text[1:2] == b"2" and not is_ours:
             self.send(refusal_of(text))
             return
-        if text[1:2] != b"3" or self.waiting_for not in text[:60]:
+        if not is_ours:
             sys.exit(
                 f"{self.identity} got {text.decode()!r}, an answer to {self.waiting_for.decode()} expected"
             )
         self.waiting_for = b""
         if not self._frame:
-            self.transaction_id = json.loads(text)[2].get("transactionId", 1)
+            answer = json.loads(text)[2]
+            self.transaction_id = answer.get("transactionId", 1) if isinstance(answer, dict) else 1
             self._frame = frame_of(self.identity, self.transaction_id, self._run.number)
             self.ready.set_result(None)
             return

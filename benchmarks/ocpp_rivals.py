@@ -1,12 +1,15 @@
 """What our throughput is compared with: python -m benchmarks.ocpp_rivals stock|echo --port N
 
 stock: the `ocpp` package's routing as its documentation shows it, without a database.
-echo:  a bare `websockets` server that reads the JSON and answers, the least that can be done.
+echo:  a bare `websockets` server that reads the JSON and sends it back.
+
+Both as their documentation shows them, on asyncio's own event loop; with --uvloop on the loop that ours uses.
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
 import json
 import logging
@@ -45,8 +48,7 @@ async def stock(socket: ServerConnection) -> None:
 
 async def echo(socket: ServerConnection) -> None:
     async for frame in socket:
-        id = json.loads(frame)[1]
-        await socket.send(json.dumps([3, id, {}]))
+        await socket.send(json.dumps(json.loads(frame)))
 
 
 async def run(kind: str, port: int) -> None:
@@ -61,10 +63,11 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("kind", choices=("stock", "echo"))
     options.add_argument("--port", type=int, required=True)
+    options.add_argument("--uvloop", action="store_true")
     given = options.parse_args()
     logging.basicConfig(level=logging.WARNING)
     logging.getLogger("ocpp").setLevel(logging.WARNING)
-    uvloop.run(run(given.kind, given.port))
+    (uvloop.run if given.uvloop else asyncio.run)(run(given.kind, given.port))
 
 
 if __name__ == "__main__":

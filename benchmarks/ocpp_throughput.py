@@ -30,6 +30,8 @@ def run(rounds: int = ROUNDS) -> list[Figure]:
             "csms": stack.enter_context(central_system(folder)),
             "stock": stack.enter_context(rival("stock", folder)),
             "echo": stack.enter_context(rival("echo", folder)),
+            "stock uv": stack.enter_context(rival("stock", folder, "--uvloop")),
+            "echo uv": stack.enter_context(rival("echo", folder, "--uvloop")),
         }
         print(f"{STATIONS} stations, each sending the next MeterValues when the last is answered")
         print(HEADING)
@@ -72,6 +74,10 @@ def _compared(loads: dict[str, list[Load]]) -> list[Figure]:
         Figure(
             "the same by processor time per message",
             f"{ratio('stock', thrift):.1f} × and {ratio('echo', thrift):.0%}",
+        ),
+        Figure(
+            "the same against both on uvloop, by messages per second",
+            f"{ratio('stock uv', speed):.1f} × and {ratio('echo uv', speed):.0%}",
         ),
     ]
 

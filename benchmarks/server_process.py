@@ -88,9 +88,9 @@ def central_system(folder: Path) -> ServerProcess:
     )
 
 
-def rival(kind: str, folder: Path) -> ServerProcess:
+def rival(kind: str, folder: Path, *more: str) -> ServerProcess:
     port = free_port()
-    return ServerProcess(["-m", "benchmarks.ocpp_rivals", kind, "--port", str(port)], port, folder)
+    return ServerProcess(["-m", "benchmarks.ocpp_rivals", kind, "--port", str(port), *more], port, folder)
 
 
 @contextlib.contextmanager

@@ -270,7 +270,7 @@ def _spare_the_collector() -> None:
     of it after every 700 objects would cost a tenth of the time."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(50_000, 20, 100)
 
 
 def _allow_open_files() -> None:

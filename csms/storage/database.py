@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -35,6 +36,7 @@ Job = Callable[[AsyncConnection], Awaitable[T]]
 
 MAX_JOBS_PER_COMMIT = 500
 READ_CONNECTIONS = 5
+LONGEST_WINDOW_S = 0.05
 BUSY_TIMEOUT_MS = 5000
 
 
@@ -137,14 +139,18 @@ class Database:
         return await done
 
     async def _write_batches(self) -> None:
+        lasted_s = 0.0
         while (first := await self._queue.get()) is not None:
-            await asyncio.sleep(self._commit_window_s)
+            # As long as the last commit took, so that no more than half of the time goes into commits.
+            await asyncio.sleep(min(max(self._commit_window_s, lasted_s), LONGEST_WINDOW_S))
+            begun_s = time.monotonic()
             batch, last = [first], False
             while not self._queue.empty() and len(batch) < MAX_JOBS_PER_COMMIT and not last:
                 queued = self._queue.get_nowait()
                 last = queued is None
                 batch += [queued] if queued is not None else []
             await self._commit(batch)
+            lasted_s = time.monotonic() - begun_s
             if last:
                 return
 
