@@ -17,6 +17,7 @@ from sqlalchemy import (
     bindparam,
     case,
     delete,
+    exists,
     func,
     or_,
     select,
@@ -62,12 +63,12 @@ async def duplicate_start(
 ) -> Row | None:
     """The transaction this StartTransaction has begun before. Without a time: one that is still open.
 
-    meter_start_wh: None = the station did not know it.
+    meter_start_wh: None = the station did not know it; it may also be that it did not know it before.
     """
     same = [t.identity == identity, t.connector_id == connector_id, t.id_tag == id_tag]
     same.append(t.stopped_at.is_(None) if started_at is None else t.started_at == started_at)
     if meter_start_wh is not None:
-        same.append(t.meter_start_wh == meter_start_wh)
+        same.append(t.meter_start_wh.in_((meter_start_wh, UNKNOWN_REGISTER_WH)))
     return _last(await _rows(conn, *same))
 
 
@@ -229,6 +230,11 @@ async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, f
 
 _WH: BindParameter[float] = bindparam("wh", type_=t.last_register_wh.type)
 _AT: BindParameter[datetime] = bindparam("at", type_=t.last_register_at.type)
+_other = transactions.alias("other")
+_OF_THE_SAME_START = exists().where(  # two starts may differ by their register only
+    *(_other.c[name] == t[name] for name in ("identity", "connector_id", "id_tag", "started_at")),
+    _other.c.meter_start_wh == _WH,
+)
 _RAISE_REGISTER = (
     update(transactions)
     .where(
@@ -239,7 +245,11 @@ _RAISE_REGISTER = (
     .values(
         last_register_wh=_WH,
         last_register_at=_AT,
-        meter_start_wh=case((t.meter_start_wh == UNKNOWN_REGISTER_WH, _WH), else_=t.meter_start_wh),
+        meter_start_wh=case(
+            (t.meter_start_wh != UNKNOWN_REGISTER_WH, t.meter_start_wh),
+            (_OF_THE_SAME_START, t.meter_start_wh),
+            else_=_WH,
+        ),
     )
 )
 

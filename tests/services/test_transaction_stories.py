@@ -16,7 +16,7 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.normalise import normalise
-from csms.storage import database
+from csms.storage import database, transactions
 
 
 @contextlib.contextmanager
@@ -658,3 +658,25 @@ async def test_an_idle_station_with_odd_ids_or_a_slow_clock_costs_no_search(back
     assert backend.database.commits == before + 1
     assert not any(statement.startswith("SELECT") for statement in statements)
     assert len(backend.rows("meter_values")) == 9
+
+
+async def test_a_start_told_again_with_the_register_it_did_not_know(backend: Backend) -> None:
+    first = await backend.say("StartTransaction", start(NOON, -1), NOON)
+    again = await backend.say("StartTransaction", start(NOON, 0), later(minutes=1))
+    assert again == first
+    ended = await backend.say("StopTransaction", stop(first["transactionId"], later(minutes=2), 0))
+    assert "idTagInfo" not in ended or ended["idTagInfo"]["status"] == "Accepted"
+    assert len(await backend.transactions()) == 1
+
+
+async def test_a_register_that_would_make_two_starts_the_same(backend: Backend) -> None:
+    unknown = (await backend.say("StartTransaction", start(NOON, -1), NOON))["transactionId"]
+    async with backend.database.read() as conn:
+        row = await transactions.by_id(conn, "CP1", unknown)
+    assert row is not None
+    other = {name: item for name, item in row.items() if name != "min_a"}
+    other |= {"id": unknown + 1, "meter_start_wh": 0.0}
+    await backend.database.write(lambda conn: transactions.start(conn, **other))
+    await backend.say("StopTransaction", stop(unknown, later(minutes=2), 0), later(minutes=2))
+    rows = {row["id"]: row for row in backend.rows("transactions")}
+    assert rows[unknown]["stop_reason"] is not None
