@@ -62,7 +62,7 @@ async def tell_answered(effects: Iterable[CommandEffect], command: Command, answ
     for effect in effects:
         try:
             await effect.answered(command, answer)
-        except Exception:
+        except Exception:  # supervisor: what one cannot record must not hide the answer
             log.exception("answer not recorded", charge_point=command.identity, action=command.action)
 
 
@@ -70,7 +70,7 @@ async def tell_failed(effects: Iterable[CommandEffect], command: Command, error:
     for effect in effects:
         try:
             await effect.failed(command, error)
-        except Exception:
+        except Exception:  # supervisor: likewise
             log.exception("failure not recorded", charge_point=command.identity, action=command.action)
 
 
