@@ -178,7 +178,8 @@ class ConnectorDemand:
 
     power_w, current_a: measured, None = the station does not say. current_a is the one exception to
     (L1, L2, L3) of the site: it is in the station's own order, see `Connector.phases`. session: changes
-    with each transaction. offered_a: the limit the station last accepted.
+    with each transaction. offered_a: the limit the station last accepted. departs_at, requested_wh: what
+    the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
     """
 
     state: ConnectorState
@@ -187,6 +188,8 @@ class ConnectorDemand:
     offered_a: float | None = None
     session: str | None = None
     delivered_wh: float = 0.0
+    departs_at: datetime | None = None
+    requested_wh: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
