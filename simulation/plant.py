@@ -263,6 +263,8 @@ class Outlet:
             self._limit_a,
             f"{session.station_id} {session.arrival_at.isoformat()}",
             self._delivered_wh,
+            session.declared_departure_at,
+            session.requested_wh,
         )
 
 
@@ -296,7 +298,7 @@ class Plant:
             for a in site.appliances
         ]
         self._outlets = [
-            Outlet(c, site.voltage_v, self._path(c.circuit, parents), _stays(series, sessions, c.id))
+            Outlet(c, site.voltage_v, self._path(c.circuit, parents), stays_of(series, sessions, c.id))
             for c in site.connectors
         ]
         self.trace.loads = {a.id: a.trace for a in self._appliances} | {o.id: o.trace for o in self._outlets}
@@ -397,8 +399,8 @@ def appliance_draw(appliance: Appliance, on: frozenset[str]) -> tuple[float, Pha
     return sum(e.power_w for e in chosen), (l1, l2, l3)
 
 
-def _stays(series: Series, sessions: Sequence[Session], connector: str) -> list[Stay]:
-    """Whole steps only: a vehicle takes nothing in the step in which it comes or goes."""
+def stays_of(series: Series, sessions: Sequence[Session], connector: str) -> list[Stay]:
+    """By arrival. Whole steps only: a vehicle takes nothing in the step in which it comes or goes."""
     return [
         Stay(
             session,

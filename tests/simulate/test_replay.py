@@ -226,14 +226,14 @@ def test_progress_rises_to_the_whole(replayed: Replay) -> None:
     seen: list[tuple[int, int]] = []
     replayed(make_site([boiler()]), [0] * 800, compare=["rule"], progress=lambda *steps: seen.append(steps))
     assert seen == sorted(seen)
-    assert seen[-1] == (2400, 2400)
+    assert seen[-1] == (1000, 1000)
     assert len(seen) > 5
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"compare": ["rule", "evcc"]}, "--compare: 'evcc' given, one of: rule expected"),
+        ({"compare": ["rule", "evc"]}, "--compare: 'evc' given, one of: rule, evcc, bound expected"),
         ({"columns": {"sun": "pv"}}, "--column: 'sun=…' given, one of timestamp_utc"),
         ({"daily_kwh": {"pool": 3}}, "--daily-kwh: 'pool' given, an appliance of the site: boiler"),
         ({"daily_h": {"boiler": -1}}, "--daily-h: 'boiler=-1' given, 0 or more"),
