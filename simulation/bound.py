@@ -193,7 +193,7 @@ class _Fuses:
     def headroom_a(self, circuit: str, phase: int, steps: Steps) -> Values:
         limit_a = self._circuits[circuit].limit_a[phase]
         if circuit != self._home:
-            return np.full(len(steps), limit_a)
+            return np.full(len(steps), float(limit_a))
         return np.maximum(limit_a - self._house_a[phase][steps], 0.0)
 
 
@@ -230,8 +230,12 @@ class _Programme:
         solver.setOptionValue("output_flag", False)
         solver.setOptionValue("threads", 1)
         solver.passModel(self._model(highspy))
-        solver.run()
-        if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        for method in ("ipm", "simplex"):  # the first is ten times faster where dozens of loads compete
+            solver.setOptionValue("solver", method)
+            solver.run()
+            if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+                break
+        else:
             raise RuntimeError(f"HiGHS: {solver.modelStatusToString(solver.getModelStatus())}")
         taken_w = np.array(solver.getSolution().col_value)
         ends = [*self._first_column[1:], self._columns]

@@ -27,7 +27,7 @@ LOAD_COLOURS = (
 )  # fmt: skip
 MOST_LOADS_SHOWN = 12
 STRIP_BINS = 288
-RUN_NAMES = {"helianthus": "Helianthus", "none": "without control", "rule": "plain rule"}
+RUN_NAMES = {"helianthus": "Helianthus", "none": "without control", "rule": "plain rule", "evcc": "evcc", "bound": "upper bound"}
 ROWS = (
     ("self_consumption_percent", "Sun used on site", "%", 1),
     ("self_sufficiency_percent", "Own consumption covered by the sun", "%", 1),
