@@ -78,7 +78,7 @@ def _table(wanted: Sequence[Case], scores: Scores) -> list[str]:
 
 def _cells(figures: dict[str, Any], captured: float) -> list[str]:
     per_day = [
-        f"{figures[key]:.1f}" if key in figures else "–"
+        "–" if figures[key] is None else f"{figures[key]:.1f}"
         for key in ("switchings_per_day_total", "start_stops_per_day")
     ]
     return [

@@ -211,7 +211,7 @@ def test_the_report_stands_alone_and_names_what_it_shows(replayed: Replay) -> No
         *run.result.sentences,
     ):
         assert text in page
-    assert page.count("<svg ") == 4
+    assert page.count("<svg ") == 8  # two average days, days, typical day, two fields, switchings of two
     for outside in ("<script", "<link", "<iframe", 'src="', "@import", "url(http"):
         assert outside not in page
 
