@@ -88,15 +88,15 @@ def score(trace: Trace) -> dict[str, Any]:
 
 def score_bound(bound: Bound, series: Series) -> dict[str, Any]:
     """The figures of the optimum, as far as it has any: it switches nothing."""
-    solar_kwh = sum(bound.solar_wh.values()) / 1000
-    grid_w = np.array(series.load_w) - np.array(series.pv_w)
+    sun_w = np.array(series.pv_w) - np.array(series.load_w)
+    grid_w = bound.taken_w - sun_w
     return {
         **_energy_figures(
             series,
             import_kwh=_kwh(np.maximum(grid_w, 0.0), series.step_s),
-            export_kwh=_kwh(np.maximum(-grid_w, 0.0), series.step_s) - solar_kwh,
-            controlled_kwh=solar_kwh,
-            solar_kwh=solar_kwh,
+            export_kwh=_kwh(np.maximum(-grid_w, 0.0), series.step_s),
+            controlled_kwh=_kwh(bound.taken_w, series.step_s),
+            solar_kwh=_kwh(np.minimum(bound.taken_w, np.maximum(sun_w, 0.0)), series.step_s),
         ),
         "loads": {
             name: {"energy_kwh": round(wh / 1000, 3), "solar_kwh": round(wh / 1000, 3)}
