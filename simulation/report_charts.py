@@ -44,7 +44,8 @@ class Scale:
 
 def scale_for(highest: float, lowest: float = 0.0) -> Scale:
     """Round numbers around both, about four lines."""
-    span = max(highest - lowest, 1e-9)
+    highest = highest if highest - lowest > 1e-6 else lowest + 1
+    span = highest - lowest
     magnitude = 10 ** math.floor(math.log10(span / 4))
     step = next(m * magnitude for m in (1, 2, 5, 10) if span / (m * magnitude) <= 5)
     first, last = math.floor(lowest / step + 1e-9), math.ceil(highest / step - 1e-9)
