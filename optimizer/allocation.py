@@ -57,7 +57,7 @@ def _choose(
     if chosen is None:
         sums = reachable_sums(loads, available, penalty)
         if sums is not None:
-            chosen = first_in_order(loads, sums, sums.best())
+            chosen = first_in_order(sums, sums.best())
             if keeps_rows(rows, loads, chosen):
                 return "budget", chosen
             chosen = first_within_rows(loads, sums, rows)

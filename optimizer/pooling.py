@@ -107,15 +107,17 @@ def _off_or_minimum(load: Levels) -> Levels:
         load.answers[: on + 1],
         load.powers[: on + 1],
         load.costs[: on + 1],
-        tuple((*load.currents[k], 0 if k == on else steps) for k in kept),
+        tuple([(*load.currents[k], 0 if k == on else steps) for k in kept]),
+        tuple(kept),
     )
 
 
 def _pool(example: Levels, steps: int) -> Levels:
     power, amps = _step(example)
     return levels_from(
-        tuple(float(k) for k in range(steps + 1)),
-        tuple(k * power for k in range(steps + 1)),
+        tuple([float(k) for k in range(steps + 1)]),
+        tuple([k * power for k in range(steps + 1)]),
         (0,) * (steps + 1),
-        tuple((*(k * a for a in amps), k) for k in range(steps + 1)),
+        tuple([(*(k * a for a in amps), k) for k in range(steps + 1)]),
+        (0, steps),
     )

@@ -77,7 +77,7 @@ def plan_search(
     """
     over, under = penalty.numerator, penalty.denominator
     total_power = sum(load.most_power - load.least_power for load in loads)
-    total_cost = sum(load.by_cost[-1][0] for load in loads)
+    total_cost = sum(load.most_cost - load.least_cost for load in loads)
     gap = min(gap, total_power)
     extra_costs = [cost - load.least_cost for load in loads for cost in load.costs]
     unit = gcd(gap, *(load.power_step for load in loads), *extra_costs) or 1
