@@ -249,9 +249,7 @@ class _LinearBounds:
 
     @classmethod
     def of(cls, free: Sequence[_Left], available: int, middle: float, penalty: float) -> _LinearBounds:
-        prices = tuple(
-            dict.fromkeys((1.0, middle, -penalty, 0.0))
-        )
+        prices = tuple(dict.fromkeys((1.0, middle, -penalty, 0.0)))
         so_far = [p * available for p in prices]
         before = [so_far]
         for x in free:

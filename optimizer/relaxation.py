@@ -31,22 +31,23 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One load's options in the plan's units. uses: (resource, amperes above the least)."""
+    """The options of a load, or of several together, in the plan's units.
+
+    uses: (resource, amperes above the least). ties: what each option adds to the ties of a state.
+    """
 
     powers: Ints
     losses: Numbers
-    costs: Ints
     uses: tuple[tuple[int, Ints], ...]
-    field: Field
-    ranks: Ints
+    ties: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A price of each resource. least_after[i]: the least priced loss of the loads from the i-th on.
+    """A price of each resource. least_after[i]: the least priced loss of the steps from the i-th on.
 
     signs: what a unit of resource left adds to the bound (sun left is lost, amperes left are spared).
-    reduced: the priced loss of each option of all loads.
+    reduced: the priced loss of each option of all steps.
     """
 
     signs: Floats
@@ -56,9 +57,9 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Relaxation:
-    """needs, losses: one row per option of all loads in order, those of load i from starts[i] on.
+    """needs, losses: one row per option of all steps in order, those of step i from starts[i] on.
 
-    gains, usage, groups: columns of the linear programme, those of load i from column_starts[i] on;
+    gains, usage, groups: columns of the linear programme, those of step i from column_starts[i] on;
     columns of one group (not −1) exclude each other.
     """
 
@@ -74,20 +75,30 @@ class Relaxation:
     allows_excess: bool
 
     @classmethod
-    def of(cls, drafts: Sequence[Draft], size: int, over: int, under: int, allows_excess: bool) -> Relaxation:
-        needs = [_needs(draft, size) for draft in drafts]
-        columns = [_columns(draft) for draft in drafts]
-        pairs = list(zip(drafts, needs, columns, strict=True))
+    def of(
+        cls,
+        groups: Sequence[Sequence[Draft]],
+        joint: Sequence[Draft],
+        size: int,
+        over: int,
+        under: int,
+        allows_excess: bool,
+    ) -> Relaxation:
+        """groups: the loads of each step; joint: their options together."""
+        singles = [draft for group in groups for draft in group]
+        columns = [_columns(draft) for draft in singles]
         return cls(
-            needs=np.vstack(needs),
-            losses=np.concatenate([draft.losses for draft in drafts]).astype(np.float64),
-            starts=_starts([len(draft.powers) for draft in drafts]),
-            gains=np.concatenate([_gains(draft, base, picks, under) for draft, _, (base, picks) in pairs]),
-            usage=np.vstack([need[picks] for _, need, (_, picks) in pairs]),
+            needs=np.vstack([_needs(draft, size) for draft in joint]),
+            losses=np.concatenate([draft.losses for draft in joint]).astype(np.float64),
+            starts=_starts([len(draft.powers) for draft in joint]),
+            gains=np.concatenate(
+                [_gains(draft, *picked, under) for draft, picked in zip(singles, columns, strict=True)]
+            ),
+            usage=np.vstack([_needs(d, size)[picks] for d, (_, picks) in zip(singles, columns, strict=True)]),
             groups=np.concatenate(
                 [np.full(len(p), i if len(p) > 1 else -1) for i, (_, p) in enumerate(columns)]
             ),
-            column_starts=_starts([len(picks) for _, picks in columns]),
+            column_starts=_starts([len(picks) for _, picks in columns])[_starts([len(g) for g in groups])],
             over=over,
             under=under,
             allows_excess=allows_excess,
@@ -105,7 +116,7 @@ class Relaxation:
         return Bound(signs, priced, least_after)
 
     def prices(self, amounts: Ints, first: int) -> Floats:
-        """Of the linear programme of the loads from `first` on with these amounts left."""
+        """Of the linear programme of the steps from `first` on with these amounts left."""
         at = self.column_starts[first]
         gains, usage, groups = self.gains[at:], self.usage[at:], self.groups[at:]
         prices = np.zeros(len(amounts))

@@ -229,9 +229,7 @@ def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) ->
     resources[0] -= draft.powers[options]
     for r, amps in draft.uses:
         resources[r] -= amps[options]
-    ties = states.ties[:, parents]
-    ties[0] += draft.costs[options]
-    ties[1 + draft.field.word] += draft.ranks[options]
+    ties = states.ties[:, parents] + draft.ties[:, options]
     extended = States(resources, states.loss[parents] + draft.losses[options], ties)
     if plan.allows_excess:
         resources[-1] += np.minimum(resources[1:-1], 0).sum(axis=0)

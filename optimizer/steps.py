@@ -16,12 +16,13 @@ from optimizer.relaxation import Draft, Field, Ints, Numbers, Relaxation
 from optimizer.rows import Row
 
 WORD_BITS = 62
+MOST_JOINT_OPTIONS = 8
 LARGEST_EXACT = 1 << 61
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A draft, and what the loads after it can still do.
+    """One or several loads, decided together, and what the loads after them can still do.
 
     left: the most they can use of each resource. power_step, current_steps: greatest common divisors of
     what they can use.
@@ -87,21 +88,23 @@ def plan_search(
     if excess is not None:
         scales = [gcd(excess, *scales, *(row.slack for row in rows)) or 1] * len(rows)
     fields = _fields(loads)
-    drafts = [
-        _draft(loads[i], i, unit, under, number, rows, scales, fields[i]) for i in _order(loads, rows, stages)
-    ]
+    words = 1 + fields[-1].word
+    order = _order(loads, rows, stages)
+    drafts = [_draft(loads[i], i, unit, under, number, rows, scales, fields[i], words) for i in order]
+    groups = _groups(drafts, [stages[i] for i in order])
     amounts = [gap // unit] + [row.slack // scale for row, scale in zip(rows, scales, strict=True)]
     if excess is not None:
         amounts.append(excess // scales[0])
     start = States(
         np.array(amounts, dtype=np.int64)[:, None],
         np.zeros(1, dtype=number),
-        np.zeros((2 + fields[-1].word, 1), dtype=np.int64),
+        np.zeros((1 + words, 1), dtype=np.int64),
     )
     left = _most(drafts, len(amounts), excess is not None)
-    steps = _steps(drafts, len(amounts), excess is not None)
+    steps = _steps(groups, len(amounts), excess is not None)
     tolerance = 1e-11 * float(largest) + 1e-6
-    relaxation = Relaxation.of(drafts, len(amounts), over, under, excess is not None)
+    joint = [step.draft for step in steps]
+    relaxation = Relaxation.of(groups, joint, len(amounts), over, under, excess is not None)
     return Plan(start, left, steps, relaxation, over, under, tuple(fields), tolerance, excess is not None)
 
 
@@ -146,6 +149,7 @@ def _draft(
     rows: Sequence[Row],
     scales: Sequence[int],
     field: Field,
+    words: int,
 ) -> Draft:
     uses = []
     for r, (row, scale) in enumerate(zip(rows, scales, strict=True)):
@@ -155,8 +159,43 @@ def _draft(
             uses.append((1 + r, np.array(amps, dtype=np.int64)))
     powers = np.array([(p - load.least_power) // unit for p in load.powers], dtype=np.int64)
     costs = np.array([(c - load.least_cost) // unit for c in load.costs], dtype=np.int64)
-    ranks = np.arange(len(costs), dtype=np.int64) << field.shift
-    return Draft(powers, costs.astype(number) * under, costs, tuple(uses), field, ranks)
+    ties = np.zeros((1 + words, len(costs)), dtype=np.int64)
+    ties[0] = costs
+    ties[1 + field.word] = np.arange(len(costs)) << field.shift
+    return Draft(powers, costs.astype(number) * under, tuple(uses), ties)
+
+
+def _groups(drafts: Sequence[Draft], stages: Sequence[int]) -> list[list[Draft]]:
+    """Neighbours of one stage that have few options together."""
+    groups: list[list[Draft]] = []
+    count, last_stage = MOST_JOINT_OPTIONS, -1
+    for draft, stage in zip(drafts, stages, strict=True):
+        count *= len(draft.powers)
+        if stage != last_stage or count > MOST_JOINT_OPTIONS:
+            groups.append([])
+            count, last_stage = len(draft.powers), stage
+        groups[-1].append(draft)
+    return groups
+
+
+def _joint(group: Sequence[Draft]) -> Draft:
+    """All combinations; of those that take the same only the best."""
+    picks = np.indices([len(draft.powers) for draft in group]).reshape(len(group), -1)
+    powers = sum(draft.powers[k] for draft, k in zip(group, picks, strict=True))
+    losses = sum(draft.losses[k] for draft, k in zip(group, picks, strict=True))
+    ties = sum(draft.ties[:, k] for draft, k in zip(group, picks, strict=True))
+    uses: dict[int, Ints] = {}
+    for draft, k in zip(group, picks, strict=True):
+        for r, amps in draft.uses:
+            uses[r] = uses.get(r, 0) + amps[k]
+    takes = list(zip(powers.tolist(), *(amps.tolist() for amps in uses.values()), strict=True))
+    best: dict[tuple[int, ...], int] = {}
+    for k in np.lexsort((*ties[::-1], losses)).tolist():
+        best.setdefault(takes[k], k)
+    kept = sorted(best.values())
+    return Draft(
+        powers[kept], losses[kept], tuple((r, amps[kept]) for r, amps in uses.items()), ties[:, kept]
+    )
 
 
 def _most(drafts: Sequence[Draft], size: int, allows_excess: bool) -> Ints:
@@ -176,14 +215,16 @@ def _most_of(draft: Draft, size: int, allows_excess: bool) -> Ints:
     return most
 
 
-def _steps(drafts: Sequence[Draft], size: int, allows_excess: bool) -> tuple[Step, ...]:
+def _steps(groups: Sequence[Sequence[Draft]], size: int, allows_excess: bool) -> tuple[Step, ...]:
     left, current_steps = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
     power_step = 0
     steps: list[Step] = []
-    for draft in reversed(drafts):
+    for group in reversed(groups):
+        draft = group[0] if len(group) == 1 else _joint(group)
         steps.append(Step(draft, left.copy(), power_step, current_steps.copy()))
-        left += _most_of(draft, size, allows_excess)
-        power_step = gcd(power_step, *draft.powers.tolist())
-        for r, amps in draft.uses:
-            current_steps[r] = gcd(int(current_steps[r]), *amps.tolist())
+        for single in group:
+            left += _most_of(single, size, allows_excess)
+            power_step = gcd(power_step, *single.powers.tolist())
+            for r, amps in single.uses:
+                current_steps[r] = gcd(int(current_steps[r]), *amps.tolist())
     return tuple(reversed(steps))
