@@ -34,8 +34,7 @@ from optimizer.steps import Plan, States, plan_search
 QUICK_WIDTHS = (40, 400)
 PORTION = 10_000
 FEW_LOADS = 24
-REFINE_ABOVE = 100
-MOST_REFINEMENTS = 4
+REFINE_ABOVE = 200
 MOST_BOUNDS = 16
 
 
@@ -185,23 +184,17 @@ class _Passes:
         return bounds
 
     def _refined(self, states: States, bounds: Floats, i: int, limit: float) -> tuple[States, Floats]:
-        """Price the most promising state by its own linear programme, until its bound is true."""
-        for _ in range(MOST_REFINEMENTS):
-            best = int(bounds.argmin())
-            prices = self.plan.relaxation.prices(states.resources[:, best], i + 1)
-            learnt = self.plan.relaxation.bound(prices)
-            better = states.loss + learnt.signs @ states.resources + learnt.least_after[i + 1]
-            gained = better[best] > bounds[best] + self.plan.tolerance
-            if not gained:
-                break
-            self.bounds.append(learnt)
-            if len(self.bounds) > MOST_BOUNDS:
-                del self.bounds[3]
-            bounds = np.maximum(bounds, better)
-            states, bounds = _only(states, bounds, bounds <= limit)
-            if len(bounds) == 0:
-                break
-        return states, bounds
+        """Price the most promising state by its own linear programme, so that its bound is true."""
+        best = int(bounds.argmin())
+        learnt = self.plan.relaxation.bound(self.plan.relaxation.prices(states.resources[:, best], i + 1))
+        better = states.loss + learnt.signs @ states.resources + learnt.least_after[i + 1]
+        if better[best] <= bounds[best] + self.plan.tolerance:
+            return states, bounds
+        self.bounds.append(learnt)
+        if len(self.bounds) > MOST_BOUNDS:
+            del self.bounds[3]
+        bounds = np.maximum(bounds, better)
+        return _only(states, bounds, bounds <= limit)
 
 
 def _only(states: States, bounds: Floats, which: NDArray[np.bool_]) -> tuple[States, Floats]:
