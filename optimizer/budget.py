@@ -20,7 +20,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
-from math import gcd
+from math import gcd, inf
 
 from optimizer.electrical import NANO
 from optimizer.levels import Levels
@@ -28,7 +28,7 @@ from optimizer.levels import Levels
 MOST_BITS = 200_000
 MOST_COST_LEVELS = 300
 MARGINS = (60 * NANO, 240 * NANO, 960 * NANO)
-Exact = Fraction | int
+Exact = Fraction | int | float  # float only where it is infinite
 Target = tuple[Exact, int, int]  # loss, cost, powers as bits
 _ByCost = list[tuple[int, list[int], int]]
 
@@ -63,9 +63,9 @@ class Sums:
         for loss, cost in sorted(found):
             yield loss, cost, found[loss, cost]
 
-    def best(self) -> Target | None:
-        """The first of `targets`, without listing the others, whatever its loss."""
-        best: Target | None = None
+    def best(self) -> Target:
+        """The first of `targets`, without listing the others, whatever its loss; none: infinite loss."""
+        best: Target = (inf, 0, 0)
         for cost, bits in self.tables[0].items():
             below, above = _neighbours(bits, self.available // self.unit)
             if above and self.penalty != 0:
@@ -73,7 +73,7 @@ class Sums:
             for powers in (below, above):
                 if powers:
                     loss = self._loss(powers.bit_length() - 1, cost)
-                    if best is None or (loss, cost) < best[:2]:
+                    if (loss, cost) < best[:2]:
                         best = loss, cost, powers
                     elif (loss, cost) == best[:2]:
                         best = loss, cost, best[2] | powers
@@ -129,12 +129,11 @@ def reachable_sums(loads: Sequence[Levels], available: int, penalty: Fraction) -
         if sums is None:
             return None
         best = sums.best()
-        if best and best[0] <= sums.limit:
+        if best[0] <= sums.limit:
             return sums
         margin *= 4
         limit = bound + margin
-        if best:
-            limit = min(limit, float(best[0] + sums.booked) * (1 + 1e-12) + 1)
+        limit = min(limit, float(best[0] + sums.booked) * (1 + 1e-12) + 1)
 
 
 def _first_margin(dearer: Sequence[Sequence[float]]) -> float:

@@ -49,7 +49,7 @@ class _Walk:
         rest = self.sums.tables[i + 1]
         for k, extra_power, extra_cost in self.sums.options[i]:
             uses = self.uses[i][k]
-            if any([slacks[r] < amps for r, amps in uses]):
+            if any(slacks[r] < amps for r, amps in uses):
                 continue
             open_powers = powers >> extra_power & rest.get(cost - extra_cost, 0)
             if not open_powers:
@@ -71,18 +71,26 @@ class _Walk:
         return True
 
 
-def first_within_rows(loads: Sequence[Levels], sums: Sums, rows: Sequence[Row]) -> list[int] | None:
-    """The best answer within the rows, None if it is not among the sums or not found soon."""
+def first_within_rows(
+    loads: Sequence[Levels], sums: Sums, rows: Sequence[Row], least_loss: float
+) -> list[int] | None:
+    """The best answer within the rows, None if it is not among the sums or not found soon.
+
+    least_loss [nW]: no answer within the rows loses less.
+    """
+    if least_loss > sums.limit + sums.booked:
+        return None
     uses = row_uses(loads, rows)
     prices = _lookahead_prices(loads, rows)
     ahead = [_ahead(sums, uses, p) for p in prices]
     walk = _Walk(loads, sums, uses, prices, ahead, _left(sums, uses, len(rows)))
     slacks = [row.slack for row in rows]
     try:
-        for _, cost, powers in sums.targets():
-            found = walk.descend(0, slacks, cost, powers)
-            if found is not None:
-                return found
+        for loss, cost, powers in sums.targets():
+            if loss + sums.booked >= least_loss:
+                found = walk.descend(0, slacks, cost, powers)
+                if found is not None:
+                    return found
     except TooManySteps:
         pass
     return None

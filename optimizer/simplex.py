@@ -12,8 +12,9 @@ NEGLIGIBLE = 1e-9
 def shadow_prices(gains: Floats, usage: Floats, capacity: Floats) -> Floats:
     """Dual prices of: maximise gains·x with usage·x <= capacity (none negative), 0 <= x <= 1.
 
-    Primal simplex with bounded variables, from the slack basis; the last row and column are the reduced costs and the values. A variable at its upper bound is
-    replaced by its complement, so that all non-basic variables stand at 0.
+    Primal simplex with bounded variables, from the slack basis; the table's last row and column are the
+    reduced costs and the values. A variable at its upper bound is replaced by its complement, so that
+    all non-basic variables stand at 0.
     Source: Chvátal, Linear Programming, chapter 8.
     """
     rows, columns = usage.shape

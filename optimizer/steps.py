@@ -51,7 +51,7 @@ class States:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """over, under: loss per unit of power beyond or short of the surplus."""
+    """over, under: loss per unit of power beyond or short of the surplus. unit: nanowatts of power."""
 
     start: States
     left: Ints
@@ -59,6 +59,7 @@ class Plan:
     relaxation: Relaxation
     over: int
     under: int
+    unit: int
     fields: tuple[Field, ...]
     tolerance: float
     allows_excess: bool
@@ -105,7 +106,9 @@ def plan_search(
     tolerance = 1e-11 * float(largest) + 1e-6
     joint = [step.draft for step in steps]
     relaxation = Relaxation.of(groups, joint, len(amounts), over, under, excess is not None)
-    return Plan(start, left, steps, relaxation, over, under, tuple(fields), tolerance, excess is not None)
+    return Plan(
+        start, left, steps, relaxation, over, under, unit, tuple(fields), tolerance, excess is not None
+    )
 
 
 def _scale(loads: Sequence[Levels], row: Row) -> int:
@@ -181,9 +184,10 @@ def _groups(drafts: Sequence[Draft], stages: Sequence[int]) -> list[list[Draft]]
 def _joint(group: Sequence[Draft]) -> Draft:
     """All combinations; of those that take the same only the best."""
     picks = np.indices([len(draft.powers) for draft in group]).reshape(len(group), -1)
-    powers = sum(draft.powers[k] for draft, k in zip(group, picks, strict=True))
-    losses = sum(draft.losses[k] for draft, k in zip(group, picks, strict=True))
-    ties = sum(draft.ties[:, k] for draft, k in zip(group, picks, strict=True))
+    powers, losses, ties = [
+        np.sum([value[..., k] for value, k in zip(values, picks, strict=True)], axis=0)
+        for values in zip(*[(draft.powers, draft.losses, draft.ties) for draft in group], strict=True)
+    ]
     uses: dict[int, Ints] = {}
     for draft, k in zip(group, picks, strict=True):
         for r, amps in draft.uses:
