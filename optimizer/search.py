@@ -33,7 +33,7 @@ from optimizer.steps import Plan, States, plan_search
 
 QUICK_WIDTHS = (40, 400)
 PORTION = 10_000
-MOST_STATES = 4_000_000
+MOST_STATES = 1_000_000
 MOST_TIED_STATES = 40_000
 FEW_LOADS = 24
 REFINE_ABOVE = 200
@@ -153,7 +153,7 @@ class _Passes:
         self._descend(self._start(), 0, PORTION, exhaustive=True, strictly=strictly)
 
     def _nanowatts(self, loss: float) -> float:
-        return loss * self.plan.unit / self.plan.under
+        return loss * self.plan.unit / self.plan.under + self.plan.spare
 
     def _start(self) -> States:
         start = self.plan.start

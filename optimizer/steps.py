@@ -51,7 +51,9 @@ class States:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """over, under: loss per unit of power beyond or short of the surplus. unit: nanowatts of power."""
+    """over, under: loss per unit of power beyond or short of the surplus. unit, spare: nanowatts, of power and of sun
+    that nobody can use.
+    """
 
     start: States
     left: Ints
@@ -60,6 +62,7 @@ class Plan:
     over: int
     under: int
     unit: int
+    spare: int
     fields: tuple[Field, ...]
     tolerance: float
     allows_excess: bool
@@ -80,7 +83,8 @@ def plan_search(
     over, under = penalty.numerator, penalty.denominator
     total_power = sum(load.most_power - load.least_power for load in loads)
     total_cost = sum(load.most_cost - load.least_cost for load in loads)
-    gap = min(gap, total_power)
+    spare = max(gap - total_power, 0)
+    gap -= spare
     extra_costs = [cost - load.least_cost for load in loads for cost in load.costs]
     unit = gcd(gap, *(load.power_step for load in loads), *extra_costs) or 1
     largest = (total_power + abs(gap)) // unit * max(over, under) + total_cost // unit * under
@@ -107,7 +111,7 @@ def plan_search(
     joint = [step.draft for step in steps]
     relaxation = Relaxation.of(groups, joint, len(amounts), over, under, excess is not None)
     return Plan(
-        start, left, steps, relaxation, over, under, unit, tuple(fields), tolerance, excess is not None
+        start, left, steps, relaxation, over, under, unit, spare, tuple(fields), tolerance, excess is not None
     )
 
 
