@@ -33,7 +33,7 @@ from optimizer.steps import Plan, States, plan_search
 
 QUICK_WIDTHS = (40, 400)
 PORTION = 10_000
-MOST_STATES = 1_000_000
+MOST_STATES = 300_000
 MOST_TIED_STATES = 40_000
 FEW_LOADS = 24
 REFINE_ABOVE = 200

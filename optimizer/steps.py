@@ -51,8 +51,9 @@ class States:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """over, under: loss per unit of power beyond or short of the surplus. unit, spare: nanowatts, of power and of sun
-    that nobody can use.
+    """over, under: loss per unit of power beyond or short of the surplus.
+
+    unit, spare: nanowatts, of power and of sun that nobody can use.
     """
 
     start: States

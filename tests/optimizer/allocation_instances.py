@@ -80,6 +80,18 @@ def two_zones(
     return AllocationProblem(available_w, 20.0, circuits, (*loads, *trimmed))
 
 
+def zones(rng: Random, count: int, relays: int, stations: int, available_w: float) -> AllocationProblem:
+    """Zones side by side, each with relays and stations of its own, behind a main fuse that may bind, too."""
+    main = CircuitHeadroom("main", None, (20.0 * count,) * 3)
+    circuits = [CircuitHeadroom(f"z{z}", "main", (25.0, 25.0, 25.0)) for z in range(count)]
+    loads: list[SwitchedLoad | ModulatedLoad] = []
+    for zone in circuits:
+        loads += [relay(rng, f"{zone.id}.r{i}", zone.id) for i in range(relays)]
+        cars = [station(rng, f"{zone.id}.cp{i}/1", zone.id) for i in range(stations)]
+        loads += [replace(car, off_cost_w=0.0) if car.off_cost_w is None else car for car in cars]
+    return AllocationProblem(available_w, 20.0, (main, *circuits), tuple(loads))
+
+
 def everyday(rng: Random) -> AllocationProblem:
     """A house or small workplace on one of its minutes; its fuses rarely bind."""
     circuits = (CircuitHeadroom("main", None, (100.0,) * 3), CircuitHeadroom("garage", "main", (80.0,) * 3))

@@ -24,7 +24,9 @@ class Programme:
         self.upper = [np.inf]
         self.power = {0: -1.0}
         self.rows: list[tuple[float, float, dict[int, float]]] = []
-        self.usage: dict[tuple[str, int], dict[int, float]] = {}
+        self.usage: dict[tuple[str, int], dict[int, float]] = {
+            (circuit.id, phase): {} for circuit in problem.circuits for phase in range(3)
+        }
         self.constant = 0.0
 
     def column(self, worth: float, upper: float) -> int:
@@ -49,7 +51,7 @@ def _add_switched(programme: Programme, problem: AllocationProblem, load: Switch
         programme.power[x] = option.power_w
         for circuit in _path(problem, load.circuit):
             for phase in range(3):
-                programme.usage.setdefault((circuit, phase), {})[x] = option.current_a[phase]
+                programme.usage[circuit, phase][x] = option.current_a[phase]
     programme.rows.append((1.0, 1.0, dict.fromkeys(picks, 1.0)))
 
 
@@ -68,7 +70,7 @@ def _add_modulated(programme: Programme, problem: AllocationProblem, load: Modul
         programme.rows.append((1.0, 1.0, {on: 1.0}))
     for circuit in _path(problem, load.circuit):
         for phase in load.phases:
-            programme.usage.setdefault((circuit, phase), {}).update({on: load.min_a, extra: load.step_a})
+            programme.usage[circuit, phase].update({on: load.min_a, extra: load.step_a})
 
 
 def _programme(problem: AllocationProblem) -> Programme:
@@ -123,9 +125,19 @@ def milp_model(problem: AllocationProblem, excess_a: float | None = 0.0) -> tupl
     return solver, programme.constant
 
 
+def as_users_do(solver: highspy.Highs) -> None:
+    """Tolerances and threads as HiGHS has them by default; the gap stays 0."""
+    solver.setOptionValue("mip_feasibility_tolerance", 1e-6)
+    solver.setOptionValue("primal_feasibility_tolerance", 1e-7)
+    solver.setOptionValue("threads", 0)
+
+
 def milp_utility(problem: AllocationProblem) -> float | None:
     """The optimum, None if no choice keeps the circuits. Raises TimeoutError if there is no proof in time."""
-    solver, constant = milp_model(problem)
+    return milp_optimum(*milp_model(problem))
+
+
+def milp_optimum(solver: highspy.Highs, constant: float) -> float | None:
     return float(solver.getInfo().objective_function_value) + constant if _solved(solver) else None
 
 
