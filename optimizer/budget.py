@@ -25,7 +25,7 @@ from math import gcd, inf
 from optimizer.electrical import NANO
 from optimizer.levels import Levels
 
-MOST_BITS = 200_000
+MOST_BITS = 400_000
 MOST_COST_LEVELS = 300
 MARGINS = (60 * NANO, 240 * NANO, 960 * NANO)
 Exact = Fraction | int | float  # float only where it is infinite
@@ -222,7 +222,10 @@ def _sums(
     booked = sum([x.base_cost for x in left])
     unit = gcd(*[x.power_step for x in left]) or 1
     free = [x for x in left if len(x.options) > 1]
-    if sum([max([p for _, p, _ in x.options]) for x in free]) // unit > MOST_BITS:
+    most: float = sum([max([p for _, p, _ in x.options]) for x in free])
+    if penalty > 0:
+        most = min(most, available + max(limit - booked, 0) / float(penalty))
+    if most / unit > MOST_BITS:
         return None
     bounds = _LinearBounds.of(free, available, price, float(penalty))
     found = _tables([x.by_cost(unit) for x in free], unit, bounds, limit - booked)

@@ -16,6 +16,7 @@ from optimizer.levels import Levels
 from optimizer.rows import Row, row_uses
 
 STEPS_PER_LOAD = 6
+MOST_LOADS = 400  # one level of recursion each
 
 
 class TooManySteps(Exception):
@@ -78,7 +79,7 @@ def first_within_rows(
 
     least_loss [nW]: no answer within the rows loses less.
     """
-    if least_loss > sums.limit + sums.booked:
+    if least_loss > sums.limit + sums.booked or len(loads) > MOST_LOADS:
         return None
     uses = row_uses(loads, rows)
     prices = _lookahead_prices(loads, rows)

@@ -37,6 +37,7 @@ MOST_STATES = 300_000
 MOST_TIED_STATES = 40_000
 FEW_LOADS = 24
 REFINE_ABOVE = 200
+MOST_PRICINGS = 40
 MOST_BOUNDS = 16
 
 
@@ -179,7 +180,7 @@ class _Passes:
             if len(bounds) == 0:
                 return
             states, bounds = _merged(self.plan, self.pools, states, bounds)
-            if len(bounds) > REFINE_ABOVE:
+            if len(bounds) > REFINE_ABOVE and i % (1 + len(self.plan.steps) // MOST_PRICINGS) == 0:
                 states, bounds = self._refined(states, bounds, i, limit)
                 if len(bounds) == 0:
                     return

@@ -11,7 +11,7 @@ from exhaustive_oracle import exact
 
 from optimizer.problem import AllocationProblem, ModulatedLoad, SwitchedLoad
 
-TIME_LIMIT_S = 10.0
+TIME_LIMIT_S = 20.0
 EXCESS_TOLERANCE_A = 1e-7
 
 
