@@ -33,12 +33,12 @@ class Field:
 class Draft:
     """The options of a load, or of several together, in the plan's units.
 
-    uses: (resource, amperes above the least). ties: what each option adds to the ties of a state.
+    needs: of each option, what it takes of each resource above the least: power, amperes of each row.
+    ties: what it adds to the ties of a state, as a column.
     """
 
-    powers: Ints
+    needs: Ints
     losses: Numbers
-    uses: tuple[tuple[int, Ints], ...]
     ties: Ints
 
 
@@ -79,7 +79,6 @@ class Relaxation:
         cls,
         groups: Sequence[Sequence[Draft]],
         joint: Sequence[Draft],
-        size: int,
         over: int,
         under: int,
         allows_excess: bool,
@@ -88,13 +87,15 @@ class Relaxation:
         singles = [draft for group in groups for draft in group]
         columns = [_columns(draft) for draft in singles]
         return cls(
-            needs=np.vstack([_needs(draft, size) for draft in joint]),
+            needs=np.vstack([draft.needs for draft in joint]).astype(np.float64),
             losses=np.concatenate([draft.losses for draft in joint]).astype(np.float64),
-            starts=_starts([len(draft.powers) for draft in joint]),
+            starts=_starts([len(draft.needs) for draft in joint]),
             gains=np.concatenate(
                 [_gains(draft, *picked, under) for draft, picked in zip(singles, columns, strict=True)]
             ),
-            usage=np.vstack([_needs(d, size)[picks] for d, (_, picks) in zip(singles, columns, strict=True)]),
+            usage=np.vstack([d.needs[picks] for d, (_, picks) in zip(singles, columns, strict=True)]).astype(
+                np.float64
+            ),
             groups=np.concatenate(
                 [np.full(len(p), i if len(p) > 1 else -1) for i, (_, p) in enumerate(columns)]
             ),
@@ -146,25 +147,18 @@ def _starts(lengths: Sequence[int]) -> Ints:
     return np.cumsum([0, *lengths])
 
 
-def _needs(draft: Draft, size: int) -> Floats:
-    needs = np.zeros((len(draft.powers), size))
-    needs[:, 0] = draft.powers
-    for r, amps in draft.uses:
-        needs[:, r] = amps
-    return needs
-
-
 def _columns(draft: Draft) -> tuple[int, list[int]]:
     """The smallest option, and those that become columns 0 <= x <= 1 beside it."""
-    base = int(np.lexsort((draft.losses, draft.powers))[0])
-    options = set(range(len(draft.powers))) - {base}
+    powers, losses = draft.needs[:, 0].tolist(), draft.losses.tolist()
+    ranked = sorted(range(len(powers)), key=lambda k: (powers[k], losses[k]))
+    base, options = ranked[0], set(ranked[1:])
     if len(options) > MANY_OPTIONS:
-        options = {int(draft.powers.argmax()), int(draft.losses.argmin())} - {base}
+        options = {max(options, key=powers.__getitem__), min(ranked, key=losses.__getitem__)} - {base}
     return base, sorted(options)
 
 
 def _gains(draft: Draft, base: int, picks: list[int], under: int) -> Floats:
     """What an option is worth more than the smallest one while sun is left over."""
-    worth = under * draft.powers.astype(np.float64) - draft.losses
+    worth = under * draft.needs[:, 0].astype(np.float64) - draft.losses
     gains: Floats = worth[picks] - worth[base]
     return gains

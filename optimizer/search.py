@@ -32,9 +32,9 @@ from optimizer.rows import Row
 from optimizer.steps import Plan, States, plan_search
 
 QUICK_WIDTHS = (40, 400)
-PORTION = 10_000
+PORTION = 2_000
 MOST_STATES = 300_000
-MOST_TIED_STATES = 40_000
+MOST_TIED_STATES = 20_000
 FEW_LOADS = 24
 REFINE_ABOVE = 200
 MOST_PRICINGS = 40
@@ -248,8 +248,14 @@ def _options(plan: Plan, pools: PooledProblem | None, ties: Ints) -> Ints:
 
 
 def _order_keys(plan: Plan, pools: PooledProblem | None, ties: Ints) -> Ints:
-    """Rows by which equal states are ordered: cost, then the options in list order."""
-    return ties if pools is None else np.vstack([ties[:1], _options(plan, pools, ties)])
+    """Rows by which equal states are ordered: cost, then the options in list order.
+
+    While no pool has steps, the bit fields are in that order already.
+    """
+    pool_fields = [] if pools is None else plan.fields[len(pools.steps) :]
+    if not any((ties[1 + f.word] >> f.shift & f.mask).any() for f in pool_fields):
+        return ties
+    return np.vstack([ties[:1], _options(plan, pools, ties)])
 
 
 def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) -> States:
@@ -259,23 +265,23 @@ def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) ->
     least = states.loss + bound.signs @ states.resources + bound.least_after[i + 1]
     starts = plan.relaxation.starts
     reduced = bound.reduced[starts[i] : starts[i + 1]]
-    possible = least[:, None] + reduced[None, :] <= limit
-    if not plan.allows_excess:
-        for r, amps in draft.uses:
-            possible &= states.resources[r][:, None] >= amps[None, :]
-    parents, options = possible.nonzero()
-    resources = states.resources[:, parents]
-    resources[0] -= draft.powers[options]
-    for r, amps in draft.uses:
-        resources[r] -= amps[options]
-    ties = states.ties[:, parents] + draft.ties[:, options]
-    extended = States(resources, states.loss[parents] + draft.losses[options], ties)
+    parents, options = (least[:, None] + reduced[None, :] <= limit).nonzero()
+    resources = states.resources[:, parents] - draft.needs[options].T
     if plan.allows_excess:
         resources[-1] += np.minimum(resources[1:-1], 0).sum(axis=0)
-        extended = extended.take(resources[-1] >= 0)
+        fits = resources[-1] >= 0
+    else:
+        fits = (resources[1:] >= 0).all(axis=0)
+    if not fits.all():
+        parents, options, resources = parents[fits], options[fits], resources[:, fits]
+    extended = States(
+        resources,
+        states.loss[parents] + draft.losses[options],
+        states.ties[:, parents] + draft.ties[:, options],
+    )
     _cut(plan, extended, step.left)
-    if not plan.allows_excess:
-        _round_off(extended, step.current_steps)
+    if not plan.allows_excess and (step.current_steps > 1).any():
+        resources -= resources % step.current_steps[:, None]
     return extended
 
 
@@ -286,16 +292,9 @@ def _cut(plan: Plan, states: States, left: Ints) -> None:
     np.clip(states.resources, 0, left[:, None], out=states.resources)
 
 
-def _round_off(states: States, current_steps: Ints) -> None:
-    for r in (current_steps > 1).nonzero()[0]:
-        states.resources[r] -= states.resources[r] % current_steps[r]
-
-
 def _merged(plan: Plan, pools: PooledProblem | None, states: States, bounds: Floats) -> tuple[States, Floats]:
     """Of the states with equal resources the one with least loss, then least cost, then first in order."""
-    keys = np.zeros(len(bounds), dtype=np.int64)
-    for r, resource in enumerate(states.resources):
-        keys = keys * np.int64(6364136223846793005) + resource * np.int64(2 * r + 1442695040888963407)
+    keys = plan.hash_factors @ states.resources
     order = np.lexsort((states.loss, keys))
     sorted_keys = keys[order]
     if not (sorted_keys[1:] == sorted_keys[:-1]).any():

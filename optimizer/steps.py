@@ -24,8 +24,8 @@ LARGEST_EXACT = 1 << 61
 class Step:
     """One or several loads, decided together, and what the loads after them can still do.
 
-    left: the most they can use of each resource. power_step, current_steps: greatest common divisors of
-    what they can use.
+    left: the most they can use of each resource. power_step: greatest common divisor of the power they can
+    use, 0 if none; current_steps: of the amperes, at least 1 (and 1 in the place of power).
     """
 
     draft: Draft
@@ -67,6 +67,7 @@ class Plan:
     fields: tuple[Field, ...]
     tolerance: float
     allows_excess: bool
+    hash_factors: Ints
 
 
 def plan_search(
@@ -95,25 +96,46 @@ def plan_search(
         scales = [gcd(excess, *scales, *(row.slack for row in rows)) or 1] * len(rows)
     fields = _fields(loads)
     words = 1 + fields[-1].word
-    order = _order(loads, rows, stages)
-    drafts = [_draft(loads[i], i, unit, under, number, rows, scales, fields[i], words) for i in order]
-    groups = _groups(drafts, [stages[i] for i in order])
     amounts = [gap // unit] + [row.slack // scale for row, scale in zip(rows, scales, strict=True)]
     if excess is not None:
         amounts.append(excess // scales[0])
+    size = len(amounts)
+    order = _order(loads, rows, stages)
+    drafts = [
+        _with_ties(_draft(loads[i], i, unit, under, number, rows, scales, size), fields[i], words)
+        for i in order
+    ]
+    groups = _groups(drafts, [stages[i] for i in order])
     start = States(
         np.array(amounts, dtype=np.int64)[:, None],
         np.zeros(1, dtype=number),
         np.zeros((1 + words, 1), dtype=np.int64),
     )
-    left = _most(drafts, len(amounts), excess is not None)
-    steps = _steps(groups, len(amounts), excess is not None)
+    left: Ints = np.sum([_most_of(draft, excess is not None) for draft in drafts], axis=0)
+    steps = _steps(groups, size, excess is not None)
     tolerance = 1e-11 * float(largest) + 1e-6
     joint = [step.draft for step in steps]
-    relaxation = Relaxation.of(groups, joint, len(amounts), over, under, excess is not None)
+    relaxation = Relaxation.of(groups, joint, over, under, excess is not None)
     return Plan(
-        start, left, steps, relaxation, over, under, unit, spare, tuple(fields), tolerance, excess is not None
+        start,
+        left,
+        steps,
+        relaxation,
+        over,
+        under,
+        unit,
+        spare,
+        tuple(fields),
+        tolerance,
+        excess is not None,
+        _hash_factors(size),
     )
+
+
+def _hash_factors(size: int) -> Ints:
+    """Odd numbers that look random, so that sums of different resources seldom meet (modulo 2**64)."""
+    factors = [pow(6364136223846793005, 3 + r, 1 << 64) | 1 for r in range(size)]
+    return np.array(factors, dtype=np.uint64).astype(np.int64)
 
 
 def _scale(loads: Sequence[Levels], row: Row) -> int:
@@ -156,21 +178,25 @@ def _draft(
     number: type,
     rows: Sequence[Row],
     scales: Sequence[int],
-    field: Field,
-    words: int,
+    size: int,
 ) -> Draft:
-    uses = []
+    """Without ties."""
+    needs = np.zeros((len(load.powers), size), dtype=np.int64)
+    needs[:, 0] = [(p - load.least_power) // unit for p in load.powers]
     for r, (row, scale) in enumerate(zip(rows, scales, strict=True)):
-        if i in row.phase_of:
-            phase = row.phase_of[i]
-            amps = [(c[phase] - load.least_current[phase]) // scale for c in load.currents]
-            uses.append((1 + r, np.array(amps, dtype=np.int64)))
-    powers = np.array([(p - load.least_power) // unit for p in load.powers], dtype=np.int64)
+        phase = row.phase_of.get(i)
+        if phase is not None:
+            least = load.least_current[phase]
+            needs[:, 1 + r] = [(c[phase] - least) // scale for c in load.currents]
     costs = np.array([(c - load.least_cost) // unit for c in load.costs], dtype=np.int64)
-    ties = np.zeros((1 + words, len(costs)), dtype=np.int64)
-    ties[0] = costs
-    ties[1 + field.word] = np.arange(len(costs)) << field.shift
-    return Draft(powers, costs.astype(number) * under, tuple(uses), ties)
+    return Draft(needs, costs.astype(number) * under, costs[None, :])
+
+
+def _with_ties(draft: Draft, field: Field, words: int) -> Draft:
+    ties = np.zeros((1 + words, len(draft.needs)), dtype=np.int64)
+    ties[0] = draft.ties
+    ties[1 + field.word] = np.arange(len(draft.needs)) << field.shift
+    return Draft(draft.needs, draft.losses, ties)
 
 
 def _groups(drafts: Sequence[Draft], stages: Sequence[int]) -> list[list[Draft]]:
@@ -178,62 +204,43 @@ def _groups(drafts: Sequence[Draft], stages: Sequence[int]) -> list[list[Draft]]
     groups: list[list[Draft]] = []
     count, last_stage = MOST_JOINT_OPTIONS, -1
     for draft, stage in zip(drafts, stages, strict=True):
-        count *= len(draft.powers)
+        count *= len(draft.needs)
         if stage != last_stage or count > MOST_JOINT_OPTIONS:
             groups.append([])
-            count, last_stage = len(draft.powers), stage
+            count, last_stage = len(draft.needs), stage
         groups[-1].append(draft)
     return groups
 
 
 def _joint(group: Sequence[Draft]) -> Draft:
     """All combinations; of those that take the same only the best."""
-    picks = np.indices([len(draft.powers) for draft in group]).reshape(len(group), -1)
-    powers, losses, ties = [
-        np.sum([value[..., k] for value, k in zip(values, picks, strict=True)], axis=0)
-        for values in zip(*[(draft.powers, draft.losses, draft.ties) for draft in group], strict=True)
-    ]
-    uses: dict[int, Ints] = {}
-    for draft, k in zip(group, picks, strict=True):
-        for r, amps in draft.uses:
-            uses[r] = uses.get(r, 0) + amps[k]
-    takes = list(zip(powers.tolist(), *(amps.tolist() for amps in uses.values()), strict=True))
-    best: dict[tuple[int, ...], int] = {}
-    for k in np.lexsort((*ties[::-1], losses)).tolist():
-        best.setdefault(takes[k], k)
+    needs, losses, ties = group[0].needs, group[0].losses, group[0].ties
+    for draft in group[1:]:
+        needs = (needs[:, None] + draft.needs).reshape(-1, needs.shape[1])
+        losses = (losses[:, None] + draft.losses).ravel()
+        ties = (ties[:, :, None] + draft.ties[:, None, :]).reshape(len(ties), -1)
+    order = np.lexsort((*ties[::-1], losses)).tolist()
+    best: dict[bytes, int] = {}
+    for k in order:
+        best.setdefault(needs[k].tobytes(), k)
     kept = sorted(best.values())
-    return Draft(
-        powers[kept], losses[kept], tuple((r, amps[kept]) for r, amps in uses.items()), ties[:, kept]
-    )
+    return Draft(needs[kept], losses[kept], ties[:, kept])
 
 
-def _most(drafts: Sequence[Draft], size: int, allows_excess: bool) -> Ints:
-    most = np.zeros(size, dtype=np.int64)
-    for draft in drafts:
-        most += _most_of(draft, size, allows_excess)
-    return most
-
-
-def _most_of(draft: Draft, size: int, allows_excess: bool) -> Ints:
-    most = np.zeros(size, dtype=np.int64)
-    most[0] = draft.powers.max()
-    for r, amps in draft.uses:
-        most[r] += amps.max()
-        if allows_excess:
-            most[-1] += amps.max()
+def _most_of(draft: Draft, allows_excess: bool) -> Ints:
+    most: Ints = draft.needs.max(axis=0)
+    if allows_excess:
+        most[-1] = most[1:-1].sum()
     return most
 
 
 def _steps(groups: Sequence[Sequence[Draft]], size: int, allows_excess: bool) -> tuple[Step, ...]:
-    left, current_steps = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-    power_step = 0
+    left, units = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
     steps: list[Step] = []
     for group in reversed(groups):
         draft = group[0] if len(group) == 1 else _joint(group)
-        steps.append(Step(draft, left.copy(), power_step, current_steps.copy()))
+        steps.append(Step(draft, left.copy(), int(units[0]), np.maximum([1, *units[1:].tolist()], 1)))
         for single in group:
-            left += _most_of(single, size, allows_excess)
-            power_step = gcd(power_step, *single.powers.tolist())
-            for r, amps in single.uses:
-                current_steps[r] = gcd(int(current_steps[r]), *amps.tolist())
+            left += _most_of(single, allows_excess)
+            units = np.gcd(units, np.gcd.reduce(single.needs, axis=0))
     return tuple(reversed(steps))
