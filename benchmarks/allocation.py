@@ -1,8 +1,9 @@
 """The optimizer's exact choice against HiGHS on the same instances: the same answers, and how much faster.
 
 HiGHS is used as its users do: the model handed over in one piece (`passModel`), default options except that
-the gap must close, since an exact answer is wanted. Its time is that of building and solving. Where the
-two differ, HiGHS's tolerances are narrowed and both answers worked out in rational numbers.
+the gap must close, since an exact answer is wanted. Its time is that of building and solving. Both run in
+one thread and are measured by processor time, so that a busy machine does not decide. Where they differ,
+HiGHS's tolerances are narrowed and both answers worked out in rational numbers.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from random import Random
 from statistics import median
-from time import perf_counter
+from time import perf_counter, process_time
 
 from benchmarks.figures import Figure, at_least, at_most, exactly
 from optimizer.allocation import allocate
@@ -31,7 +32,7 @@ SIZES = ((14, 2, 25.0), (14, 2, 16.0), (40, 30, 63.0), (40, 30, 32.0))
 
 @dataclass
 class Race:
-    """Times [ms] of the same problems, one after the other."""
+    """Processor times [ms] of the same problems, one after the other."""
 
     ours: list[float] = field(default_factory=list)
     build: list[float] = field(default_factory=list)
@@ -41,14 +42,14 @@ class Race:
 
     def run(self, problem: AllocationProblem) -> None:
         """Raises TimeoutError if HiGHS finds no proof."""
-        times = [perf_counter()]
+        times = [process_time()]
         allocation = allocate(problem)
-        times.append(perf_counter())
+        times.append(process_time())
         solver, constant = milp_model(problem)
         as_users_do(solver)
-        times.append(perf_counter())
+        times.append(process_time())
         optimum = milp_optimum(solver, constant)
-        times.append(perf_counter())
+        times.append(process_time())
         for found, began, ended in zip((self.ours, self.build, self.solve), times, times[1:], strict=False):
             found.append(1e3 * (ended - began))
         self.paths[allocation.method] = self.paths.get(allocation.method, 0) + 1
@@ -150,7 +151,7 @@ def _curves() -> None:
             lambda rng, n, sun: two_zones(rng, 10, n, sun * 4000 * n, 32.0 + 3 * n),
         ),
         "zones of 3 relays + 3 stations each": (
-            (1, 2, 4, 6),
+            (1, 2, 4),
             lambda rng, n, sun: zones(rng, n, 3, 3, sun * 16_000 * n),
         ),
     }

@@ -1,6 +1,6 @@
 """The exact choice for one minute: which relays close, how many amperes each station may take.
 
-Four paths, cheapest first, all exact in utility:
+Four paths, cheapest first, all exact; the answer's `method` names the one taken:
 
 - "budget": only the total power matters; sums of powers as bit sets (`optimizer.budget`).
   The answer stands if it happens to keep every circuit.
@@ -8,10 +8,16 @@ Four paths, cheapest first, all exact in utility:
 - "search": circuits bind; partial choices side by side (`optimizer.search`).
 - "pools": the same for many loads, with alike stations taken together (`optimizer.pooling`).
 
+"least excess" means that no choice keeps the circuits (`optimizer.excess`).
+
 Ties: highest utility, then lowest total cost, then the first in list order: comparing load by load
 in the order of the list, the lower option wins (options as listed; for a modulated load 0 A, then
-min_a upwards). Where circuits bind, ties among more than some hundred partial choices are left as
-found, and "pools" decides on and off before amperes. The same input always gets the same answer.
+min_a upwards). The same input always gets the same answer.
+
+Where an answer may be less than that, `method` says so: "…, ties as found" (worth the most, but not
+proven to be the first of its equals), "…, stopped after n states: at most x W short of the best",
+"…, up to x A more than need be", "…, but a choice within the circuits may exist". The limits behind
+it count states, not time.
 """
 
 from __future__ import annotations

@@ -10,7 +10,11 @@ and the choice itself. Four things keep the columns few:
 - a column whose loss plus the least further loss (linear relaxation; powers that the remaining
   loads cannot compose) exceeds a known answer's is dropped;
 - quick passes with few columns find that known answer. They are proof by themselves if they dropped
-  nothing as good; else the last pass goes through all columns, in portions of bounded size.
+  nothing as good; else a pass goes through all columns, in portions of bounded size, and another through
+  those as good as the answer, for the first in order.
+
+Passes that look at more than MOST_STATES columns are stopped. What was left is known to be at least as
+bad as its bound, and the answer says so. Counting columns, not time, keeps replays alike.
 
 Source: beam-stack search, Zhou and Hansen (ICAPS 2005), with the bounds above.
 """
@@ -25,6 +29,7 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.electrical import NANO
 from optimizer.levels import Levels
 from optimizer.pooling import PooledProblem, pooled
 from optimizer.relaxation import Bound, Floats, Ints
@@ -38,6 +43,7 @@ MOST_TIED_STATES = 20_000
 FEW_LOADS = 24
 REFINE_ABOVE = 200
 MOST_PRICINGS = 40
+NEGLIGIBLE = 1000  # nW
 MOST_BOUNDS = 16
 
 
@@ -131,7 +137,7 @@ class _Passes:
         if self.known is not None:
             self._exhaustively(MOST_TIED_STATES, strictly=False)
             if self.best_dropped < inf:
-                method += ", ties as found"
+                method += ", ties as found" + self._within()
         return self.found(method)
 
     def quickly(self) -> bool:
@@ -152,6 +158,11 @@ class _Passes:
         """Go through all that could be better (strictly), or as good and before what is known."""
         self.states_left, self.best_dropped = most_states, inf
         self._descend(self._start(), 0, PORTION, exhaustive=True, strictly=strictly)
+
+    def _within(self) -> str:
+        """States that are better by less than rounding are found among the ties only."""
+        tolerance = self.plan.tolerance * self.plan.unit / self.plan.under
+        return f" within {tolerance / NANO:.1g} W" if tolerance > NEGLIGIBLE else ""
 
     def _nanowatts(self, loss: float) -> float:
         return loss * self.plan.unit / self.plan.under + self.plan.spare

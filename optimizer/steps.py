@@ -18,6 +18,7 @@ from optimizer.rows import Row
 WORD_BITS = 62
 MOST_JOINT_OPTIONS = 8
 LARGEST_EXACT = 1 << 61
+ROUNDING = 1e-13  # of bounds: sums of about a hundred products in floating point
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,8 @@ class States:
 class Plan:
     """over, under: loss per unit of power beyond or short of the surplus.
 
-    unit, spare: nanowatts, of power and of sun that nobody can use.
+    unit, spare: nanowatts, of power and of sun that nobody can use. tolerance: what rounding may do to
+    bounds, and to losses if these are too large for integers.
     """
 
     start: States
@@ -84,51 +86,53 @@ def plan_search(
     """
     over, under = penalty.numerator, penalty.denominator
     total_power = sum(load.most_power - load.least_power for load in loads)
-    total_cost = sum(load.most_cost - load.least_cost for load in loads)
     spare = max(gap - total_power, 0)
     gap -= spare
-    extra_costs = [cost - load.least_cost for load in loads for cost in load.costs]
-    unit = gcd(gap, *(load.power_step for load in loads), *extra_costs) or 1
-    largest = (total_power + abs(gap)) // unit * max(over, under) + total_cost // unit * under
+    unit = _unit(loads, gap)
+    most_cost = sum(load.most_cost - load.least_cost for load in loads)
+    largest = (total_power + abs(gap)) // unit * max(over, under) + most_cost // unit * under
     number: type = np.int64 if largest < LARGEST_EXACT else np.float64
     scales = [_scale(loads, row) for row in rows]
+    amounts = [gap // unit]
     if excess is not None:
         scales = [gcd(excess, *scales, *(row.slack for row in rows)) or 1] * len(rows)
-    fields = _fields(loads)
-    words = 1 + fields[-1].word
-    amounts = [gap // unit] + [row.slack // scale for row, scale in zip(rows, scales, strict=True)]
+    amounts += [row.slack // scale for row, scale in zip(rows, scales, strict=True)]
     if excess is not None:
         amounts.append(excess // scales[0])
-    size = len(amounts)
+    fields = _fields(loads)
+    words = 1 + fields[-1].word
     order = _order(loads, rows, stages)
-    drafts = [
-        _with_ties(_draft(loads[i], i, unit, under, number, rows, scales, size), fields[i], words)
-        for i in order
-    ]
+    drafts = [_draft(loads[i], i, unit, under, number, rows, scales, len(amounts)) for i in order]
+    drafts = [_with_ties(draft, fields[i], words) for draft, i in zip(drafts, order, strict=True)]
     groups = _groups(drafts, [stages[i] for i in order])
-    start = States(
+    steps = _steps(groups, len(amounts), excess is not None)
+    return Plan(
+        start=_start(amounts, number, words),
+        left=np.sum([_most_of(draft, excess is not None) for draft in drafts], axis=0),
+        steps=steps,
+        relaxation=Relaxation.of(groups, [step.draft for step in steps], over, under, excess is not None),
+        over=over,
+        under=under,
+        unit=unit,
+        spare=spare,
+        fields=tuple(fields),
+        tolerance=ROUNDING * float(largest) + 1e-6,
+        allows_excess=excess is not None,
+        hash_factors=_hash_factors(len(amounts)),
+    )
+
+
+def _unit(loads: Sequence[Levels], gap: int) -> int:
+    """The largest unit in which powers and costs are whole."""
+    extra_costs = [cost - load.least_cost for load in loads for cost in load.costs]
+    return gcd(gap, *(load.power_step for load in loads), *extra_costs) or 1
+
+
+def _start(amounts: Sequence[int], number: type, words: int) -> States:
+    return States(
         np.array(amounts, dtype=np.int64)[:, None],
         np.zeros(1, dtype=number),
         np.zeros((1 + words, 1), dtype=np.int64),
-    )
-    left: Ints = np.sum([_most_of(draft, excess is not None) for draft in drafts], axis=0)
-    steps = _steps(groups, size, excess is not None)
-    tolerance = 1e-11 * float(largest) + 1e-6
-    joint = [step.draft for step in steps]
-    relaxation = Relaxation.of(groups, joint, over, under, excess is not None)
-    return Plan(
-        start,
-        left,
-        steps,
-        relaxation,
-        over,
-        under,
-        unit,
-        spare,
-        tuple(fields),
-        tolerance,
-        excess is not None,
-        _hash_factors(size),
     )
 
 
