@@ -13,7 +13,7 @@ and the choice itself. Four things keep the columns few:
   nothing as good; else a pass goes through all columns, in portions of bounded size, and another through
   those as good as the answer, for the first in order.
 
-Passes that look at more than MOST_STATES columns are stopped. What was left is known to be at least as
+Passes that try more than MOST_STATES columns are stopped. What was left is known to be at least as
 bad as its bound, and the answer says so. Counting columns, not time, keeps replays alike.
 
 Source: beam-stack search, Zhou and Hansen (ICAPS 2005), with the bounds above.
@@ -38,8 +38,8 @@ from optimizer.steps import Plan, States, plan_search
 
 QUICK_WIDTHS = (40, 400)
 PORTION = 2_000
-MOST_STATES = 300_000
-MOST_TIED_STATES = 20_000
+MOST_STATES = 1_000_000
+MOST_TIED_STATES = 100_000
 FEW_LOADS = 24
 REFINE_ABOVE = 200
 MOST_PRICINGS = 40
@@ -160,7 +160,9 @@ class _Passes:
         self._descend(self._start(), 0, PORTION, exhaustive=True, strictly=strictly)
 
     def _within(self) -> str:
-        """States that are better by less than rounding are found among the ties only."""
+        """States better by less than rounding are found among the ties only; whole losses leave none."""
+        if self.plan.tolerance < 1 and self.plan.start.loss.dtype == np.int64:
+            return ""
         tolerance = self.plan.tolerance * self.plan.unit / self.plan.under
         return f" within {tolerance / NANO:.1g} W" if tolerance > NEGLIGIBLE else ""
 
@@ -184,8 +186,8 @@ class _Passes:
         """Take the loads from `first` on; beyond the width, exhaustive passes go portion by portion."""
         for i in range(first, len(self.plan.steps)):
             limit = self._limit(strictly=strictly)
+            self.states_left -= len(states.loss) * len(self.plan.steps[i].draft.losses)
             states = _extended(self.plan, states, i, self.bounds[0], limit)
-            self.states_left -= len(states.loss)
             bounds = self._bounds(states, i)
             states, bounds = _only(states, bounds, bounds <= limit)
             if len(bounds) == 0:

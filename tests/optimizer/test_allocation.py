@@ -333,7 +333,7 @@ def test_a_search_that_is_stopped_says_so_and_how_much_it_may_have_missed() -> N
 
 
 def test_ties_beyond_what_is_looked_through_are_said_to_be_as_found() -> None:
-    given_problem = odd_knapsack(3, 24)
+    given_problem = odd_knapsack(1, 26)
     allocation = allocate(given_problem)
     assert allocation.method == "pools, ties as found"
     assert allocate(given_problem) == allocation
