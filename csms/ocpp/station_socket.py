@@ -13,7 +13,8 @@ import errno
 import math
 import socket as sockets
 from asyncio import BaseTransport
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeGuard
 
 from websockets.asyncio.server import ServerConnection
 from websockets.frames import Frame, Opcode
@@ -30,7 +31,11 @@ STUCK_S = 25.0  # shorter than what is unacknowledged may last: the kernel count
 
 
 class Socket(ServerConnection):
-    """Any byte it hears shows that the other side lives. address: the other side's, without the port."""
+    """Any byte it hears shows that the other side lives. address: the other side's, without the port.
+
+    take: gets each message that came in one piece at once, without a task that waits for it; in order, so
+    only what finds nothing waiting to be read by `recv`.
+    """
 
     def __init__(self, *args: Any, handshakes: Handshakes, probe_interval_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,6 +44,7 @@ class Socket(ServerConnection):
         self.heard_at_s = self.loop.time()
         self.pinged_at_s = -math.inf
         self.answers_pings = False
+        self.take: Callable[[bytes], None] | None = None
         self._stuck_since_s: float | None = None
         self._unread_bytes = 0
         self._frames_wait = self._reading_paused = False
@@ -74,7 +80,18 @@ class Socket(ServerConnection):
     def process_event(self, event: Event) -> None:
         if isinstance(event, Frame) and event.opcode is Opcode.PONG:
             self.answers_pings = True
-        super().process_event(event)
+        if self.take is not None and _is_message(event) and not len(self.recv_messages.frames):
+            self.take(bytes(event.data))
+        else:
+            super().process_event(event)
+
+    def send_at_once(self, text: str) -> bool:
+        """Send a message unless the other side must take others first, or the connection is over."""
+        if self.paused or self.protocol.state is not State.OPEN:
+            return False
+        self.protocol.send_text(text.encode())
+        self.send_data()
+        return True
 
     def probe(self) -> None:
         """Send a ping if one is due, without waiting for room in the write buffer; into a full one, none."""
@@ -127,6 +144,11 @@ class Socket(ServerConnection):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+
+def _is_message(event: Event) -> TypeGuard[Frame]:
+    """In one piece: between the pieces of another there is none."""
+    return isinstance(event, Frame) and event.fin and event.opcode in (Opcode.TEXT, Opcode.BINARY)
 
 
 def watch_acknowledgements(socket: sockets.socket | None, probe_interval_s: float) -> None:
