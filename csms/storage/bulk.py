@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import cache, lru_cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
@@ -23,23 +24,28 @@ Process = Callable[[Any], Any]
 
 async def insert_rows(conn: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
     """Insert them all; those that some unique column forbids are left out. All rows have the same columns."""
+    if rows:
+        names = tuple(rows[0])
+        await insert_tuples(conn, table, names, list(map(itemgetter(*names), rows)))
+
+
+async def insert_tuples(
+    conn: AsyncConnection, table: Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """As `insert_rows`, of rows that are the values of these columns."""
     if not rows:
         return
     if conn.dialect.name != "sqlite":
-        await conn.execute(insert(conn, table).on_conflict_do_nothing(), list(rows))
+        new = insert(conn, table).on_conflict_do_nothing()
+        await conn.execute(new, [dict(zip(names, row, strict=True)) for row in rows])
         return
-    names = tuple(rows[0])
-    values = _values(table, names, conn.dialect, rows)
-    whole = len(values) - len(values) % ROWS_AT_ONCE
-    if whole:
-        chunks = [
-            tuple([value for row in values[n : n + ROWS_AT_ONCE] for value in row])
-            for n in range(0, whole, ROWS_AT_ONCE)
-        ]
-        await conn.exec_driver_sql(_insert(table.name, names, ROWS_AT_ONCE), chunks)
-    if whole < len(values):
-        rest = [tuple(row) for row in values[whole:]]
-        await conn.exec_driver_sql(_insert(table.name, names, 1), rest)
+    written = _written(rows, _processes(table, names, conn.dialect))
+    for at_once in (ROWS_AT_ONCE, 1):
+        whole = len(written) - len(written) % at_once
+        chunks = [tuple(chain.from_iterable(written[n : n + at_once])) for n in range(0, whole, at_once)]
+        if chunks:
+            await conn.exec_driver_sql(_insert(table.name, names, at_once), chunks)
+        written = written[whole:]
 
 
 async def update_rows(conn: AsyncConnection, statement: Update, rows: Sequence[Row]) -> None:
@@ -64,14 +70,12 @@ def _compiled(statement: Update, dialect: Dialect) -> tuple[str, list[tuple[str,
     ]
 
 
-def _values(table: Table, names: tuple[str, ...], dialect: Dialect, rows: Sequence[Row]) -> list[list[Any]]:
-    """Each row's values in the order of names, as the database's driver takes them."""
-    processes, take = _processes(table, names, dialect), itemgetter(*names)
-    values = [list(take(row)) for row in rows]
+def _written(rows: Sequence[tuple[Any, ...]], processes: list[tuple[int, Process]]) -> list[tuple[Any, ...]]:
+    """The rows as the database's driver takes them: column by column."""
+    columns: list[Any] = list(zip(*rows, strict=True))
     for position, process in processes:
-        for row_values in values:
-            row_values[position] = process(row_values[position])
-    return values
+        columns[position] = map(process, columns[position])
+    return list(zip(*columns, strict=True))
 
 
 @lru_cache(100)
