@@ -116,3 +116,9 @@ def test_only_a_whole_masked_text_frame_is_taken_as_one(content: bytes) -> None:
     others = [whole[:-1], whole + b"x", frame(content, Opcode.BINARY), frame(content, fin=False), unmasked]
     compressed = bytes([whole[0] | 0x40]) + whole[1:]
     assert [whole_message(other) for other in [*others, compressed]] == [None] * 6
+
+
+async def test_no_message_comes_between_the_pieces_of_another() -> None:
+    """A whole message there is a fault of the station: its connection ends, neither is taken."""
+    chunks = [frame(b"[2,", fin=False), frame(b"[3]"), frame(b"4]", Opcode.CONT)]
+    assert await heard(chunks, [True, True, True]) == []
