@@ -532,7 +532,7 @@ async def test_a_hundred_stations_share_few_commits(backend: Backend) -> None:
 
 
 async def test_values_replayed_at_once_raise_the_register_one_after_the_other(backend: Backend) -> None:
-    """After an outage a station tells what it measured meanwhile; the last value, from before a reset, fell."""
+    """After an outage a station tells what it measured meanwhile; a value that falls is kept only."""
     id = (await backend.say("StartTransaction", start(meter_wh=1000)))["transactionId"]
     messages = [values(id, later(seconds=n), 1000 + n) for n in range(1, 150)]
     messages.append(values(id, later(seconds=150), 1100))
