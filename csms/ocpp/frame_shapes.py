@@ -12,7 +12,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from csms.domain.conformity import MAX_INTEGER
 from csms.domain.normalise import USUAL_TIME, normalise, parse_time
@@ -32,8 +32,7 @@ _TIME, _VALUE, _ID = "2026-01-01T00:00:00Z", "0", "1"
 _LOWEST = {"connectorId": 0, "transactionId": 1}
 
 
-@dataclass(frozen=True, slots=True)
-class MeterFrame:
+class MeterFrame(NamedTuple):
     """payload: as `normalise` returns it, but that `Samples` stand for lists of sampled values."""
 
     id: str

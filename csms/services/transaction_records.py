@@ -39,7 +39,7 @@ class Outcome:
     quirks: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Element:
     """One MeterValue: when, what it reads, and the row to be stored (without its transaction)."""
 
