@@ -27,6 +27,7 @@ TAKING_W = 200.0
 ASLEEP_AFTER_S = 180.0
 LESS_BY_A = 1.5
 LESS_FOR_S = 120.0
+OVER_A, OVER = 1.0, 0.05  # more than this above the offer is no error of a meter
 CLEAR_A = 3.0
 """From this current on a phase it is plain which phases a vehicle uses, and at what voltage."""
 
@@ -85,8 +86,8 @@ class Outlet:
 
     @property
     def takes_part(self) -> bool:
-        """Whether current can flow at all."""
-        return self.demand.state in TAKERS
+        """Whether current can flow at all, and as much as is decided here."""
+        return self.demand.state in TAKERS and self.demand.controllable
 
     @property
     def sun_decides(self) -> bool:
@@ -114,9 +115,23 @@ class Outlet:
             return self.drawn_w
         return self.power_at(self.limit_a)
 
+    @property
+    def is_ours(self) -> bool:
+        return self.demand.state is not ConnectorState.OFFLINE and self.demand.controllable
+
     def draw(self) -> Draw:
-        reachable = self.demand.state is not ConnectorState.OFFLINE
-        return Draw(self.connector.circuit, self.drawn_w if reachable else 0.0, self.drawn_a, reachable)
+        return Draw(self.connector.circuit, self.drawn_w if self.is_ours else 0.0, self.drawn_a, self.is_ours)
+
+    def over_offered_a(self) -> PhaseTriple:
+        """What it is measured to take beyond what it was offered. Until it follows, that remains."""
+        offered_a, measured_a = self.demand.offered_a, self.demand.current_a
+        if offered_a is None or measured_a is None or not self.takes_part:
+            return NO_CURRENT
+        if not self.connector.modulates and offered_a > 0:
+            return NO_CURRENT  # it takes what it takes
+        allowed_a = offered_a + max(OVER_A, OVER * offered_a)
+        l1, l2, l3 = (amps - offered_a if amps > allowed_a else 0.0 for amps in self.drawn_a)
+        return (l1, l2, l3)
 
 
 def plan_connector(
