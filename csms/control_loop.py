@@ -44,7 +44,13 @@ LIVE_INTERVAL_S = 5.0
 SETTLE_S = 10.0  # after a change, samples younger than this still show the old state
 WOKEN_AT_MOST_EVERY_S = 2.0
 WIRE_RESOLUTION_A = 0.1
-WAKING_EVENTS = {"load.mode", "transaction.started", "transaction.stopped", "station.connected"}
+WAKING_EVENTS = {
+    "load.mode",
+    "transaction.started",
+    "transaction.stopped",
+    "station.connected",
+    "station.profiles_cleared",
+}
 
 
 class SiteControl:
@@ -251,6 +257,7 @@ class SiteControl:
             session=str(transaction.id) if transaction else None,
             delivered_wh=transaction.energy_wh if transaction else 0.0,
             controllable=transaction is None or self._setpoints.is_controllable(point.id, connector.id),
+            is_over=live.following.is_over,
         )
 
     def _wiring(self, connector: ConnectorConfig) -> ConnectorWiring:
@@ -264,10 +271,11 @@ class SiteControl:
             wishes = {}
             for connector in point.connectors:
                 id = f"{point.id}/{connector.id}"
+                safe_a = self._safe_a[point.id, connector.id]
                 wishes[connector.id] = Wish(
                     self._wiring(connector),
-                    decided[id].limit_a,
-                    self._safe_a[point.id, connector.id],
+                    decided[id].limit_a if demands.connectors[id].controllable else safe_a,
+                    safe_a,
                     step_a=connector.step_a,
                     is_urgent=decided[id].reason.code == LIMITED_BY_FUSE,
                     overrules=id in overruled,

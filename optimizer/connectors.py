@@ -27,7 +27,6 @@ TAKING_W = 200.0
 ASLEEP_AFTER_S = 180.0
 LESS_BY_A = 1.5
 LESS_FOR_S = 120.0
-OVER_A, OVER = 1.0, 0.05  # more than this above the offer is no error of a meter
 CLEAR_A = 3.0
 """From this current on a phase it is plain which phases a vehicle uses, and at what voltage."""
 
@@ -123,14 +122,11 @@ class Outlet:
         return Draw(self.connector.circuit, self.drawn_w if self.is_ours else 0.0, self.drawn_a, self.is_ours)
 
     def over_offered_a(self) -> PhaseTriple:
-        """What it is measured to take beyond what it was offered. Until it follows, that remains."""
-        offered_a, measured_a = self.demand.offered_a, self.demand.current_a
-        if offered_a is None or measured_a is None or not self.takes_part:
+        """What a station that does not follow takes beyond its offer. Until it does, that remains."""
+        offered_a = self.demand.offered_a
+        if not self.demand.is_over or offered_a is None or not self.takes_part:
             return NO_CURRENT
-        if not self.connector.modulates and offered_a > 0:
-            return NO_CURRENT  # it takes what it takes
-        allowed_a = offered_a + max(OVER_A, OVER * offered_a)
-        l1, l2, l3 = (amps - offered_a if amps > allowed_a else 0.0 for amps in self.drawn_a)
+        l1, l2, l3 = (max(0.0, amps - offered_a) for amps in self.drawn_a)
         return (l1, l2, l3)
 
 
