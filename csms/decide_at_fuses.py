@@ -22,25 +22,36 @@ def decide_at_fuses(
 ) -> tuple[Decision, Memory, Demands]:
     """outranked: connectors where an operator's own profile rules; others make room for them first.
 
-    If that does not suffice, those of them that a fuse would limit are decided about like all others.
-    Answers the demands that were decided about, in which these are controllable.
+    If that does not suffice, as few of them as do are decided about like all others, those that take the
+    most first. Answers the demands that were decided about, in which these are controllable.
     """
-    decision, after = decide(site, readings, demands, memory, now)
-    if decision.feasible or not outranked:
-        return decision, after, demands
-    as_ours, _ = decide(site, readings, _taken_back(demands, outranked), memory, now)
-    to_limit = {
-        c.id
-        for c in as_ours.connectors
-        if c.id in outranked
-        and c.reason.code == LIMITED_BY_FUSE
-        and c.limit_a < (demands.connectors[c.id].offered_a or 0.0)
-    }
-    if not to_limit:
-        return decision, after, demands
-    demands = _taken_back(demands, to_limit)
-    decision, after = decide(site, readings, demands, memory, now)
-    return decision, after, demands
+
+    def attempt(taken_back: Collection[str]) -> tuple[Decision, Memory, Demands]:
+        tried = _taken_back(demands, taken_back)
+        return *decide(site, readings, tried, memory, now), tried
+
+    found = attempt(())
+    drawing = sorted((id for id in outranked if _takes_a(demands, id)), key=lambda id: -_takes_a(demands, id))
+    if found[0].feasible or not drawing:
+        return found
+    needed: list[str] = []
+    for id in drawing:
+        needed.append(id)
+        found = attempt(needed)
+        if found[0].feasible:
+            break
+    for id in needed[:-1]:
+        fewer = [other for other in needed if other != id]
+        if found[0].feasible and (smaller := attempt(fewer))[0].feasible:
+            needed, found = fewer, smaller
+    return found
+
+
+def _takes_a(demands: Demands, id: str) -> float:
+    demand = demands.connectors[id]
+    if demand.current_a is not None:
+        return max(demand.current_a)
+    return demand.power_w or demand.offered_a or 0.0
 
 
 def _taken_back(demands: Demands, connectors: Collection[str]) -> Demands:

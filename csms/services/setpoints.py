@@ -16,16 +16,19 @@ enough for a fuse does the profile have to make way, and people are told.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 
 import structlog
 
 from csms.clock import Clock
+from csms.domain.charge_point import ConnectorReading, Station
 from csms.domain.charging_profile import ConnectorWiring, offered_now
 from csms.domain.control_slot import Wish, control_slots
 from csms.domain.following import in_words, observe
 from csms.domain.installed_profile import InstalledProfile
 from csms.domain.profile_ladder import FIRST, Rung
+from csms.domain.station_clock import EXACT_ENOUGH
 from csms.errors import CallTimeout, NotConnected
 from csms.services.charge_points import ChargePoints
 from csms.services.charging_profiles import ChargingProfiles
@@ -37,6 +40,7 @@ __all__ = ["Setpoints", "Wish"]
 
 log = structlog.get_logger()
 
+AT_ONCE = timedelta(seconds=5)
 NO_WAY_LEFT = "the station takes no limit in any way, so what it takes counts as the house's"
 
 
@@ -142,7 +146,8 @@ class Setpoints:
         if connector is None or connector.transaction is None or connector.following.offer is None:
             return
         now, before = self._clock.now(), connector.following
-        after = observe(before, connector.following.offer, connector.trusted_reading(now))
+        reading = _in_our_time(connector.trusted_reading(now), self._charge_points.station(identity), now)
+        after = observe(before, connector.following.offer, reading)
         connector.following = after
         rung = self._ladder.known_rung(identity)
         if rung is None or self.is_outranked(identity, connector_id):
@@ -217,3 +222,15 @@ class Setpoints:
         for connector_id in writes.wishes:
             if connector := live.connectors.get(connector_id):
                 connector.setpoint_problem = NO_WAY_LEFT
+
+
+def _in_our_time(
+    reading: ConnectorReading | None, station: Station, now: datetime
+) -> ConnectorReading | None:
+    """With the time of our clock. Clocks that are off by more are corrected where readings arrive, but for
+    the first one; one from the future tells nothing."""
+    if reading is None:
+        return None
+    behind = station.clock.behind()
+    at = reading.at + behind if abs(behind) <= EXACT_ENOUGH else reading.at
+    return replace(reading, at=at) if at <= now + AT_ONCE else None
