@@ -35,8 +35,8 @@ class LimitLines:
     def show(self, now: datetime, timezone: str) -> None:
         status = self._services.limits.status(self._identity)
         self._details.show(status.state != "untried" or bool(status.failed))
-        self._head.say(headline(status))
-        lines = details(status, now, timezone)
+        self._head.say(summary_line(status))
+        lines = detail_lines(status, now, timezone)
         for number, connector in sorted(
             self._services.charge_points.station(self._identity).connectors.items()
         ):
@@ -54,14 +54,14 @@ class LimitLines:
         ui.notify(f"{self._identity}: limits are written in the first way again", type="positive")
 
 
-def headline(status: LimitStatus) -> str:
-    count = f"{status.writes_today:,} writes today"
+def summary_line(status: LimitStatus) -> str:
+    count = f"writes today: {status.writes_today:,}"
     if status.max_writes_per_day is not None:
-        count = f"{status.writes_today:,} of {status.max_writes_per_day:,} writes today"
+        count = f"writes today: {status.writes_today:,} of {status.max_writes_per_day:,}"
     return f"{STATES[status.state]} · {count}"
 
 
-def details(status: LimitStatus, now: datetime, timezone: str) -> list[str]:
+def detail_lines(status: LimitStatus, now: datetime, timezone: str) -> list[str]:
     lines = []
     if status.rung is not None and status.state != "not_controllable":
         lines.append(f"Written as {status.rung}")
