@@ -265,6 +265,8 @@ async def test_an_operators_profile_makes_way_only_when_a_fuse_needs_it(folder: 
         assert "operator's profile 77 was replaced" in (home.load("CP1/1").limit_words or "")
         await home.minute(2)
         assert max(home.flows_w()) / 230 <= 25
+        profiles = [(p.purpose, p.stack_level) for p in home.points["CP1"].profiles]
+        assert sorted(profiles) == [("TxDefaultProfile", 0), ("TxProfile", 3)]
 
 
 async def test_after_a_reset_a_setting_that_was_changed_is_found(folder: Path) -> None:
