@@ -135,6 +135,7 @@ class StationMessages:
         if (clock := self._clocks.get(identity)) is None:
             clock = self._clocks[identity] = StationClock()
         seen_at = clock.true_time(newest, received_at)
+        self._charge_points.station(identity).clock.told_measurement(newest, received_at)
         if clock.is_off:
             self._charge_points.mended(identity, ["MeterValues.timestamp: clock steadily off"])
 
@@ -162,6 +163,8 @@ class StationMessages:
         connector_id, status = payload["connectorId"], payload["status"]
         error_code = payload.get("errorCode") or "NoError"
         status_at = parse_time(payload["timestamp"]) if payload.get("timestamp") else None
+        if status_at is not None:
+            self._charge_points.station(identity).clock.told_status(status_at, received_at)
         is_live = self._connector(identity, connector_id).transaction is not None
 
         async def job(conn: AsyncConnection) -> Outcome:
