@@ -25,9 +25,10 @@ def main() -> int:
     options.add_argument("--rounds", type=int, default=ocpp_throughput.ROUNDS, help="of ocpp")
     options.add_argument("--stations", type=int, default=ocpp_connections.STATIONS, help="of connections")
     options.add_argument("--kills", type=int, default=ocpp_crash.KILLS, help="of crash")
+    options.add_argument("--problems", type=int, default=allocation.PROBLEMS, help="of allocation, random")
     given = options.parse_args()
     parts: dict[str, Callable[[], list[Figure]]] = {
-        "allocation": allocation.run,
+        "allocation": lambda: allocation.run(given.problems),
         "value": lambda: value.run(given.quick),
         "ocpp": lambda: ocpp_throughput.run(given.rounds),
         "connections": lambda: ocpp_connections.run(given.stations),
