@@ -1,85 +1,16 @@
-"""Hot by evening, four hours of filtering, twenty kilowatt-hours by seven: the sun first, else just in time."""
+"""Hot by evening, four hours of filtering: by the sun first, else just in time."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
-from closed_loop import Car, House, connector, element, heater, load, site, steps_on, why
+from closed_loop import Car, connector, element, heater, site, steps_on, why
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
+from lived_day import EVERY_DAY, THREE, Day, at, hot_by, minutes, runs_by
 
-from optimizer import Circuit, Mode, Need, Site, Window
-from optimizer.memory import memory_from_dict, memory_to_dict
-
-EVERY_DAY = frozenset(range(7))
-THREE = tuple(element(str(n), phases=(n - 1,)) for n in (1, 2, 3))
-MORNING = datetime(2026, 6, 10, 4, 0, tzinfo=UTC)  # 06:00 in Zurich, a Wednesday
-
-
-def hot_by(until: str, kwh: float, days: frozenset[int] = EVERY_DAY) -> Need:
-    return Need(time.fromisoformat(until), days, energy_wh=kwh * 1000)
-
-
-def runs_by(until: str, hours: float) -> Need:
-    return Need(time.fromisoformat(until), EVERY_DAY, run_s=hours * 3600)
-
-
-def at(text: str, day: int = 10, month: int = 6) -> datetime:
-    """UTC of a Swiss summer time."""
-    return datetime.combine(datetime(2026, month, day), time.fromisoformat(text), UTC) - timedelta(hours=2)
-
-
-class Day:
-    """A house lived through minute by minute, with what each load got from the grid and when it ran."""
-
-    def __init__(self, home: Site, cars: dict[str, Car] | None = None, now: datetime = MORNING) -> None:
-        self.house = House(home, cars or {}, now=now)
-        self.on_at: dict[str, list[datetime]] = {}
-        self.codes: dict[str, list[str]] = {}
-        self.got_wh: dict[str, float] = {}
-        self.minute_wh: dict[str, list[tuple[datetime, float]]] = {}
-        self.drawn_wh = 0.0
-
-    def until(self, end: datetime, sun_w: Callable[[datetime], float] = lambda _: 0.0) -> Day:
-        house = self.house
-        while house.now < end:
-            now, surplus_w = house.now, sun_w(house.now)
-            decision = house.minute(surplus_w)
-            for part in (*decision.appliances, *decision.connectors):
-                self.codes.setdefault(part.id, []).append(part.reason.code)
-            power_w = 0.0
-            for a in house.site.appliances:
-                self._note(a.id, house.appliance_w(a), now)
-                power_w += house.appliance_w(a)
-            for c in house.site.connectors:
-                phases = min(len(c.phases), house.cars.get(c.id, Car()).phases)
-                taken_w = house.car_a(c) * 230 * phases
-                self._note(c.id, taken_w, now)
-                power_w += taken_w
-            self.drawn_wh += max(0.0, power_w - max(0.0, surplus_w)) / 60
-        return self
-
-    def _note(self, id: str, power_w: float, now: datetime) -> None:
-        self.got_wh[id] = self.got_wh.get(id, 0.0) + power_w / 60
-        self.minute_wh.setdefault(id, []).append((now, power_w / 60))
-        if power_w > 0:
-            self.on_at.setdefault(id, []).append(now)
-
-    def began(self, id: str) -> datetime:
-        return self.on_at[id][0]
-
-    def starts(self, id: str) -> int:
-        times = self.on_at.get(id, [])
-        return sum(i == 0 or at - times[i - 1] > timedelta(minutes=1) for i, at in enumerate(times))
-
-    def restart(self) -> None:
-        self.house.memory = memory_from_dict(memory_to_dict(self.house.memory))
-
-
-def minutes(first: datetime, second: datetime) -> float:
-    return (second - first).total_seconds() / 60
+from optimizer import Circuit, Mode, Site, Window
 
 
 def test_on_a_grey_day_the_boiler_waits_for_the_latest_sensible_minute() -> None:
@@ -94,8 +25,7 @@ def test_on_a_grey_day_the_boiler_waits_for_the_latest_sensible_minute() -> None
 def test_what_it_is_doing_is_said() -> None:
     day = Day(site(heater(elements=THREE, needs=(hot_by("18:00", 6),)))).until(at("16:00"))
     assert why(day.house.decision, "boiler") == "needs 5.2 kWh more by 18:00, not left to the sun any longer"
-    need = load(day.house.decision, "boiler").need
-    assert need is not None
+    need = day.need("boiler")
     assert (need.due_at, need.wanted, round(need.got), need.forced) == (at("18:00"), 6000, 750, True)
 
 
@@ -155,8 +85,7 @@ def test_in_other_modes_it_is_counted_but_nothing_is_forced() -> None:
     for mode in (Mode.OFF, Mode.TIMER_ONLY, Mode.MANUAL):
         day = Day(site(heater(mode=mode, needs=(hot_by("18:00", 6),)))).until(at("18:00"))
         assert day.on_at == {}
-        need = load(day.house.decision, "boiler").need
-        assert need is not None and (need.got, need.forced) == (0, False)
+        assert (day.need("boiler").got, day.need("boiler").forced) == (0, False)
 
 
 def test_a_heater_whose_thermostat_opened_has_had_enough_for_the_day() -> None:
@@ -168,8 +97,7 @@ def test_a_heater_whose_thermostat_opened_has_had_enough_for_the_day() -> None:
     day.house.sub_metered_w["boiler"] = 0
     day.until(at("18:00"), sun)
     assert day.got_wh["boiler"] == 2000
-    need = load(day.house.decision, "boiler").need
-    assert need is not None and need.is_over
+    assert day.need("boiler").is_over
     day.house.sub_metered_w["boiler"] = 3000
     day.until(at("18:00", day=11))
     assert 8000 <= day.got_wh["boiler"] <= 8100
@@ -333,7 +261,8 @@ def test_two_boilers_and_a_car_share_a_short_fuse_and_all_are_ready() -> None:
     assert sum(1 for t in day.on_at["CP1/1"] if t < at("17:00"))
     assert car.delivered_wh >= 7360 - 10
     assert day.on_at["CP1/1"][-1] < at("17:00")
-    assert day.house.decision is not None and day.house.decision.feasible
+    assert day.house.decision is not None
+    assert day.house.decision.feasible
 
 
 # --- whatever the sky does ---
@@ -349,7 +278,7 @@ def test_two_boilers_and_a_car_share_a_short_fuse_and_all_are_ready() -> None:
 def test_a_need_that_can_be_met_when_it_is_told_is_met(
     kwh: float, hours_ahead: float, suns: list[int], min_on_s: float
 ) -> None:
-    """One boiler, no fuse. What is forced is never more than what the sun left missing and the last minute."""
+    """One boiler, no fuse. Forced is never more than what the sun left missing and the last minute."""
     end = at("18:00")
     begin = end - timedelta(minutes=round(hours_ahead * 60))
     boiler = heater(elements=THREE, min_on_s=min_on_s, needs=(hot_by("18:00", kwh),))

@@ -7,7 +7,7 @@ from datetime import time, timedelta
 
 import pytest
 from closed_loop import Car, connector, limit_a, load, site, why
-from test_needs import EVERY_DAY, Day, at, minutes
+from lived_day import EVERY_DAY, Day, at, minutes
 
 from optimizer import Circuit, ConnectorState, Mode, Need, Site, Window
 
@@ -77,8 +77,7 @@ def test_the_standing_target_of_a_connector() -> None:
     day = Day(site(connector(min_on_s=300.0, min_off_s=300.0, needs=standing)), {CP: Car()}, now=EVENING)
     day.until(SEVEN)
     assert day.got_wh[CP] >= 20_000
-    need = load(day.house.decision, CP).need
-    assert need is not None and need.is_over
+    assert day.need(CP).is_over
     day.house.cars[CP] = Car(session="2")
     day.until(at("07:00", day=11))
     assert day.got_wh[CP] >= 40_000
@@ -203,4 +202,5 @@ def test_a_vehicle_behind_an_unreachable_station_has_no_target_now() -> None:
     car = told(7.36, state=ConnectorState.OFFLINE)
     day = Day(one_phase(), {CP: car}, now=EVENING).until(EVENING + timedelta(minutes=2))
     part = load(day.house.decision, CP)
-    assert part.reason.code == "offline" and part.need is None
+    assert part.reason.code == "offline"
+    assert part.need is None
