@@ -264,7 +264,9 @@ class SiteControl:
         in_window = appliance.mode is Mode.SOLAR_AND_TIMER and open_until(
             appliance.windows, self._site.timezone, now
         )
-        follows_sun = appliance.mode in (Mode.SOLAR_ONLY, Mode.SOLAR_AND_TIMER) and not in_window
+        need = self._memory.needs.get(appliance_id)
+        must_run = in_window or (need is not None and need.forced)
+        follows_sun = appliance.mode in (Mode.SOLAR_ONLY, Mode.SOLAR_AND_TIMER) and not must_run
         return frozenset() if follows_sun else decided
 
     async def _record(self, minute: SiteSnapshot, decision: Decision, inputs: dict[str, Any]) -> None:

@@ -263,6 +263,8 @@ class Outlet:
             self._limit_a,
             f"{session.station_id} {session.arrival_at.isoformat()}",
             self._delivered_wh,
+            departs_at=session.declared_departure_at,
+            requested_wh=session.requested_wh,
         )
 
 

@@ -19,6 +19,7 @@ from csms.domain.site import SiteConfig
 from csms.errors import InvalidInput
 from optimizer.decide import decide
 from optimizer.model import Demands, Memory, Readings, Site
+from simulation.need_score import need_figures
 from simulation.plain_rule import PlainRule
 from simulation.plant import Controller, DailyNeed, Plant, Setpoints, Trace
 from simulation.report import write_report
@@ -89,7 +90,7 @@ def run(options: ReplayOptions) -> ReplayResult:
         controllers["rule"] = PlainRule(site)
     traces = _replay_all(options, site, series, sessions, controllers)
     notes += _waiting_notes(traces["helianthus"])
-    return _write(options, traces, notes)
+    return _write(options, site, traces, notes)
 
 
 class OptimizerControl:
@@ -259,9 +260,9 @@ def _waiting_notes(trace: Trace) -> list[str]:
     return notes
 
 
-def _write(options: ReplayOptions, traces: dict[str, Trace], notes: list[str]) -> ReplayResult:
+def _write(options: ReplayOptions, site: Site, traces: dict[str, Trace], notes: list[str]) -> ReplayResult:
     trace = traces["helianthus"]
-    scored = {name: score(t) for name, t in traces.items()}
+    scored = {name: {**score(t), "needs": need_figures(t, site)} for name, t in traces.items()}
     compare = {name: figures for name, figures in scored.items() if name != "helianthus"}
     figures = {
         "site": options.site.site.id,
