@@ -43,7 +43,14 @@ LIVE_INTERVAL_S = 5.0
 SETTLE_S = 10.0  # after a change, samples younger than this still show the old state
 WOKEN_AT_MOST_EVERY_S = 2.0
 WIRE_RESOLUTION_A = 0.1
-WAKING_EVENTS = {"load.mode", "transaction.started", "transaction.stopped", "station.connected"}
+WAKING_EVENTS = {
+    "load.mode",
+    "load.target",
+    "load.unplugged",
+    "transaction.started",
+    "transaction.stopped",
+    "station.connected",
+}
 
 
 class SiteControl:
@@ -228,6 +235,7 @@ class SiteControl:
         if transaction is not None:
             offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction.id)
             offered_a = self._safe_a[point.id, connector.id] if offered_a is None else offered_a
+        wish = self._sites.wishes.of(self._config.site.id, f"{point.id}/{connector.id}")
         return ConnectorDemand(
             state=ConnectorState(live.state(now, connected=station.connected)),
             power_w=reading.power_w if reading else None,
@@ -235,6 +243,8 @@ class SiteControl:
             offered_a=offered_a,
             session=str(transaction.id) if transaction else None,
             delivered_wh=transaction.energy_wh if transaction else 0.0,
+            departs_at=wish.departs_at,
+            requested_wh=wish.requested_wh,
         )
 
     def _wiring(self, connector: ConnectorConfig) -> ConnectorWiring:
