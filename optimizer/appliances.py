@@ -203,6 +203,10 @@ def nominal_power_w(appliance: Appliance, on: frozenset[str]) -> float:
     return sum(state.power_w for state in _present_states(appliance, on))
 
 
+def nominal_current(appliance: Appliance, on: frozenset[str]) -> PhaseTriple:
+    return _joint_state(appliance, on).current_a
+
+
 def _joint_state(appliance: Appliance, on: frozenset[str]) -> JointState:
     """The joint state of exactly these elements; a forbidden one is taken for what its elements say alone."""
     for state in appliance.joint_states:

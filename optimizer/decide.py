@@ -2,7 +2,8 @@
 
 The story: look at each load, open the fuses' ledger, let what must run claim its minimum, raise what a
 person wants full, share the sun among the rest, say why. Who comes first where a fuse is short: a person's
-word and timers, then minimum times, then the sun; within each, what is on already, then who got least.
+word and timers, then what is needed by a time (the earliest first), then minimum times, then the sun; within
+each, what is on already, then who got least.
 """
 
 from __future__ import annotations

@@ -7,7 +7,7 @@ two boilers do not both wait until the fuse is too small for both. Source: docs/
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -20,15 +20,16 @@ SHORTEST_S = 1.0
 
 @dataclass(frozen=True, slots=True)
 class Job:
-    """run_s: how long it must run at full power, taking full_a. least: the smallest part of its full power
-    at which it can run, 1 for all or nothing."""
+    """run_s: how long it must run at full power, taking full_a. parts: of its full power, those at which it
+    can run, upwards to 1; if it modulates, the first and all above."""
 
     id: str
     circuit: str
     due_at: datetime
     run_s: float
     full_a: PhaseTriple
-    least: float
+    parts: tuple[float, ...]
+    modulates: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,13 +41,20 @@ class LatestStart:
 
 
 def latest_starts(
-    jobs: Sequence[Job], circuits: tuple[Circuit, ...], other_a: Mapping[str, PhaseTriple], now: datetime
+    jobs: Sequence[Job],
+    circuits: tuple[Circuit, ...],
+    other_a: Mapping[str, PhaseTriple],
+    loads_a: Iterable[tuple[str, PhaseTriple]],
+    now: datetime,
 ) -> dict[str, LatestStart]:
-    """By job id. other_a: what the circuits usually carry besides the loads."""
+    """By job id. other_a: what the circuits usually carry besides the loads. loads_a: (circuit, current) of
+    loads that come before the jobs."""
     fuses = Fuses(circuits, other_a, frozenset())
     for circuit in circuits:  # an export frees no more than the fuse has: it may be gone by then
         room = fuses.room_a[circuit.id]
         room[:] = [min(a, limit) for a, limit in zip(room, circuit.limit_a, strict=True)]
+    for load_circuit, current_a in loads_a:
+        fuses.take(load_circuit, current_a)
     ahead_s = {job.id: (job.due_at - now).total_seconds() for job in jobs}
     if _fit_together(jobs, fuses):
         return {
@@ -103,11 +111,11 @@ def _share(
     ways_up: Mapping[str, Sequence[str]],
 ) -> dict[str, float]:
     """The part of its full power that each gets: what runs already and cannot be throttled goes on."""
-    order = sorted(due, key=lambda job: (not (job.least == 1.0 and job.id in running), -left_s[job.id]))
+    order = sorted(due, key=lambda job: (job.modulates or job.id not in running, -left_s[job.id]))
     parts = {}
     for job in order:
         part = _fitting_part(job, fuses, ways_up[job.circuit])
-        if part >= job.least - 1e-9:
+        if part > 0:
             parts[job.id] = part
             fuses.take(job.circuit, _times(job.full_a, part))
     for job in due:
@@ -122,7 +130,9 @@ def _fitting_part(job: Job, fuses: Fuses, way_up: Sequence[str]) -> float:
         for room_a, full_a in zip(fuses.room_a[circuit], job.full_a, strict=True):
             if full_a > 0:
                 part = min(part, max(0.0, room_a + ROUNDING_A) / full_a)
-    return part
+    if job.modulates:
+        return part if part >= job.parts[0] else 0.0
+    return max((possible for possible in job.parts if possible <= part), default=0.0)
 
 
 def _times(current_a: PhaseTriple, part: float) -> PhaseTriple:

@@ -6,13 +6,19 @@ got is counted here, from all that ran it; a vehicle's energy is told by its sta
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import cast
 from zoneinfo import ZoneInfo
 
-from optimizer.appliances import IDLE_AFTER_S, TAKING_SHARE, nominal_power_w
+from optimizer.appliances import (
+    IDLE_AFTER_S,
+    TAKING_SHARE,
+    nominal_current,
+    nominal_power_w,
+    rule_of,
+)
 from optimizer.connectors import TAKERS, TAKING_A
 from optimizer.electrical import amps_from_watts, phase_currents, watts_from_amps
 from optimizer.fuses import open_fuses, paths
@@ -23,6 +29,7 @@ from optimizer.model import (
     Connector,
     ConnectorDemand,
     ConnectorMemory,
+    ConnectorState,
     Demands,
     Memory,
     Mode,
@@ -33,6 +40,8 @@ from optimizer.model import (
     Readings,
     Site,
 )
+from optimizer.schedule import open_until
+from optimizer.surplus import Freshness
 
 ONE_DAY = timedelta(days=1)
 MARGIN_S = 600.0
@@ -57,6 +66,9 @@ USUAL_SHARE = 1 / 30
 ENOUGH_WH = 10.0
 APPLIANCE_MODES = (Mode.SOLAR_ONLY, Mode.SOLAR_AND_TIMER)
 CONNECTOR_MODES = (*APPLIANCE_MODES, Mode.MIN_AND_SOLAR)
+TIMER_MODES = (Mode.SOLAR_AND_TIMER, Mode.TIMER_ONLY)
+MODES_BEFORE = (Mode.ON, Mode.FULL, Mode.MANUAL)
+"""Modes of connectors that have a current whatever others need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +109,8 @@ def claims_of(
                 silent = open_fuses(site, readings, (), memory.other_a, now).silent
             _look_at_vehicle(site, connector, demand, target, memory, silent, now, claims, opens)
     if opens:
-        starts = latest_starts([one.job for one in opens], site.circuits, memory.usual_a, now)
+        before = _what_comes_before(site, demands, memory, now)
+        starts = latest_starts([one.job for one in opens], site.circuits, memory.usual_a, before, now)
         for one in opens:
             claims[one.job.id] = _decided(claims[one.job.id], one, starts[one.job.id])
     return claims
@@ -114,6 +127,28 @@ def _decided(claim: Claim, one: _Open, start: LatestStart) -> Claim:
     return Claim(progress, replace(claim.memory, forced=forced))
 
 
+def _what_comes_before(
+    site: Site, demands: Demands, memory: Memory, now: datetime
+) -> Iterator[tuple[str, PhaseTriple]]:
+    """(circuit, current) of what runs by hand or by a timer now, and of stations that cannot be told to stop.
+
+    Of a vehicle only its minimum: what it gets beyond that is left to those who must be ready first.
+    """
+    for appliance in site.appliances:
+        wanted = rule_of(site, appliance, Freshness.FRESH, now).wanted
+        if wanted:
+            yield appliance.circuit, nominal_current(appliance, wanted)
+    for connector in site.connectors:
+        demand, known = demands.connectors.get(connector.id), memory.connectors.get(connector.id)
+        if demand is None or known is None:
+            continue
+        by_timer = connector.mode in TIMER_MODES and open_until(connector.windows, site.timezone, now)
+        if demand.state is ConnectorState.OFFLINE and known.taking_at is not None:
+            yield connector.circuit, phase_currents(known.limit_a, known.phases or connector.phases)
+        elif demand.state in TAKERS and (connector.mode in MODES_BEFORE or by_timer):
+            yield connector.circuit, phase_currents(connector.min_a, known.phases or connector.phases)
+
+
 def due_next(needs: Iterable[Need], timezone: str, now: datetime, days: int) -> tuple[datetime, Need] | None:
     """The need whose time comes first, within so many local days from now. The hour a spring night leaves
     out and the one an autumn night repeats are read as for windows."""
@@ -125,7 +160,7 @@ def due_next(needs: Iterable[Need], timezone: str, now: datetime, days: int) -> 
             day = today + offset * ONE_DAY
             if day.weekday() not in need.days:
                 continue
-            due_at = datetime.combine(day, need.until, zone).astimezone(ZoneInfo("UTC"))
+            due_at = datetime.combine(day, need.until, zone).astimezone(UTC)
             if due_at > now:
                 in_time = datetime.combine(day - days * ONE_DAY, need.until, zone) <= now
                 if in_time and (found is None or due_at < found[0]):
@@ -169,8 +204,8 @@ def _look_at_appliance(
             appliance.circuit,
             due_at,
             (wanted - got) / unit,
-            _full_current(appliance, everything),
-            _least_part(appliance, full_w),
+            nominal_current(appliance, everything),
+            _possible_parts(appliance, full_w),
         )
         is_on = bool(demand.on)
         opens.append(_Open(job, wanted / unit, unit, is_on, appliance.min_on_s, appliance.min_off_s))
@@ -202,17 +237,13 @@ def _tally(
     )
 
 
-def _full_current(appliance: Appliance, everything: frozenset[str]) -> PhaseTriple:
-    for state in appliance.joint_states:
-        if state.elements == everything:
-            return state.current_a
-    l1, l2, l3 = (sum(element.current_a[phase] for element in appliance.elements) for phase in range(3))
-    return (l1, l2, l3)
-
-
-def _least_part(appliance: Appliance, full_w: float) -> float:
-    steps = appliance.joint_states or appliance.elements
-    return min((step.power_w / full_w for step in steps if step.power_w > 0), default=1.0)
+def _possible_parts(appliance: Appliance, full_w: float) -> tuple[float, ...]:
+    """Of its full power: its joint states, else one element more at a time, the smallest first."""
+    if appliance.joint_states:
+        parts = {state.power_w / full_w for state in appliance.joint_states}
+        return tuple(sorted(part for part in parts if part > 0))
+    powers_w = sorted(element.power_w for element in appliance.elements if element.power_w > 0)
+    return (*(sum(powers_w[: n + 1]) / full_w for n in range(len(powers_w) - 1)), 1.0)
 
 
 # --- vehicles ---
@@ -267,7 +298,8 @@ def _look_at_vehicle(
         due_at,
         (wanted_wh - demand.delivered_wh) * 3600 / full_w,
         phase_currents(full_a, phases),
-        connector.min_a / full_a if connector.modulates else 1.0,
+        (connector.min_a / full_a if connector.modulates else 1.0,),
+        connector.modulates,
     )
     is_on = learnt is not None and learnt.limit_a > 0
     opens.append(

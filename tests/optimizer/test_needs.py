@@ -249,6 +249,18 @@ def test_a_kettle_does_not_make_a_boiler_start_hours_early() -> None:
     assert day.began("bath") == at("15:44")
 
 
+def test_what_runs_by_hand_leaves_less_of_the_fuse_to_the_boiler_which_begins_earlier() -> None:
+    """Beside the radiator only one of its two elements fits: two hours instead of one."""
+    home = site(
+        heater("radiator", Mode.ON, elements=(element("1", 1150.0),)),
+        heater(elements=(element("1", 1150.0), element("2", 1150.0)), needs=(hot_by("18:00", 2.3),)),
+        circuits=(Circuit("main", None, (12.0, 12.0, 12.0)),),
+    )
+    day = Day(home).until(at("18:00"))
+    assert day.got_wh["boiler"] >= 2300
+    assert day.began("boiler") == at("15:47")
+
+
 def test_two_boilers_and_a_car_share_a_short_fuse_and_all_are_ready() -> None:
     car = Car(phases=1, departs_at=at("17:00"), requested_wh=7360)
     home = site(
