@@ -99,15 +99,27 @@ def claims_of(
     claims: dict[str, Claim] = {}
     opens: list[_Open] = []
     for appliance in site.appliances:
-        if appliance.needs:
-            _look_at_appliance(site, appliance, demands, memory, now, claims, opens)
+        if due := due_next(appliance.needs, site.timezone, now, days=1):
+            demand = demands.appliances.get(appliance.id, ApplianceDemand(None))
+            tally = _tally(appliance, demand, memory.needs.get(appliance.id), due[0], now)
+            claims[appliance.id] = claim = _appliance_claim(due, tally)
+            takes_power = any(element.power_w > 0 for element in appliance.elements)
+            if not claim.progress.is_over and takes_power and appliance.mode in APPLIANCE_MODES:
+                opens.append(_open_appliance(appliance, claim.progress, bool(demand.on)))
     silent: frozenset[str] | None = None
     for connector in site.connectors:
-        demand = demands.connectors.get(connector.id)
-        if demand is not None and (target := vehicle_target(connector, demand, site.timezone, now)):
+        vehicle = demands.connectors.get(connector.id)
+        if vehicle is None or not (target := vehicle_target(connector, vehicle, site.timezone, now)):
+            continue
+        learnt = memory.connectors.get(connector.id)
+        learnt = learnt if learnt is not None and learnt.session == vehicle.session else None
+        seen = _seen(connector, vehicle, learnt, memory.needs.get(connector.id), site.voltage_v, now)
+        claims[connector.id] = claim = _vehicle_claim(vehicle, target, seen, now)
+        if not claim.progress.is_over and connector.mode in CONNECTOR_MODES:
             if silent is None:
                 silent = open_fuses(site, readings, (), memory.other_a, now).silent
-            _look_at_vehicle(site, connector, demand, target, memory, silent, now, claims, opens)
+            is_silent = not silent.isdisjoint(paths(site.circuits)[connector.circuit])
+            opens.append(_open_vehicle(connector, claim, learnt, is_silent, site.voltage_v))
     if opens:
         before = _what_comes_before(site, demands, memory, now)
         starts = latest_starts([one.job for one in opens], site.circuits, memory.usual_a, before, now)
@@ -172,43 +184,29 @@ def due_next(needs: Iterable[Need], timezone: str, now: datetime, days: int) -> 
 # --- appliances ---
 
 
-def _look_at_appliance(
-    site: Site,
-    appliance: Appliance,
-    demands: Demands,
-    memory: Memory,
-    now: datetime,
-    claims: dict[str, Claim],
-    opens: list[_Open],
-) -> None:
-    due = due_next(appliance.needs, site.timezone, now, days=1)
-    if due is None:
-        return
+def _appliance_claim(due: tuple[datetime, Need], tally: NeedMemory) -> Claim:
     due_at, need = due
-    demand = demands.appliances.get(appliance.id) or ApplianceDemand(None)
-    tally = _tally(appliance, demand, memory.needs.get(appliance.id), due_at, now)
     is_energy = need.energy_wh is not None
     wanted = (need.energy_wh if is_energy else need.run_s) or 0.0
     got = tally.got_wh if is_energy else tally.ran_s
     is_over = got >= wanted or (is_energy and tally.has_enough)
     progress = NeedProgress(due_at, wanted, got, is_energy, is_over=is_over)
-    claims[appliance.id] = Claim(progress, tally if not is_over else replace(tally, forced=False))
-    if is_over or appliance.mode not in APPLIANCE_MODES:
-        return
+    return Claim(progress, replace(tally, forced=tally.forced and not is_over))
+
+
+def _open_appliance(appliance: Appliance, need: NeedProgress, is_on: bool) -> _Open:
     everything = frozenset(element.id for element in appliance.elements)
     full_w = nominal_power_w(appliance, everything)
-    unit = full_w / 3600 if is_energy else 1.0
-    if unit > 0:
-        job = Job(
-            appliance.id,
-            appliance.circuit,
-            due_at,
-            (wanted - got) / unit,
-            nominal_current(appliance, everything),
-            _possible_parts(appliance, full_w),
-        )
-        is_on = bool(demand.on)
-        opens.append(_Open(job, wanted / unit, unit, is_on, appliance.min_on_s, appliance.min_off_s))
+    unit = full_w / 3600 if need.is_energy else 1.0
+    job = Job(
+        appliance.id,
+        appliance.circuit,
+        need.due_at,
+        (need.wanted - need.got) / unit,
+        nominal_current(appliance, everything),
+        _possible_parts(appliance, full_w),
+    )
+    return _Open(job, need.wanted / unit, unit, is_on, appliance.min_on_s, appliance.min_off_s)
 
 
 def _tally(
@@ -264,57 +262,49 @@ def vehicle_target(
     return None if due_at is None or wanted_wh is None else (due_at, wanted_wh)
 
 
-def _look_at_vehicle(
-    site: Site,
-    connector: Connector,
-    demand: ConnectorDemand,
-    target: tuple[datetime, float],
-    memory: Memory,
-    silent: frozenset[str],
-    now: datetime,
-    claims: dict[str, Claim],
-    opens: list[_Open],
-) -> None:
+def _vehicle_claim(
+    demand: ConnectorDemand, target: tuple[datetime, float], seen: NeedMemory, now: datetime
+) -> Claim:
     due_at, wanted_wh = target
-    learnt = memory.connectors.get(connector.id)
-    if learnt is not None and learnt.session != demand.session:
-        learnt = None
-    known = memory.needs.get(connector.id)
-    if known is None or known.session != demand.session:
-        known = NeedMemory(due_at, now, session=demand.session)
-    known = _seen(connector, demand, learnt, replace(known, due_at=due_at, counted_at=now), site.voltage_v)
     is_over = wanted_wh - demand.delivered_wh <= ENOUGH_WH
     progress = NeedProgress(due_at, wanted_wh, demand.delivered_wh, is_energy=True, is_over=is_over)
-    claims[connector.id] = Claim(progress, replace(known, forced=False) if is_over else known)
-    if is_over or connector.mode not in CONNECTOR_MODES:
-        return
-    is_silent = not silent.isdisjoint(paths(site.circuits)[connector.circuit])
-    full_a = connector.min_a if is_silent else _believed_a(connector, learnt, known)
+    forced = seen.forced and not is_over
+    return Claim(progress, replace(seen, due_at=due_at, counted_at=now, forced=forced))
+
+
+def _open_vehicle(
+    connector: Connector, claim: Claim, learnt: ConnectorMemory | None, is_silent: bool, voltage_v: float
+) -> _Open:
+    """is_silent: a meter above it is, so that it would get its minimum only."""
+    need = claim.progress
+    full_a = connector.min_a if is_silent else _believed_a(connector, learnt, claim.memory)
+    full_w = watts_from_amps(full_a, claim.memory.phase_count or 1, voltage_v)
     phases = learnt.phases if learnt is not None and learnt.phases else connector.phases
-    full_w = watts_from_amps(full_a, known.phase_count or 1, site.voltage_v)
     job = Job(
         connector.id,
         connector.circuit,
-        due_at,
-        (wanted_wh - demand.delivered_wh) * 3600 / full_w,
+        need.due_at,
+        (need.wanted - need.got) * 3600 / full_w,
         phase_currents(full_a, phases),
         (connector.min_a / full_a if connector.modulates else 1.0,),
         connector.modulates,
     )
     is_on = learnt is not None and learnt.limit_a > 0
-    opens.append(
-        _Open(job, wanted_wh * 3600 / full_w, full_w / 3600, is_on, connector.min_on_s, connector.min_off_s)
-    )
+    whole_s = need.wanted * 3600 / full_w
+    return _Open(job, whole_s, full_w / 3600, is_on, connector.min_on_s, connector.min_off_s)
 
 
 def _seen(
     connector: Connector,
     demand: ConnectorDemand,
     learnt: ConnectorMemory | None,
-    known: NeedMemory,
+    known: NeedMemory | None,
     voltage_v: float,
+    now: datetime,
 ) -> NeedMemory:
     """With what the vehicle has shown: on how many phases it charges, which current it has taken."""
+    if known is None or known.session != demand.session:
+        known = NeedMemory(now, now, session=demand.session)
     count = known.phase_count
     if learnt is not None and learnt.phases is not None:
         count = len(learnt.phases)
