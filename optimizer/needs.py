@@ -252,7 +252,7 @@ def vehicle_target(
 ) -> tuple[datetime, float] | None:
     """(due at, energy [Wh] in this session). What the driver told wins over what is described for all; an
     energy without a time, or a time without an energy, forces nothing."""
-    if demand.state not in TAKERS:
+    if demand.state not in TAKERS or not demand.controllable:
         return None
     due_at, wanted_wh = demand.departs_at, demand.requested_wh
     if due_at is not None and due_at + LATE_DRIVER <= now:
