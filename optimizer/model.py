@@ -196,7 +196,8 @@ class ConnectorDemand:
     with each transaction. offered_a: the limit the station last accepted. departs_at, requested_wh: what
     the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
     controllable: False = its limit is not ours to set; what it takes is the house's. is_over: it is measured
-    to take more than what it was offered, by more than meters err.
+    to take more than what it was offered, by more than meters err. from_grid: False = in `solar_only` the
+    target forces nothing, it only says who needs the sun most.
     """
 
     state: ConnectorState
@@ -209,6 +210,7 @@ class ConnectorDemand:
     requested_wh: float | None = None
     controllable: bool = True
     is_over: bool = False
+    from_grid: bool = True
 
 
 @dataclass(frozen=True, slots=True)
