@@ -172,7 +172,7 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     """Say everything that is wrong with a site file; nothing is changed."""
     from csms.app import read_site_file
     from csms.domain.site import safe_currents
-    from drivers.catalogue import relay_models
+    from drivers.catalogue import failsafe
 
     site = read_site_file(file)
     out.print(
@@ -183,7 +183,7 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     if not any(meter.role == "grid" for meter in site.meter):
         out.print("There is no grid meter: nothing can follow the sun, only timers and modes by hand work.")
     for module in site.relay_module:
-        if relay_models()[module.model].failsafe not in ("pulse", "watchdog"):
+        if failsafe(module.driver, module.model) not in ("pulse", "watchdog"):
             out.print(f"{module.id}: its relays stay as they are while the central system is silent")
     for (point, connector), amps in safe_currents(site).items():
         out.print(f"{point}/{connector}: {amps:g} A while the central system is silent")

@@ -10,8 +10,7 @@ from rich.table import Table
 
 from csms.errors import CsmsError
 from drivers.catalogue import Buses, meter_models, open_meter, open_relay_module
-from drivers.device import DeviceError, Framing
-from drivers.modbus import ModbusRelayModule
+from drivers.device import DeviceError, Framing, RelayModule
 
 
 class DeviceFailed(CsmsError):
@@ -57,7 +56,7 @@ async def read_device(
 
 def _open_module(
     buses: Buses, model: str, host: str, port: int | None, unit: int | None, framing: Framing | None
-) -> ModbusRelayModule:
+) -> RelayModule:
     return open_relay_module(
         buses, id="module", driver="modbus", model=model, host=host, port=port, unit=unit, framing=framing
     )
@@ -77,7 +76,7 @@ async def switch_relay(
     buses = Buses(_now, asyncio.sleep)
     try:
         module = _open_module(buses, model, host, port, unit, framing)
-        await module.relay(relay).switch(on)
+        await module.switch(relay, on)
         out.print(f"relay {relay} is {'on' if on else 'off'}, read back from the module")
     except DeviceError as error:
         raise DeviceFailed(str(error)) from None

@@ -16,9 +16,9 @@ import structlog
 from csms.control_model import element_relays
 from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, SiteConfig
 from csms.domain.snapshot import DeviceSnapshot, MeasuredPower
-from drivers.catalogue import Buses, open_meter, open_relay_module, relay_models
-from drivers.device import DeviceError, MeterReading
-from drivers.modbus import ModbusMeter, ModbusRelayModule
+from drivers.catalogue import Buses, check_config, failsafe, open_meter, open_relay_module
+from drivers.device import DeviceError, MeterReading, RelayModule
+from drivers.fitted_meter import FittedMeter
 from drivers.polling import MeterPoller, RelayModulePoller
 from optimizer.model import ApplianceDemand, PowerReading, Readings
 
@@ -245,7 +245,7 @@ def relay_places(config: SiteConfig) -> dict[str, RelayPlace]:
     return {relay: (*modules[relay.split("/")[0]], relay.split("/")[1]) for relay in named}
 
 
-def open_site_meter(buses: Buses, meter: MeterConfig) -> ModbusMeter:
+def open_site_meter(buses: Buses, meter: MeterConfig) -> FittedMeter:
     """Raises DeviceConfigError."""
     return open_meter(
         buses,
@@ -256,13 +256,18 @@ def open_site_meter(buses: Buses, meter: MeterConfig) -> ModbusMeter:
         port=meter.port,
         unit=meter.unit,
         framing=meter.framing,
+        user=meter.user,
+        password=meter.password,
+        tls=meter.tls,
         invert=meter.invert,
+        phases=meter.phases,
     )
 
 
-def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> ModbusRelayModule:
+def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> RelayModule:
     """With whatever the model has to open its relays by itself when nobody commands it any more."""
-    failsafe = relay_models()[module.model].failsafe if module.model in relay_models() else "none"
+    check_config(kind="relay_module", driver=module.driver, model=module.model, framing=module.framing)
+    kind = failsafe(module.driver, module.model)
     return open_relay_module(
         buses,
         id=module.id,
@@ -272,6 +277,9 @@ def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> 
         port=module.port,
         unit=module.unit,
         framing=module.framing,
-        pulse_s=failsafe_s if failsafe == "pulse" else None,
-        watchdog_s=failsafe_s if failsafe == "watchdog" else None,
+        pulse_s=failsafe_s if kind == "pulse" else None,
+        watchdog_s=failsafe_s if kind == "watchdog" else None,
+        user=module.user,
+        password=module.password,
+        tls=module.tls,
     )

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
-from drivers.device import DeviceConfigError, Framing, Now, Sleep
+from drivers.access import Access
+from drivers.device import DeviceConfigError, Failsafe, Framing, Meter, Now, RelayModule, Sleep
+from drivers.fitted_meter import FittedMeter
+from drivers.links import Links
 from drivers.modbus import ModbusMeter, ModbusRelayModule, check_number
 from drivers.modbus_bus import ModbusBus
 from drivers.registers import MeterModel, RelayModel, Wiring, parse_meters, parse_relays
+from drivers.shelly import ShellyMeter, ShellyRelayModule
 
 Kind = Literal["meter", "relay_module"]
+
+DRIVERS: Mapping[Kind, tuple[str, ...]] = {
+    "meter": ("modbus", "shelly"),
+    "relay_module": ("modbus", "shelly"),
+}
+_MOST_RELAYS = 32
 
 
 @cache
@@ -37,11 +47,12 @@ def _table(file: str) -> dict[str, Any]:
 
 
 class Buses:
-    """One `ModbusBus` for each host and port, shared by all that hangs on it."""
+    """One `ModbusBus` for each host and port, shared by all that hangs on it. links: what is not Modbus."""
 
     def __init__(self, now: Now, sleep: Sleep) -> None:
         self._now, self._sleep = now, sleep
         self._buses: dict[tuple[str, int], ModbusBus] = {}
+        self.links = Links(now, sleep)
 
     def bus(self, host: str, port: int, framing: Framing) -> ModbusBus:
         """Raises DeviceConfigError if another device uses the same address with another framing."""
@@ -54,6 +65,7 @@ class Buses:
         return bus
 
     async def stop(self) -> None:
+        await self.links.stop()
         for bus in self._buses.values():
             await bus.stop()
         self._buses.clear()
@@ -64,18 +76,30 @@ def open_meter(
     *,
     id: str,
     driver: str,
-    model: str,
+    model: str = "",
     host: str,
     port: int | None = None,
     unit: int | None = None,
     framing: Framing | None = None,
     invert: bool = False,
-) -> ModbusMeter:
-    """Connects when first read. What is None is taken from the model. Raises DeviceConfigError."""
+    user: str | None = None,
+    password: str | None = None,
+    tls: bool = False,
+    phases: Sequence[str] | None = None,
+) -> FittedMeter:
+    """Connects when first read. What is None is usual for the model or driver. Raises DeviceConfigError.
+
+    password: where it is, see `Access`. unit: of a Shelly its channel. invert, phases: see `FittedMeter`.
+    """
     check_config(kind="meter", driver=driver, model=model, framing=framing)
-    record = meter_models()[model]
-    bus = _bus(buses, record.wiring, host, port, framing)
-    return ModbusMeter(bus, record.wiring.unit if unit is None else unit, record, id, invert)
+    access = Access(host, port, user, password, tls)
+    if driver == "shelly":
+        meter: Meter = ShellyMeter(buses.links.shelly(access), unit, id)
+    else:
+        record = meter_models()[model]
+        bus = _bus(buses, record.wiring, host, port, framing)
+        meter = ModbusMeter(bus, record.wiring.unit if unit is None else unit, record, id)
+    return FittedMeter(meter, invert, phases)
 
 
 def open_relay_module(
@@ -83,16 +107,21 @@ def open_relay_module(
     *,
     id: str,
     driver: str,
-    model: str,
+    model: str = "",
     host: str,
     port: int | None = None,
     unit: int | None = None,
     framing: Framing | None = None,
     pulse_s: float | None = None,
     watchdog_s: float | None = None,
-) -> ModbusRelayModule:
-    """Connects when first used. What is None is taken from the model. Raises DeviceConfigError."""
+    user: str | None = None,
+    password: str | None = None,
+    tls: bool = False,
+) -> RelayModule:
+    """Connects when first used. What is None is usual for the model or driver. Raises DeviceConfigError."""
     check_config(kind="relay_module", driver=driver, model=model, framing=framing)
+    if driver == "shelly":
+        return ShellyRelayModule(buses.links.shelly(Access(host, port, user, password, tls)), id, pulse_s)
     record = relay_models()[model]
     bus = _bus(buses, record.wiring, host, port, framing)
     address = record.wiring.unit if unit is None else unit
@@ -104,10 +133,16 @@ def _bus(buses: Buses, wiring: Wiring, host: str, port: int | None, framing: Fra
     return buses.bus(host, port or wiring.ports[chosen], chosen)
 
 
-def check_config(*, kind: Kind, driver: str, model: str, framing: str | None = None) -> None:
+def check_config(*, kind: Kind, driver: str, model: str = "", framing: str | None = None) -> None:
     """Refuse what `open_meter` or `open_relay_module` would, opening nothing. Raises DeviceConfigError."""
+    if driver not in DRIVERS[kind]:
+        raise DeviceConfigError("driver", driver, " or ".join(f'"{name}"' for name in DRIVERS[kind]))
     if driver != "modbus":
-        raise DeviceConfigError("driver", driver, '"modbus"')
+        if model:
+            raise DeviceConfigError("model", model, f"none, since driver {driver} finds it out itself,")
+        if framing is not None:
+            raise DeviceConfigError("framing", framing, f"none, since driver {driver} has none,")
+        return
     models: Mapping[str, MeterModel | RelayModel] = meter_models() if kind == "meter" else relay_models()
     if model not in models:
         raise DeviceConfigError("model", model, f"one of {', '.join(sorted(models))}")
@@ -116,6 +151,13 @@ def check_config(*, kind: Kind, driver: str, model: str, framing: str | None = N
         raise DeviceConfigError("framing", framing, f"{' or '.join(offered)} for {model}")
 
 
-def check_relay_number(model: str, number: int) -> None:
+def failsafe(driver: str, model: str = "") -> Failsafe:
+    """What opens the relays of such a module when nobody commands them any more."""
+    if driver == "modbus":
+        return relay_models()[model].failsafe
+    return "pulse"
+
+
+def check_relay_number(model: str, number: int, driver: str = "modbus") -> None:
     """number: 1 is the first relay of the module. Raises DeviceConfigError."""
-    check_number("relay", number, relay_models()[model].relays)
+    check_number("relay", number, relay_models()[model].relays if driver == "modbus" else _MOST_RELAYS)

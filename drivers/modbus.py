@@ -24,10 +24,10 @@ _SETTLING_S = 0.1
 class ModbusMeter:
     """A `Meter`. What the device refuses to tell, except its power, is left out of the reading."""
 
-    def __init__(self, bus: ModbusBus, unit: int, model: MeterModel, id: str, invert: bool = False) -> None:
+    def __init__(self, bus: ModbusBus, unit: int, model: MeterModel, id: str) -> None:
         self.id = id
         self.model = model
-        self.bus, self.unit, self._invert = bus, unit, invert
+        self.bus, self.unit = bus, unit
         self._requests = _all_requests(model)
         self._refused_at: datetime | None = None
         bus.require_gap(model.gap_s)
@@ -52,7 +52,7 @@ class ModbusMeter:
             values |= await self._read(request)
             if request.is_essential:
                 read_at = self.bus.now()
-        return assemble(self.model, values, read_at, self._invert)
+        return assemble(self.model, values, read_at)
 
     async def _read(self, request: Request) -> dict[str, float | None]:
         try:

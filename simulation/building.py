@@ -18,6 +18,7 @@ from simulation.modbus_devices import ModbusConverter, SimulatedDevice, Simulate
 from simulation.noise import chance
 from simulation.outlet import ConnectorHardware
 from simulation.photovoltaics import Photovoltaics
+from simulation.shelly_devices import ShellyServer, SimulatedShelly
 from simulation.weather import DayType, Weather
 
 GRID_IMPEDANCE_OHM = 0.08
@@ -51,8 +52,19 @@ class Building:
         self._zone = ZoneInfo(site.site.timezone)
         self._weather = Weather(physics.seed, physics.day_type)
         self._house = House(physics.seed, site.site.timezone, physics.house_scale)
-        self.meters = {m.id: SimulatedMeter(m.model, meter_refresh_s) for m in site.meter}
-        self.relay_modules = {m.id: SimulatedRelayModule(m.model, clock.now) for m in site.relay_module}
+        self._shellys = _shellys(site, clock)
+        self.meters: dict[str, SimulatedMeter | SimulatedShelly] = {
+            m.id: self._shellys[_web_address(m)]
+            if m.driver == "shelly"
+            else SimulatedMeter(m.model, meter_refresh_s)
+            for m in site.meter
+        }
+        self.relay_modules: dict[str, SimulatedRelayModule | SimulatedShelly] = {
+            m.id: self._shellys[_web_address(m)]
+            if m.driver == "shelly"
+            else SimulatedRelayModule(m.model, clock.now)
+            for m in site.relay_module
+        }
         self.appliances = {
             a.id: simulate_appliance(a, 0.3 + 0.4 * chance(physics.seed, 50, i))
             for i, a in enumerate(site.appliance)
@@ -162,7 +174,11 @@ class Building:
             nominal_v = self.site.site.voltage_v
             v1, v2, v3 = (nominal_v - GRID_IMPEDANCE_OHM * w / nominal_v for w in self.grid_w())
             meter = self.meters[config.id]
-            is_single_phase = meter.model.phases("p") == 1
+            if isinstance(meter, SimulatedShelly) and config.unit is not None:
+                meter.set_channel(config.unit, total_w)
+                meter.set(voltage_v=(v1, v2, v3), import_wh=energy[0], export_wh=energy[1])
+                continue
+            is_single_phase = isinstance(meter, SimulatedMeter) and meter.model.phases("p") == 1
             meter.set(
                 power_w=total_w,
                 phase_power_w=(total_w, 0.0, 0.0) if is_single_phase else (l1, l2, l3),
@@ -171,16 +187,40 @@ class Building:
                 export_wh=energy[1],
             )
 
-    def converters(self) -> list[ModbusConverter]:
+    def converters(self) -> list[ModbusConverter | ShellyServer]:
         """One for each address that the site file names, with the units behind it."""
         buses: dict[tuple[str, int, Framing], dict[int, SimulatedDevice]] = defaultdict(dict)
-        for meter in self.site.meter:
-            address, unit = _address(meter)
-            buses[address][unit] = self.meters[meter.id]
-        for module in self.site.relay_module:
-            address, unit = _address(module)
-            buses[address][unit] = self.relay_modules[module.id]
-        return [ModbusConverter(*address, units) for address, units in buses.items()]
+        for device in (*self.site.meter, *self.site.relay_module):
+            kind = self.meters if isinstance(device, MeterConfig) else self.relay_modules
+            if isinstance(simulated := kind[device.id], SimulatedDevice):
+                address, unit = _address(device)
+                buses[address][unit] = simulated
+        return [
+            *(ModbusConverter(*address, units) for address, units in buses.items()),
+            *(ShellyServer(*address, shelly) for address, shelly in self._shellys.items()),
+        ]
+
+
+def _shellys(site: SiteConfig, clock: Clock) -> dict[tuple[str, int], SimulatedShelly]:
+    """Three phases where a meter names no channel, else relays and channels.
+
+    Raises:
+        ValueError: a driver that is not simulated.
+    """
+    devices: list[BusAddress] = [*site.meter, *site.relay_module]
+    for device in devices:
+        if device.driver not in ("modbus", "shelly"):
+            raise ValueError(f"{device.id}: driver {device.driver!r} given, one that is simulated expected")
+    shellys = [device for device in devices if device.driver == "shelly"]
+    three_phase = {_web_address(d) for d in shellys if isinstance(d, MeterConfig) and d.unit is None}
+    return {
+        at: SimulatedShelly("pro_3em" if at in three_phase else "pro_4pm", clock.now)
+        for at in map(_web_address, shellys)
+    }
+
+
+def _web_address(device: BusAddress) -> tuple[str, int]:
+    return device.host, device.port or 80
 
 
 def _address(device: BusAddress) -> tuple[tuple[str, int, Framing], int]:

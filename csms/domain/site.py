@@ -23,6 +23,8 @@ Identity = Annotated[
         min_length=1, max_length=255, pattern=r"^[^/:\"\\\s\x00-\x1f\x7f]+(?: +[^/:\"\\\s\x00-\x1f\x7f]+)*$"
     ),
 ]
+# Never the secret itself: a site is exported and backed up.
+SecretPlace = Annotated[str, Field(pattern=r"^(env:DEVICE_[A-Z0-9_]+|file:[A-Za-z0-9_-][A-Za-z0-9_.-]*)$")]
 RelayRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[1-9][0-9]*$")]
 Phase = Literal["L1", "L2", "L3"]
 Phases = Annotated[list[Phase], Field(min_length=1, max_length=3)]
@@ -172,31 +174,47 @@ class CircuitConfig(SiteModel):
 
 
 class BusAddress(SiteModel):
-    """Where a Modbus device answers. What is absent is usual for the model.
+    """Where a device answers, and how to be let in. What is absent is usual for the model or driver.
 
-    framing rtu_over_tcp: behind a transparent RS485-Ethernet converter.
+    framing rtu_over_tcp: behind a transparent RS485-Ethernet converter. unit: of a Shelly its channel.
+    password: where it is, "env:DEVICE_NAME" or "file:NAME" in /run/secrets.
     """
 
     id: Id
     name: str | None = None
-    driver: Literal["modbus"]
-    model: str
+    driver: str
+    model: str = ""
     host: str = Field(min_length=1)
     port: int | None = Field(default=None, ge=1, le=65535)
     unit: int | None = Field(default=None, ge=0, le=255)
     framing: Literal["tcp", "rtu_over_tcp"] | None = None
+    user: str | None = None
+    password: SecretPlace | None = None
+    tls: bool = False
 
 
 class MeterConfig(BusAddress):
-    """circuit: for role "zone", the circuit whose whole current the meter sees."""
+    """circuit: for role "zone", the circuit whose whole current the meter sees.
 
+    phases: on which phase of the site each phase of the meter hangs, from its L1 on.
+    """
+
+    driver: Literal["modbus", "shelly"]
     role: Literal["grid", "pv", "battery", "load", "zone"]
     circuit: Id | None = None
     invert: bool = False
+    phases: Phases | None = None
+
+    @field_validator("phases")
+    @classmethod
+    def _phases_differ(cls, value: list[Phase] | None) -> list[Phase] | None:
+        if value is not None and len(set(value)) != len(value):
+            raise ValueError("each phase at most once expected")
+        return value
 
 
 class RelayModuleConfig(BusAddress):
-    pass
+    driver: Literal["modbus", "shelly"]
 
 
 class StepConfig(SiteModel):

@@ -29,12 +29,13 @@ def _unknown_devices(site: SiteConfig) -> Iterator[Fault]:
 
 
 def _missing_relays(site: SiteConfig) -> Iterator[Fault]:
-    models = {module.id: module.model for module in site.relay_module}
+    modules = {module.id: module for module in site.relay_module}
     for i, appliance in enumerate(site.appliance):
         for reference in appliance.relay_refs():
-            module, number = reference.split("/")
+            id, number = reference.split("/")
+            module = modules[id]
             try:
-                check_relay_number(models[module], int(number))
+                check_relay_number(module.model, int(number), module.driver)
             except DeviceConfigError as error:
                 key = "steps" if appliance.steps else "relays"
                 yield ("appliance", i, key), reference, f"{error.expected}"
@@ -44,6 +45,8 @@ def _shared_addresses(site: SiteConfig) -> Iterator[Fault]:
     """Devices at one host and port hang on one converter, which speaks one framing."""
     first: dict[tuple[str, int], tuple[str, str]] = {}
     for kind, i, device in _devices(site):
+        if device.driver != "modbus":
+            continue
         wiring = (meter_models() if kind == "meter" else relay_models())[device.model].wiring
         framing = device.framing or wiring.framings[0]
         port = device.port or wiring.ports[framing]

@@ -69,7 +69,7 @@ async def test_a_producing_inverter_is_negative_and_asleep_at_night(bench):
     simulated = SimulatedMeter("sma_inverter")
     simulated.set(power_w=-4200, export_wh=1_000_000)
     meter = await open_simulated(bench, simulated)
-    assert await meter.bus.read_registers(1, 3, 30775, 2) == [0, 4200], "counts generation as positive"
+    assert await meter.inner.bus.read_registers(1, 3, 30775, 2) == [0, 4200], "counts generation as positive"
     reading = await meter.read()
     assert (reading.power_w, reading.export_wh) == (-4200, 1_000_000)
     simulated.set_register("p_tot", None)

@@ -1,0 +1,23 @@
+"""Connections other than Modbus, each made once for all that hang on it."""
+
+from __future__ import annotations
+
+from drivers.access import Access
+from drivers.device import Now, Sleep
+from drivers.shelly import ShellyHost
+
+
+class Links:
+    def __init__(self, now: Now, sleep: Sleep) -> None:
+        self._now, self._sleep = now, sleep
+        self._shellys: dict[Access, ShellyHost] = {}
+
+    def shelly(self, access: Access) -> ShellyHost:
+        if access not in self._shellys:
+            self._shellys[access] = ShellyHost(access, self._now, self._sleep)
+        return self._shellys[access]
+
+    async def stop(self) -> None:
+        for host in self._shellys.values():
+            await host.stop()
+        self._shellys.clear()
