@@ -16,14 +16,16 @@ from drivers.modbus import ModbusMeter, ModbusRelayModule, check_number
 from drivers.modbus_bus import ModbusBus
 from drivers.registers import MeterModel, RelayModel, Wiring, parse_meters, parse_relays
 from drivers.shelly import ShellyMeter, ShellyRelayModule
+from drivers.sunspec import SunSpecMeter, check_choice
 
 Kind = Literal["meter", "relay_module"]
 
 DRIVERS: Mapping[Kind, tuple[str, ...]] = {
-    "meter": ("modbus", "shelly"),
+    "meter": ("modbus", "sunspec", "shelly"),
     "relay_module": ("modbus", "shelly"),
 }
 _MOST_RELAYS = 32
+_SUNSPEC = Wiring(("tcp", "rtu_over_tcp"), {"tcp": 502, "rtu_over_tcp": 4196}, 1)
 
 
 @cache
@@ -95,6 +97,9 @@ def open_meter(
     access = Access(host, port, user, password, tls)
     if driver == "shelly":
         meter: Meter = ShellyMeter(buses.links.shelly(access), unit, id)
+    elif driver == "sunspec":
+        bus = buses.bus(host, port or _SUNSPEC.ports[framing or "tcp"], framing or "tcp")
+        meter = SunSpecMeter(bus, _SUNSPEC.unit if unit is None else unit, model, id)
     else:
         record = meter_models()[model]
         bus = _bus(buses, record.wiring, host, port, framing)
@@ -137,6 +142,9 @@ def check_config(*, kind: Kind, driver: str, model: str = "", framing: str | Non
     """Refuse what `open_meter` or `open_relay_module` would, opening nothing. Raises DeviceConfigError."""
     if driver not in DRIVERS[kind]:
         raise DeviceConfigError("driver", driver, " or ".join(f'"{name}"' for name in DRIVERS[kind]))
+    if driver == "sunspec":
+        check_choice(model)
+        return
     if driver != "modbus":
         if model:
             raise DeviceConfigError("model", model, f"none, since driver {driver} finds it out itself,")
@@ -149,6 +157,19 @@ def check_config(*, kind: Kind, driver: str, model: str = "", framing: str | Non
     offered = models[model].wiring.framings
     if framing is not None and framing not in offered:
         raise DeviceConfigError("framing", framing, f"{' or '.join(offered)} for {model}")
+
+
+def modbus_address(
+    *, kind: Kind, driver: str, model: str, port: int | None, framing: Framing | None
+) -> tuple[int, Framing] | None:
+    """Port and framing of a device that hangs on a Modbus line; None = it does not. The model is known."""
+    if driver not in ("modbus", "sunspec"):
+        return None
+    wiring = _SUNSPEC
+    if driver == "modbus":
+        wiring = (meter_models() if kind == "meter" else relay_models())[model].wiring
+    chosen = framing or wiring.framings[0]
+    return port or wiring.ports[chosen], chosen
 
 
 def failsafe(driver: str, model: str = "") -> Failsafe:

@@ -199,7 +199,7 @@ class MeterConfig(BusAddress):
     phases: on which phase of the site each phase of the meter hangs, from its L1 on.
     """
 
-    driver: Literal["modbus", "shelly"]
+    driver: Literal["modbus", "sunspec", "shelly"]
     role: Literal["grid", "pv", "battery", "load", "zone"]
     circuit: Id | None = None
     invert: bool = False

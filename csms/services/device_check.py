@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from csms.domain.site import BusAddress, Fault, SiteConfig
-from drivers.catalogue import Kind, check_config, check_relay_number, meter_models, relay_models
+from drivers.catalogue import Kind, check_config, check_relay_number, modbus_address
 from drivers.device import DeviceConfigError
 
 
@@ -45,11 +45,12 @@ def _shared_addresses(site: SiteConfig) -> Iterator[Fault]:
     """Devices at one host and port hang on one converter, which speaks one framing."""
     first: dict[tuple[str, int], tuple[str, str]] = {}
     for kind, i, device in _devices(site):
-        if device.driver != "modbus":
+        address = modbus_address(
+            kind=kind, driver=device.driver, model=device.model, port=device.port, framing=device.framing
+        )
+        if address is None:
             continue
-        wiring = (meter_models() if kind == "meter" else relay_models())[device.model].wiring
-        framing = device.framing or wiring.framings[0]
-        port = device.port or wiring.ports[framing]
+        port, framing = address
         taken, by = first.setdefault((device.host, port), (framing, device.id))
         if framing != taken:
             yield (
