@@ -19,6 +19,8 @@ from csms.domain.snapshot import DeviceSnapshot, MeasuredPower
 from drivers.catalogue import Buses, check_config, failsafe, open_meter, open_relay_module
 from drivers.device import DeviceError, MeterReading, RelayModule
 from drivers.fitted_meter import FittedMeter
+from drivers.mqtt_meter import MqttTopic
+from drivers.mqtt_relays import MqttSwitch
 from drivers.polling import MeterPoller, RelayModulePoller
 from optimizer.model import ApplianceDemand, PowerReading, Readings
 
@@ -261,6 +263,8 @@ def open_site_meter(buses: Buses, meter: MeterConfig) -> FittedMeter:
         tls=meter.tls,
         invert=meter.invert,
         phases=meter.phases,
+        topics={name: MqttTopic(t.topic, t.path, t.unit, t.scale) for name, t in meter.topics.items()},
+        max_age_s=meter.max_age_s,
     )
 
 
@@ -282,4 +286,7 @@ def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> 
         user=module.user,
         password=module.password,
         tls=module.tls,
+        topic=module.topic,
+        relays=module.relays,
+        switches=[MqttSwitch(s.command, s.state, s.on, s.off, s.path) for s in module.switches],
     )

@@ -14,6 +14,8 @@ from drivers.fitted_meter import FittedMeter
 from drivers.links import Links
 from drivers.modbus import ModbusMeter, ModbusRelayModule, check_number
 from drivers.modbus_bus import ModbusBus
+from drivers.mqtt_meter import MqttMeter, MqttTopic
+from drivers.mqtt_relays import MqttSwitch, SwitchRelays, TasmotaRelays, ZigbeeRelays
 from drivers.registers import MeterModel, RelayModel, Wiring, parse_meters, parse_relays
 from drivers.shelly import ShellyMeter, ShellyRelayModule
 from drivers.sunspec import SunSpecMeter, check_choice
@@ -21,8 +23,8 @@ from drivers.sunspec import SunSpecMeter, check_choice
 Kind = Literal["meter", "relay_module"]
 
 DRIVERS: Mapping[Kind, tuple[str, ...]] = {
-    "meter": ("modbus", "sunspec", "shelly"),
-    "relay_module": ("modbus", "shelly"),
+    "meter": ("modbus", "sunspec", "shelly", "mqtt"),
+    "relay_module": ("modbus", "shelly", "tasmota", "zigbee2mqtt", "mqtt"),
 }
 _MOST_RELAYS = 32
 _SUNSPEC = Wiring(("tcp", "rtu_over_tcp"), {"tcp": 502, "rtu_over_tcp": 4196}, 1)
@@ -88,6 +90,8 @@ def open_meter(
     password: str | None = None,
     tls: bool = False,
     phases: Sequence[str] | None = None,
+    topics: Mapping[str, MqttTopic] | None = None,
+    max_age_s: float = 60.0,
 ) -> FittedMeter:
     """Connects when first read. What is None is usual for the model or driver. Raises DeviceConfigError.
 
@@ -100,6 +104,8 @@ def open_meter(
     elif driver == "sunspec":
         bus = buses.bus(host, port or _SUNSPEC.ports[framing or "tcp"], framing or "tcp")
         meter = SunSpecMeter(bus, _SUNSPEC.unit if unit is None else unit, model, id)
+    elif driver == "mqtt":
+        meter = MqttMeter(buses.links.broker(access), topics or {}, id, max_age_s)
     else:
         record = meter_models()[model]
         bus = _bus(buses, record.wiring, host, port, framing)
@@ -122,11 +128,25 @@ def open_relay_module(
     user: str | None = None,
     password: str | None = None,
     tls: bool = False,
+    topic: str | None = None,
+    relays: int | None = None,
+    switches: Sequence[MqttSwitch] = (),
 ) -> RelayModule:
-    """Connects when first used. What is None is usual for the model or driver. Raises DeviceConfigError."""
+    """Connects when first used. What is None is usual for the model or driver. Raises DeviceConfigError.
+
+    topic, relays: of a Tasmota or Zigbee device. switches: of driver mqtt.
+    """
     check_config(kind="relay_module", driver=driver, model=model, framing=framing)
-    if driver == "shelly":
-        return ShellyRelayModule(buses.links.shelly(Access(host, port, user, password, tls)), id, pulse_s)
+    access = Access(host, port, user, password, tls)
+    match driver:
+        case "shelly":
+            return ShellyRelayModule(buses.links.shelly(access), id, pulse_s)
+        case "tasmota":
+            return TasmotaRelays(buses.links.broker(access), topic or "", id, relays or 1, pulse_s)
+        case "zigbee2mqtt":
+            return ZigbeeRelays(buses.links.broker(access), topic or "", id, relays or 1, pulse_s)
+        case "mqtt":
+            return SwitchRelays(buses.links.broker(access), switches, id)
     record = relay_models()[model]
     bus = _bus(buses, record.wiring, host, port, framing)
     address = record.wiring.unit if unit is None else unit
@@ -176,9 +196,10 @@ def failsafe(driver: str, model: str = "") -> Failsafe:
     """What opens the relays of such a module when nobody commands them any more."""
     if driver == "modbus":
         return relay_models()[model].failsafe
-    return "pulse"
+    return "none" if driver == "mqtt" else "pulse"
 
 
-def check_relay_number(model: str, number: int, driver: str = "modbus") -> None:
-    """number: 1 is the first relay of the module. Raises DeviceConfigError."""
-    check_number("relay", number, relay_models()[model].relays if driver == "modbus" else _MOST_RELAYS)
+def check_relay_number(model: str, number: int, driver: str = "modbus", relays: int | None = None) -> None:
+    """number: 1 is the first relay of the module. relays: as the site tells. Raises DeviceConfigError."""
+    count = relay_models()[model].relays if driver == "modbus" else relays or _MOST_RELAYS
+    check_number("relay", number, count)

@@ -48,8 +48,8 @@ def check_choice(choice: str) -> None:
 
 
 class SunSpecMeter:
-    """A `Meter`. choice: "meter", "inverter", "dc" (the strings of a hybrid) or a model's number, with ":2" the
-    second of its kind in the device; "" = its meter, else its inverter.
+    """A `Meter`. choice: "meter", "inverter", "dc" (the strings of a hybrid) or a model's number; with ":2"
+    the second of its kind in the device; "" = its meter, else its inverter.
 
     The chain of models is read once, and again when the device no longer has what was found where it was.
     """

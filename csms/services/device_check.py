@@ -35,7 +35,7 @@ def _missing_relays(site: SiteConfig) -> Iterator[Fault]:
             id, number = reference.split("/")
             module = modules[id]
             try:
-                check_relay_number(module.model, int(number), module.driver)
+                check_relay_number(module.model, int(number), module.driver, module.relay_count())
             except DeviceConfigError as error:
                 key = "steps" if appliance.steps else "relays"
                 yield ("appliance", i, key), reference, f"{error.expected}"

@@ -1,4 +1,4 @@
-"""SunSpec devices over a real socket: found by themselves, read with their scale factors, checked by others."""
+"""SunSpec devices over a real socket: found by themselves, read with their factors, checked by others."""
 
 from __future__ import annotations
 
