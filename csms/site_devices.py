@@ -28,6 +28,7 @@ log = structlog.get_logger()
 
 POLL_INTERVAL_S = 5.0
 STALE_S = 90.0
+BEYOND_FUSE = 3.0  # a fuse carries some times its rating for a while; more than this is no power but a fault
 SHOWN_AFTER_S = 2.0  # what a relay or station was told shows on the meters so much later, at the earliest
 FAILSAFE_INTERVALS = 3  # a relay that can fall off by itself does so after this many missed control intervals
 
@@ -55,10 +56,9 @@ class SiteDevices:
     ) -> None:
         self._config = config
         self._buses = Buses(now, asyncio.sleep)  # a wire has its own pace, whatever clock the site lives by
-        self._meters = {
-            m.id: MeterPoller(open_site_meter(self._buses, m), POLL_INTERVAL_S, now, sleep)
-            for m in config.meter
-        }
+        opened = [open_site_meter(self._buses, m, _largest_w(config, m)) for m in config.meter]
+        self._fitted = {meter.id: meter for meter in opened}
+        self._meters = {meter.id: MeterPoller(meter, POLL_INTERVAL_S, now, sleep) for meter in opened}
         failsafe_s = FAILSAFE_INTERVALS * max(config.site.control_interval_s, 60)
         self._modules = {m.id: _open_module(self._buses, m, failsafe_s) for m in config.relay_module}
         self._relays = {
@@ -216,7 +216,8 @@ class SiteDevices:
             read_at, power_w = (latest.read_at, latest.power_w) if latest else (None, None)
             label = meter.name or f"{meter.role} meter"
             problem = self._meters[meter.id].problem
-            devices.append(_device(meter.id, "meter", label, read_at, problem, now, power_w))
+            warning = self._fitted[meter.id].warning
+            devices.append(_device(meter.id, "meter", label, read_at, problem, now, power_w, warning))
         for module in self._config.relay_module:
             poller = self._relays[module.id]
             label = module.name or module.id
@@ -232,12 +233,13 @@ def _device(
     problem: str | None,
     now: datetime,
     power_w: float | None = None,
+    warning: str | None = None,
 ) -> DeviceSnapshot:
+    """warning: shown although it answers."""
     age_s = (now - read_at).total_seconds() if read_at else None
     ok = age_s is not None and age_s <= STALE_S
-    if ok:  # one lost answer is the wire's everyday life: only silence is a problem
-        problem = None
-    return DeviceSnapshot(id, kind, label, ok, age_s, problem if ok else problem or "no answer", power_w)
+    # One lost answer is the wire's everyday life: only silence is a problem.
+    return DeviceSnapshot(id, kind, label, ok, age_s, warning if ok else problem or "no answer", power_w)
 
 
 def relay_places(config: SiteConfig) -> dict[str, RelayPlace]:
@@ -247,7 +249,15 @@ def relay_places(config: SiteConfig) -> dict[str, RelayPlace]:
     return {relay: (*modules[relay.split("/")[0]], relay.split("/")[1]) for relay in named}
 
 
-def open_site_meter(buses: Buses, meter: MeterConfig) -> FittedMeter:
+def _largest_w(config: SiteConfig, meter: MeterConfig) -> float:
+    """What cannot flow at a meter: far more than the fuses of its circuit, else of the whole site, carry."""
+    circuits = [c for c in config.circuit if c.id == meter.circuit] or [
+        c for c in config.circuit if c.parent is None
+    ]
+    return BEYOND_FUSE * sum(sum(c.limit_a) for c in circuits) * config.site.voltage_v
+
+
+def open_site_meter(buses: Buses, meter: MeterConfig, largest_w: float | None = None) -> FittedMeter:
     """Raises DeviceConfigError."""
     return open_meter(
         buses,
@@ -265,6 +275,7 @@ def open_site_meter(buses: Buses, meter: MeterConfig) -> FittedMeter:
         phases=meter.phases,
         topics={name: MqttTopic(t.topic, t.path, t.unit, t.scale) for name, t in meter.topics.items()},
         max_age_s=meter.max_age_s,
+        largest_w=largest_w,
     )
 
 

@@ -92,6 +92,7 @@ def open_meter(
     phases: Sequence[str] | None = None,
     topics: Mapping[str, MqttTopic] | None = None,
     max_age_s: float = 60.0,
+    largest_w: float | None = None,
 ) -> FittedMeter:
     """Connects when first read. What is None is usual for the model or driver. Raises DeviceConfigError.
 
@@ -110,7 +111,7 @@ def open_meter(
         record = meter_models()[model]
         bus = _bus(buses, record.wiring, host, port, framing)
         meter = ModbusMeter(bus, record.wiring.unit if unit is None else unit, record, id)
-    return FittedMeter(meter, invert, phases)
+    return FittedMeter(meter, invert, phases, largest_w)
 
 
 def open_relay_module(

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from drivers.device import DeviceConfigError, ImplausibleReading, Meter, MeterReading, PhaseTriple
-from drivers.reading import check_sum, check_voltage
+from drivers.plausibility import Plausibility
 
 _PHASES = ("L1", "L2", "L3")
 
@@ -21,25 +21,38 @@ class FittedMeter:
     """A `Meter`.
 
     invert: it is mounted the wrong way round. phases: on which phase of the site each of its own hangs, from
-    its first on; None = as they are marked.
+    its first on; None = as they are marked. largest_w: see `Plausibility`.
     """
 
-    def __init__(self, meter: Meter, invert: bool = False, phases: Sequence[str] | None = None) -> None:
+    def __init__(
+        self,
+        meter: Meter,
+        invert: bool = False,
+        phases: Sequence[str] | None = None,
+        largest_w: float | None = None,
+    ) -> None:
         if phases is not None:
             check_phases(phases)
         self.id = meter.id
         self.inner = meter
+        self.refused = 0
         self._invert, self._phases = invert, phases
+        self._plausibility = Plausibility(largest_w)
+
+    @property
+    def warning(self) -> str | None:
+        """What the installer should put right although it reads, such as a setting inside the meter."""
+        return getattr(self.inner, "warning", None)
 
     async def read(self) -> MeterReading:
         """Raises DeviceError."""
-        reading = await self.inner.read()
         try:
-            check_voltage(reading.voltage_v)
-            if reading.phase_power_w is not None:
-                check_sum(reading.power_w, reading.phase_power_w)
+            reading = await self.inner.read()
+            self._plausibility.check(reading)
         except ImplausibleReading as fault:
-            raise ImplausibleReading(f"{self.id}: {fault}") from None
+            self.refused += 1
+            times = f" ({self.refused} readings refused so far)" if self.refused > 1 else ""
+            raise ImplausibleReading(f"{fault}{times}") from None
         if self._invert:
             reading = inverted(reading)
         return reading if self._phases is None else in_order(reading, self._phases)

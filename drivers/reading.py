@@ -11,7 +11,7 @@ from drivers.values import with_direction
 
 Values = Mapping[str, float | None]
 
-_VOLTAGE_V = (100.0, 300.0)
+PHASE_VOLTAGE_V = (100.0, 300.0)
 _SUM_TOLERANCE = 0.02
 _SUM_TOLERANCE_W = 20.0
 
@@ -73,7 +73,7 @@ def _scaled(triple: PhaseTriple | None, factor: int) -> PhaseTriple | None:
 def check_voltage(voltage_v: PhaseTriple | None) -> None:
     """Raises ImplausibleReading."""
     for phase, value_v in enumerate(voltage_v or (), 1):
-        if value_v != 0 and not _VOLTAGE_V[0] <= value_v <= _VOLTAGE_V[1]:
+        if value_v != 0 and not PHASE_VOLTAGE_V[0] <= value_v <= PHASE_VOLTAGE_V[1]:
             raise ImplausibleReading(
                 f"voltage of L{phase} reads {value_v:.4g} V, 0 or 100 to 300 V expected: check the model"
             )

@@ -289,5 +289,6 @@ async def test_requests_to_one_line_keep_the_pause_of_its_slowest_meter(bench):
 async def test_a_reading_is_as_old_as_its_power(bench):
     simulated = SimulatedMeter("cg_em24_rs485")
     meter = await open_simulated(bench, simulated, "rtu_over_tcp")
+    await meter.read()  # asks for its settings, too
     reading = await meter.read()
     assert reading.age_s(bench.clock.now()) == pytest.approx(6 * 0.05), "six requests after that of the power"
