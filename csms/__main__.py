@@ -59,6 +59,12 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         uvloop.run(work)
 
 
+def _take_device_files() -> None:
+    from csms.app import take_device_files
+
+    take_device_files(load_settings())
+
+
 def _logging(settings: Settings) -> None:
     from csms.logs import set_up_logging
 
@@ -88,6 +94,7 @@ def demo(
 
     settings = load_settings()
     _logging(settings)
+    _take_device_files()
     _run(run_demo(settings, site, speed, SEED if seed is None else seed))
 
 
@@ -129,6 +136,7 @@ def simulate(
     from csms.app import read_site_file
     from simulation.replay import ReplayOptions, number_pairs, pairs, run, station_pairs
 
+    _take_device_files()
     with Progress(console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("simulating")
         result = run(
@@ -174,6 +182,7 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     from csms.domain.site import safe_currents
     from drivers.catalogue import failsafe
 
+    _take_device_files()
     site = read_site_file(file)
     out.print(
         f"{file}: site {site.site.id!r}, {len(site.meter)} meters, {len(site.relay_module)} relay modules, "
@@ -194,6 +203,7 @@ def site_apply(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     """Bring a site file into the database. A running server takes it up when it starts again."""
     from csms.app import read_site_file
 
+    _take_device_files()
     site = read_site_file(file)
 
     async def apply() -> None:
@@ -225,6 +235,7 @@ def site_export(
 
 
 def _device_options(driver_model: str) -> str:
+    _take_device_files()
     from drivers.catalogue import meter_models, relay_models
 
     known = sorted([*meter_models(), *relay_models()])

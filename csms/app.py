@@ -59,6 +59,8 @@ from csms.settings import Settings
 from csms.site_file import SiteFileError, read_site
 from csms.storage.database import Database, upgrade
 from csms.web.pages import mount_pages
+from drivers.catalogue import use_device_files
+from drivers.device_files import DeviceFileError
 
 log = structlog.get_logger()
 
@@ -67,6 +69,7 @@ class App:
     """The whole server on one clock. `start` raises StartupError with one clear line."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        take_device_files(settings)
         self.settings = settings
         self.clock = clock or SystemClock()
         self.database = Database(settings.effective_database_url())
@@ -289,6 +292,14 @@ def _allow_open_files() -> None:
     if soft != hard:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def take_device_files(settings: Settings) -> None:
+    """Models of the folder `devices` in DATA_DIR. Raises StartupError."""
+    try:
+        use_device_files(settings.data_dir / "devices")
+    except DeviceFileError as error:
+        raise StartupError(str(error)) from None
 
 
 def read_site_file(path: Path) -> SiteConfig:

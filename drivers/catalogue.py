@@ -6,10 +6,12 @@ import tomllib
 from collections.abc import Mapping, Sequence
 from functools import cache
 from importlib import resources
+from pathlib import Path
 from typing import Any, Literal
 
 from drivers.access import Access
 from drivers.device import DeviceConfigError, Failsafe, Framing, Meter, Now, RelayModule, Sleep
+from drivers.device_files import Tables, with_device_files
 from drivers.fitted_meter import FittedMeter
 from drivers.links import Links
 from drivers.modbus import ModbusMeter, ModbusRelayModule, check_number
@@ -32,12 +34,31 @@ _SUNSPEC = Wiring(("tcp", "rtu_over_tcp"), {"tcp": 502, "rtu_over_tcp": 4196}, 1
 
 @cache
 def meter_models() -> Mapping[str, MeterModel]:
-    return parse_meters(_table("meters.toml"))
+    return parse_meters(_tables()[0])
 
 
 @cache
 def relay_models() -> Mapping[str, RelayModel]:
-    return parse_relays(_table("relays.toml"))
+    return parse_relays(_tables()[1])
+
+
+_own_files: list[Path] = []
+
+
+def use_device_files(folder: Path) -> None:
+    """Take a site's own models from now on. Raises DeviceFileError, and what was known before stays."""
+    taken = [folder] if folder.is_dir() else []
+    if taken == _own_files == []:
+        return
+    with_device_files(folder, _table("meters.toml"), _table("relays.toml"))
+    _own_files[:] = taken
+    meter_models.cache_clear()
+    relay_models.cache_clear()
+
+
+def _tables() -> tuple[Tables, Tables]:
+    own = _table("meters.toml"), _table("relays.toml")
+    return with_device_files(_own_files[0], *own) if _own_files else own
 
 
 def model_names(kind: Kind) -> dict[str, str]:
