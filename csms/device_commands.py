@@ -9,7 +9,7 @@ from rich.console import Console
 from rich.table import Table
 
 from csms.errors import CsmsError
-from drivers.catalogue import Buses, meter_models, open_meter, open_relay_module
+from drivers.catalogue import Buses, confidence, meter_models, open_meter, open_relay_module
 from drivers.device import DeviceError, Framing, RelayModule
 
 
@@ -44,6 +44,8 @@ async def read_device(
                 if (value := getattr(reading, name)) is not None:
                     table.add_row(name, str(value))
             out.print(table)
+            if (sure := confidence("meter", "modbus", model)) != "A":
+                out.print(f"confidence {sure}: compare this with the meter's display (docs/devices.md)")
         else:
             module = _open_module(buses, model, host, port, unit, framing)
             for number, closed in enumerate(await module.read_all(), 1):

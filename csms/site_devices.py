@@ -16,7 +16,7 @@ import structlog
 from csms.control_model import element_relays
 from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, SiteConfig
 from csms.domain.snapshot import DeviceSnapshot, MeasuredPower
-from drivers.catalogue import Buses, check_config, failsafe, open_meter, open_relay_module
+from drivers.catalogue import Buses, check_config, confidence, failsafe, open_meter, open_relay_module
 from drivers.device import DeviceError, MeterReading, RelayModule
 from drivers.fitted_meter import FittedMeter
 from drivers.mqtt_meter import MqttTopic
@@ -28,6 +28,11 @@ log = structlog.get_logger()
 
 POLL_INTERVAL_S = 5.0
 STALE_S = 90.0
+HAND_WINDOW_S = 60.0
+HAND_LEAST_W, HAND_SHARE = (
+    50.0,
+    0.2,
+)  # what an appliance must draw with open relays to be called switched by hand
 BEYOND_FUSE = 3.0  # a fuse carries some times its rating for a while; more than this is no power but a fault
 SHOWN_AFTER_S = 2.0  # what a relay or station was told shows on the meters so much later, at the earliest
 FAILSAFE_INTERVALS = 3  # a relay that can fall off by itself does so after this many missed control intervals
@@ -64,6 +69,7 @@ class SiteDevices:
         self._relays = {
             id: RelayModulePoller(module, POLL_INTERVAL_S, now, sleep) for id, module in self._modules.items()
         }
+        self._open_since: dict[str, datetime] = {}
         self._tasks: list[asyncio.Task[None]] = []
 
     async def start(self) -> None:
@@ -180,10 +186,12 @@ class SiteDevices:
         now: datetime,
         is_lost: bool,
     ) -> list[RelayFault]:
-        relays = list(element_relays(appliance).items())
-        for element, references in relays if close else reversed(relays):
-            if (element in elements) is not close:
-                continue
+        relays = [entry for entry in element_relays(appliance).items() if (entry[0] in elements) is close]
+        order = relays if close else relays[::-1]
+        if close and appliance.kind == "sg_ready":
+            # What is closed for a time opens in this order, too, when nobody repeats it: the highest first.
+            order = [*(e for e in relays if not self._is_closed(e[1], now)), *reversed(relays)]
+        for _, references in order:
             for reference in references:
                 module_id, number = reference.split("/")
                 module, state = self._modules[module_id], self._relay_state(reference, now)
@@ -199,6 +207,33 @@ class SiteDevices:
                     return [RelayFault(appliance.id, str(error))]
         return []
 
+    def _is_closed(self, references: Collection[str], now: datetime) -> bool:
+        return all(self._relay_state(reference, now) for reference in references)
+
+    def runs_by_hand(self, now: datetime) -> dict[str, str]:
+        """Load meters that show power although every relay of their appliance reads open -> what to look for.
+
+        A heat pump on SG-Ready runs as it likes. The other way round, closed relays without power, is a
+        thermostat's everyday life.
+        """
+        found = {}
+        for appliance in self._config.appliance:
+            if appliance.meter is None or appliance.kind == "sg_ready":
+                continue
+            if any(self._relay_state(r, now) is not False for r in appliance.relay_refs()):
+                self._open_since.pop(appliance.id, None)
+                continue
+            since = self._open_since.setdefault(appliance.id, now)
+            reading = self._fresh(appliance.meter, now, HAND_WINDOW_S)
+            if reading is None or (now - since).total_seconds() < 2 * HAND_WINDOW_S:
+                continue
+            if reading.power_w > max(HAND_LEAST_W, HAND_SHARE * appliance.full_power_w()):
+                found[appliance.meter] = (
+                    f"{appliance.name or appliance.id} draws {reading.power_w:.0f} W although its relays are "
+                    "open: look for a switch in the cabinet that stands on hand, or a contactor that sticks"
+                )
+        return found
+
     async def open_relays(self, references: Collection[str]) -> None:
         """Those that nobody is going to switch any more."""
         for reference in sorted(references, reverse=True):
@@ -211,17 +246,22 @@ class SiteDevices:
     def snapshots(self, now: datetime) -> list[DeviceSnapshot]:
         """Is each device well, and how old is what it said last?"""
         devices = []
+        by_hand = self.runs_by_hand(now)
         for meter in self._config.meter:
             latest = self._meters[meter.id].latest
             read_at, power_w = (latest.read_at, latest.power_w) if latest else (None, None)
             label = meter.name or f"{meter.role} meter"
             problem = self._meters[meter.id].problem
-            warning = self._fitted[meter.id].warning
-            devices.append(_device(meter.id, "meter", label, read_at, problem, now, power_w, warning))
+            warning = by_hand.get(meter.id) or self._fitted[meter.id].warning
+            sure = confidence("meter", meter.driver, meter.model)
+            devices.append(_device(meter.id, "meter", label, read_at, problem, now, sure, power_w, warning))
         for module in self._config.relay_module:
             poller = self._relays[module.id]
             label = module.name or module.id
-            devices.append(_device(module.id, "relay_module", label, poller.read_at, poller.problem, now))
+            sure = confidence("relay_module", module.driver, module.model)
+            devices.append(
+                _device(module.id, "relay_module", label, poller.read_at, poller.problem, now, sure)
+            )
         return devices
 
 
@@ -232,6 +272,7 @@ def _device(
     read_at: datetime | None,
     problem: str | None,
     now: datetime,
+    confidence: str,
     power_w: float | None = None,
     warning: str | None = None,
 ) -> DeviceSnapshot:
@@ -239,7 +280,8 @@ def _device(
     age_s = (now - read_at).total_seconds() if read_at else None
     ok = age_s is not None and age_s <= STALE_S
     # One lost answer is the wire's everyday life: only silence is a problem.
-    return DeviceSnapshot(id, kind, label, ok, age_s, warning if ok else problem or "no answer", power_w)
+    told = warning if ok else problem or "no answer"
+    return DeviceSnapshot(id, kind, label, ok, age_s, told, power_w, confidence)
 
 
 def relay_places(config: SiteConfig) -> dict[str, RelayPlace]:

@@ -201,6 +201,13 @@ def check_config(*, kind: Kind, driver: str, model: str = "", framing: str | Non
         raise DeviceConfigError("framing", framing, f"{' or '.join(offered)} for {model}")
 
 
+def confidence(kind: Kind, driver: str, model: str) -> str:
+    """How sure the model's facts are: A, B or C, see docs/devices.md."""
+    if driver != "modbus":
+        return "B"
+    return (meter_models() if kind == "meter" else relay_models())[model].confidence
+
+
 def modbus_address(
     *, kind: Kind, driver: str, model: str, port: int | None, framing: Framing | None
 ) -> tuple[int, Framing] | None:

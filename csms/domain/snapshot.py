@@ -63,7 +63,11 @@ class LoadSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSnapshot:
-    """A meter, relay module or charge point: is it well? age_s: since its last good answer, None = never."""
+    """A meter, relay module or charge point: is it well? age_s: since its last good answer, None = never.
+
+    problem: also of a device that answers, where something in it is to be put right. confidence: how sure its
+    model's facts are, A to C; None = it speaks for itself.
+    """
 
     id: str
     kind: Literal["meter", "relay_module", "charge_point"]
@@ -72,6 +76,7 @@ class DeviceSnapshot:
     age_s: float | None
     problem: str | None = None
     power_w: float | None = None
+    confidence: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,6 +10,10 @@ from csms.web.wording import age, ago, kilowatts, sentence
 
 STALE_METER_S = 90.0
 INTERVALS_TO_BE_LATE = 3
+GRADE_WORDS = {
+    "B": " (its register table comes from other drivers: compare it with its display)",
+    "C": " (its register table is not confirmed on hardware: compare it with its display)",
+}
 KIND_WORDS = {"meter": "Meter", "relay_module": "Relays", "charge_point": "Station"}
 
 
@@ -68,7 +72,8 @@ class DeviceChip:
     def show(self, device: DeviceSnapshot, age_s: float | None) -> None:
         stale = device.kind == "meter" and device.ok and (age_s or 0) > STALE_METER_S
         self._chip.be(broken=not device.ok, stale=stale)
-        self._chip.put(title=device.problem or f"{KIND_WORDS[device.kind]} {device.id} is well")
+        well = f"{KIND_WORDS[device.kind]} {device.id} is well{GRADE_WORDS.get(device.confidence or '', '')}"
+        self._chip.put(title=device.problem or well)
         self._label.say(device.label)
         sign = "−" if (device.power_w or 0) <= -5 else ""
         self._power.say("" if device.power_w is None else f"{sign}{kilowatts(device.power_w)} kW")
