@@ -20,12 +20,13 @@ from drivers.mqtt_meter import MqttMeter, MqttTopic
 from drivers.mqtt_relays import MqttSwitch, SwitchRelays, TasmotaRelays, ZigbeeRelays
 from drivers.registers import MeterModel, RelayModel, Wiring, parse_meters, parse_relays
 from drivers.shelly import ShellyMeter, ShellyRelayModule
+from drivers.speedwire import SpeedwireMeter
 from drivers.sunspec import SunSpecMeter, check_choice
 
 Kind = Literal["meter", "relay_module"]
 
 DRIVERS: Mapping[Kind, tuple[str, ...]] = {
-    "meter": ("modbus", "sunspec", "shelly", "mqtt"),
+    "meter": ("modbus", "sunspec", "shelly", "mqtt", "sma_speedwire"),
     "relay_module": ("modbus", "shelly", "tasmota", "zigbee2mqtt", "mqtt"),
 }
 _MOST_RELAYS = 32
@@ -126,6 +127,8 @@ def open_meter(
     elif driver == "sunspec":
         bus = buses.bus(host, port or _SUNSPEC.ports[framing or "tcp"], framing or "tcp")
         meter = SunSpecMeter(bus, _SUNSPEC.unit if unit is None else unit, model, id)
+    elif driver == "sma_speedwire":
+        meter = SpeedwireMeter(buses.links.speedwire, host, id)
     elif driver == "mqtt":
         meter = MqttMeter(buses.links.broker(access), topics or {}, id, max_age_s)
     else:

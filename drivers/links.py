@@ -6,6 +6,7 @@ from drivers.access import Access
 from drivers.device import Now, Sleep
 from drivers.mqtt_broker import MqttBroker
 from drivers.shelly import ShellyHost
+from drivers.speedwire import SpeedwireListener
 
 
 class Links:
@@ -13,6 +14,7 @@ class Links:
         self._now, self._sleep = now, sleep
         self._shellys: dict[Access, ShellyHost] = {}
         self._brokers: dict[Access, MqttBroker] = {}
+        self.speedwire = SpeedwireListener(now)
 
     def shelly(self, access: Access) -> ShellyHost:
         if access not in self._shellys:
@@ -29,5 +31,6 @@ class Links:
             await host.stop()
         for broker in self._brokers.values():
             await broker.stop()
+        await self.speedwire.stop()
         self._shellys.clear()
         self._brokers.clear()

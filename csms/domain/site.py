@@ -245,7 +245,7 @@ class MeterConfig(BusAddress):
     driver mqtt, and how old a power may be.
     """
 
-    driver: Literal["modbus", "sunspec", "shelly", "mqtt"]
+    driver: Literal["modbus", "sunspec", "shelly", "mqtt", "sma_speedwire"]
     role: Literal["grid", "pv", "battery", "load", "zone"]
     circuit: Id | None = None
     invert: bool = False
