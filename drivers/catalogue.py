@@ -12,12 +12,15 @@ from typing import Any, Literal
 from drivers.access import Access
 from drivers.device import DeviceConfigError, Failsafe, Framing, Meter, Now, RelayModule, Sleep
 from drivers.device_files import Tables, with_device_files
+from drivers.extras import check_extra
 from drivers.fitted_meter import FittedMeter
 from drivers.links import Links
+from drivers.mbus import MbusMeter
 from drivers.modbus import ModbusMeter, ModbusRelayModule, check_number
 from drivers.modbus_bus import ModbusBus
 from drivers.mqtt_meter import MqttMeter, MqttTopic
 from drivers.mqtt_relays import MqttSwitch, SwitchRelays, TasmotaRelays, ZigbeeRelays
+from drivers.p1 import check_specification
 from drivers.registers import MeterModel, RelayModel, Wiring, parse_meters, parse_relays
 from drivers.shelly import ShellyMeter, ShellyRelayModule
 from drivers.speedwire import SpeedwireMeter
@@ -26,7 +29,7 @@ from drivers.sunspec import SunSpecMeter, check_choice
 Kind = Literal["meter", "relay_module"]
 
 DRIVERS: Mapping[Kind, tuple[str, ...]] = {
-    "meter": ("modbus", "sunspec", "shelly", "mqtt", "sma_speedwire"),
+    "meter": ("modbus", "sunspec", "shelly", "mqtt", "sma_speedwire", "p1", "mbus"),
     "relay_module": ("modbus", "shelly", "tasmota", "zigbee2mqtt", "mqtt"),
 }
 _MOST_RELAYS = 32
@@ -129,6 +132,10 @@ def open_meter(
         meter = SunSpecMeter(bus, _SUNSPEC.unit if unit is None else unit, model, id)
     elif driver == "sma_speedwire":
         meter = SpeedwireMeter(buses.links.speedwire, host, id)
+    elif driver == "p1":
+        meter = buses.links.p1(access, model, id)
+    elif driver == "mbus":
+        meter = MbusMeter(buses.links.mbus(access), 1 if unit is None else unit, id)
     elif driver == "mqtt":
         meter = MqttMeter(buses.links.broker(access), topics or {}, id, max_age_s)
     else:
@@ -187,8 +194,12 @@ def check_config(*, kind: Kind, driver: str, model: str = "", framing: str | Non
     """Refuse what `open_meter` or `open_relay_module` would, opening nothing. Raises DeviceConfigError."""
     if driver not in DRIVERS[kind]:
         raise DeviceConfigError("driver", driver, " or ".join(f'"{name}"' for name in DRIVERS[kind]))
+    check_extra(driver)
     if driver == "sunspec":
         check_choice(model)
+        return
+    if driver == "p1":
+        check_specification(model)
         return
     if driver != "modbus":
         if model:

@@ -245,13 +245,19 @@ class MeterConfig(BusAddress):
     driver mqtt, and how old a power may be.
     """
 
-    driver: Literal["modbus", "sunspec", "shelly", "mqtt", "sma_speedwire"]
+    driver: Literal["modbus", "sunspec", "shelly", "mqtt", "sma_speedwire", "p1", "mbus"]
     role: Literal["grid", "pv", "battery", "load", "zone"]
     circuit: Id | None = None
     invert: bool = False
     phases: Phases | None = None
     topics: dict[Quantity, TopicConfig] = {}
     max_age_s: float = Field(default=60, gt=0, le=3600)
+
+    @model_validator(mode="after")
+    def _adapters_have_a_port(self) -> Self:
+        if self.driver in ("p1", "mbus") and self.port is None:
+            raise ValueError(f"{self.driver} needs port = …, of the adapter")
+        return self
 
     @model_validator(mode="after")
     def _topics_tell_power(self) -> Self:
