@@ -42,6 +42,12 @@ def attention(snapshot: SiteSnapshot, now: datetime, interval_s: float) -> list[
     return [sentence(line) for line in lines]
 
 
+def hint(device: DeviceSnapshot) -> str:
+    """What a chip says when pointed at."""
+    well = f"{KIND_WORDS[device.kind]} {device.id} is well"
+    return device.problem or well + GRADE_WORDS.get(device.confidence or "", "")
+
+
 class Attention:
     def __init__(self) -> None:
         self._box = Tag("section", classes="attention gone", role="status", aria_live="polite")
@@ -72,8 +78,7 @@ class DeviceChip:
     def show(self, device: DeviceSnapshot, age_s: float | None) -> None:
         stale = device.kind == "meter" and device.ok and (age_s or 0) > STALE_METER_S
         self._chip.be(broken=not device.ok, stale=stale)
-        well = f"{KIND_WORDS[device.kind]} {device.id} is well{GRADE_WORDS.get(device.confidence or '', '')}"
-        self._chip.put(title=device.problem or well)
+        self._chip.put(title=hint(device))
         self._label.say(device.label)
         sign = "−" if (device.power_w or 0) <= -5 else ""
         self._power.say("" if device.power_w is None else f"{sign}{kilowatts(device.power_w)} kW")

@@ -13,9 +13,11 @@ import pytest
 
 
 class Mosquitto:
-    """user and password: None = anybody may connect. Stopping and starting again keeps the port."""
+    """user and password: None = anybody may connect. certificate: with its key, for TLS."""
 
-    def __init__(self, folder: Path, user: str | None = None, password: str = "") -> None:
+    def __init__(
+        self, folder: Path, user: str | None = None, password: str = "", certificate: Path | None = None
+    ) -> None:
         with socket.create_server(("127.0.0.1", 0)) as free:
             self.port = free.getsockname()[1]
         self._config = folder / f"mosquitto-{self.port}.conf"
@@ -29,6 +31,8 @@ class Mosquitto:
                 capture_output=True,
             )
             lines.append(f"password_file {passwords}")
+        if certificate is not None:
+            lines += [f"certfile {certificate}", f"keyfile {certificate}"]
         if os.geteuid() == 0:
             lines.append("user root")
         self._config.write_text("\n".join(lines) + "\n")

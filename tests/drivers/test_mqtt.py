@@ -4,10 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import json
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
 
 import aiomqtt
 import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 from drivers.catalogue import Buses, failsafe, open_meter, open_relay_module
 from drivers.device import (
@@ -160,6 +165,48 @@ async def test_a_wrong_password_is_told_apart_from_a_dead_broker(bench, tmp_path
     right = open_meter(buses, id="m", password="env:DEVICE_MQTT", topics=topics, **login)
     with pytest.raises(DeviceUnreachable, match="no message on p yet"):
         await right.read()
+
+
+def self_signed(folder):
+    """Certificate and key of 127.0.0.1 in one file."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "broker")])
+    now = datetime.now(UTC)
+    certificate = (
+        x509.CertificateBuilder()
+        .subject_name(name)
+        .issuer_name(name)
+        .public_key(key.public_key())
+        .serial_number(1)
+        .not_valid_before(now - timedelta(hours=1))
+        .not_valid_after(now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    path = folder / "broker.pem"
+    path.write_bytes(certificate.public_bytes(pem) + private)
+    return path
+
+
+async def test_over_tls_only_a_broker_with_a_known_certificate_is_believed(bench, tmp_path, monkeypatch):
+    certificate = self_signed(tmp_path)
+    secured = Mosquitto(tmp_path, certificate=certificate)
+    await secured.start()
+    bench._stack.push_async_callback(secured.stop)
+    topics = {"power": MqttTopic("p")}
+    for known, told in ((False, "certificate verify failed"), (True, "no message on p yet")):
+        buses = Buses(bench.clock.now, asyncio.sleep)
+        bench._stack.push_async_callback(buses.stop)
+        if known:
+            monkeypatch.setenv("SSL_CERT_FILE", str(certificate))
+        meter = open_meter(
+            buses, id="m", driver="mqtt", host="127.0.0.1", port=secured.port, tls=True, topics=topics
+        )
+        with pytest.raises(DeviceUnreachable, match=told):
+            await meter.read()
 
 
 @pytest.mark.parametrize("count", [1, 4])
