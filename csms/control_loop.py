@@ -114,6 +114,8 @@ class SiteControl:
                 break
             await self._sleep(min(left_s, LIVE_INTERVAL_S))
             self._publish()
+            if self._operator_speaks():
+                self.wake()
         self._wake.clear()
 
     async def _sleep(self, seconds: float) -> None:
@@ -128,6 +130,13 @@ class SiteControl:
         finally:
             timer.cancel()
             woken.cancel()
+
+    def _operator_speaks(self) -> bool:
+        """Whether the grid operator's contact is given and not obeyed yet."""
+        contact = self.devices.contact()
+        return (
+            contact is not None and contact.active and not (self._decision and self._decision.load_shedding)
+        )
 
     def _is_settled(self) -> bool:
         now = self._clock.now()
@@ -144,9 +153,9 @@ class SiteControl:
         demands = self._demands(now)
         decision, memory = decide(self._site, readings, demands, self._memory, now)
         inputs = inputs_to_dict(self._site, readings, demands, self._memory, now)
-        self._memory, self._decision = memory, decision
-        if _changes(decision, demands):
+        if _changes(decision, demands) or _changes_phases(decision, self._decision):
             self._changed_at = now
+        self._memory, self._decision = memory, decision
         minute = self._snapshot(demands, self.devices.measured(now, window_s), now)
         self._faults = await self._apply(decision, demands, now)
         self._publish()
@@ -241,12 +250,12 @@ class SiteControl:
         return ConnectorWiring(connector.id, len(connector.phases), self._config.site.voltage_v)
 
     async def _apply(self, decision: Decision, demands: Demands, now: datetime) -> list[RelayFault]:
-        limits = {c.id: c.limit_a for c in decision.connectors}
+        decided = {c.id: c for c in decision.connectors}
         for point in self._config.charge_point:
-            wishes = {
-                c.id: Wish(self._wiring(c), limits[f"{point.id}/{c.id}"], self._safe_a[point.id, c.id])
-                for c in point.connectors
-            }
+            wishes = {}
+            for c in point.connectors:
+                part, safe_a = decided[f"{point.id}/{c.id}"], self._safe_a[point.id, c.id]
+                wishes[c.id] = Wish(self._wiring(c), part.limit_a, safe_a, part.phase_count)
             self._setpoints.want(point.id, wishes)
         wanted = {a.id: a.on for a in decision.appliances}
         lost = {id for id in wanted if demands.appliances[id].on is None}
@@ -290,6 +299,11 @@ def _changes(decision: Decision, demands: Demands) -> bool:
     if any(demands.appliances[a.id].on not in (None, a.on) for a in decision.appliances):
         return True
     return any(_is_new_limit(demands.connectors[c.id], c.limit_a) for c in decision.connectors)
+
+
+def _changes_phases(decision: Decision, before: Decision | None) -> bool:
+    counts = {} if before is None else {c.id: c.phase_count for c in before.connectors}
+    return any(c.phase_count != counts.get(c.id, c.phase_count) for c in decision.connectors if c.limit_a > 0)
 
 
 def _is_new_limit(demand: ConnectorDemand, limit_a: float) -> bool:

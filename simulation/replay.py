@@ -9,16 +9,18 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from csms.control_model import control_site
-from csms.domain.site import SiteConfig
+from csms.domain.site import SiteConfig, parse_time
 from csms.errors import InvalidInput
 from optimizer.decide import decide
-from optimizer.model import Demands, Memory, Readings, Site
+from optimizer.model import Demands, Memory, Readings, Site, Window
+from optimizer.schedule import open_until
+from simulation.appliances import Battery
 from simulation.plain_rule import PlainRule
 from simulation.plant import Controller, DailyNeed, Plant, Setpoints, Trace
 from simulation.report import write_report
@@ -40,7 +42,7 @@ class ReplayOptions:
     columns: contract name -> header in the person's file, for both files. stations: station id of the
     sessions -> "CP1" or "CP1/2" or "none", or "auto". start, end: the part of the series to replay, end
     excluded; without an offset they are UTC. daily_kwh, daily_h: what an appliance takes in a local day at
-    most (energy, run time); without them it takes all it is given.
+    most (energy, run time); without them it takes all it is given. load_shedding: "17:00-18:30", local time.
     """
 
     site: SiteConfig
@@ -55,6 +57,7 @@ class ReplayOptions:
     compare: Sequence[str] = ()
     daily_kwh: Mapping[str, float] = field(default_factory=dict)
     daily_h: Mapping[str, float] = field(default_factory=dict)
+    load_shedding: str | None = None
     progress: Progress | None = None
 
 
@@ -77,13 +80,13 @@ def run(options: ReplayOptions) -> ReplayResult:
         InvalidInput: one clear line about what is wrong with the arguments or the files.
     """
     _check(options)
-    site = control_site(options.site)
+    site, battery_notes = _with_known_battery(options.site, control_site(options.site))
     series = read_series(
         options.series, options.columns, pv_scale=options.pv_scale, start=options.start, end=options.end
     )
     _check_interval(options.site, series)
     sessions, notes = _sessions(options, site, series)
-    notes = [*series.notes, *notes]
+    notes = [*series.notes, *battery_notes, *notes]
     controllers: dict[str, Controller] = {"helianthus": OptimizerControl(site), "none": uncontrolled(site)}
     if "rule" in options.compare:
         controllers["rule"] = PlainRule(site)
@@ -101,8 +104,45 @@ class OptimizerControl:
     def __call__(self, readings: Readings, demands: Demands, now: datetime) -> Setpoints:
         decision, self._memory = decide(self._site, readings, demands, self._memory, now)
         return Setpoints(
-            {a.id: a.on for a in decision.appliances}, {c.id: c.limit_a for c in decision.connectors}
+            {a.id: a.on for a in decision.appliances},
+            {c.id: c.limit_a for c in decision.connectors},
+            {c.id: c.phase_count for c in decision.connectors if c.phase_count is not None},
         )
+
+
+def _with_known_battery(config: SiteConfig, site: Site) -> tuple[Site, list[str]]:
+    """A battery can only be replayed where the site file tells its size."""
+    known = config.battery is not None and config.battery.capacity_kwh is not None
+    if site.battery is None or known:
+        return site, []
+    note = "The battery is left out: [battery] does not tell capacity_kwh and max_w."
+    return replace(site, battery=None), [note]
+
+
+def _battery(config: SiteConfig) -> Battery | None:
+    battery = config.battery
+    if battery is None or battery.capacity_kwh is None or battery.max_w is None:
+        return None
+    return Battery(battery.capacity_kwh * 1000, battery.max_w)
+
+
+def _shedding(options: ReplayOptions) -> Callable[[datetime], bool] | None:
+    """Whether the operator sheds load at a time; None where the site has no input for it.
+
+    Raises:
+        InvalidInput: not a span of local time, or the site has no such input.
+    """
+    site, text = options.site, options.load_shedding
+    if text is not None and site.load_shedding is None:
+        raise InvalidInput("--load-shedding", text, "a site file with [load_shedding]")
+    if text is None:
+        return None if site.load_shedding is None else (lambda _: False)
+    start, _, end = text.partition("-")
+    try:
+        window = Window(frozenset(range(7)), parse_time(start), parse_time(end))
+    except ValueError:
+        raise InvalidInput("--load-shedding", text, "a span of local time such as 17:00-18:30") from None
+    return lambda now: open_until([window], site.site.timezone, now) is not None
 
 
 def uncontrolled(site: Site) -> Controller:
@@ -234,7 +274,9 @@ def _replay_all(
     steps = len(series.pv_w)
     traces = {}
     for number, (name, controller) in enumerate(controllers.items()):
-        plant = Plant(site, series, sessions, needs, metered, zones)
+        plant = Plant(
+            site, series, sessions, needs, metered, zones, _battery(options.site), _shedding(options)
+        )
         tell = _progress(options.progress, number * steps, len(controllers) * steps)
         traces[name] = replay(plant, controller, options.site.site.control_interval_s, tell)
     if options.progress:
@@ -292,6 +334,9 @@ def _write_minutes(path: Path, trace: Trace) -> None:
         if load.offered_a is not None:
             header.append(f"{name}_offered_a")
             columns.append(load.offered_a)
+    if trace.battery_w:
+        header.append("battery_w")
+        columns.append(trace.battery_w)
     line = "%s," + ",".join(["%.10g"] * len(columns)) + "\n"
     step = timedelta(seconds=series.step_s)
     start_at = series.start_at.replace(tzinfo=None)

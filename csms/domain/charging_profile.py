@@ -149,4 +149,32 @@ def offered_now(request: Mapping[str, Any], wiring: ConnectorWiring, now: dateti
     limit = float((rows or schedule["chargingSchedulePeriod"])[-1 if rows else 0]["limit"])
     if schedule["chargingRateUnit"] == "A":
         return limit
-    return round(limit / wiring.voltage_v / wiring.phases, 2)  # a tenth of a watt was cut off on the wire
+    phases = number_phases(request) or wiring.phases
+    return round(limit / wiring.voltage_v / phases, 2)  # a tenth of a watt was cut off on the wire
+
+
+def with_number_phases(
+    request: Mapping[str, Any], count: int | None, wiring: ConnectorWiring
+) -> dict[str, Any]:
+    """The same SetChargingProfile request for `count` phases of a station that can choose; None = all.
+
+    Watts are those of all phases together, so that they change with the number; amperes are per phase.
+    """
+    if count is None:
+        return dict(request)
+    profile = request["csChargingProfiles"]
+    schedule = profile["chargingSchedule"]
+    rows = [{**row, "numberPhases": count} for row in schedule["chargingSchedulePeriod"]]
+    if schedule["chargingRateUnit"] == "W":
+        for row in rows:
+            watts = Decimal(str(row["limit"])) * count / wiring.phases
+            row["limit"] = float(watts.quantize(TENTH, rounding=ROUND_FLOOR))
+    schedule = {**schedule, "chargingSchedulePeriod": rows}
+    return {**request, "csChargingProfiles": {**profile, "chargingSchedule": schedule}}
+
+
+def number_phases(request: Mapping[str, Any]) -> int | None:
+    """The numberPhases of a SetChargingProfile request's first period; None = not told."""
+    periods = request["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"]
+    count = periods[0].get("numberPhases")
+    return None if count is None else int(count)

@@ -25,8 +25,10 @@ from csms.domain.charging_profile import (
     ConnectorWiring,
     control_profile,
     floor_profile,
+    number_phases,
     offered_now,
     profile_abilities,
+    with_number_phases,
 )
 from csms.domain.installed_profile import OURS
 from csms.errors import CallTimeout, CsmsError, NotConnected
@@ -44,11 +46,15 @@ RETRY_AFTER = timedelta(seconds=30)  # a station that refused is asked again wit
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a connector should be held to. [A] safe_a: what it falls back to when nobody speaks to it."""
+    """What a connector should be held to. [A] safe_a: what it falls back to when nobody speaks to it.
+
+    number_phases: how many phases it is to use; None = the station is not told.
+    """
 
     wiring: ConnectorWiring
     limit_a: float
     safe_a: float
+    number_phases: int | None = None
 
 
 @dataclass(slots=True)
@@ -153,12 +159,15 @@ class Setpoints:
         now, id = self._clock.now(), connector.transaction.id
         abilities = profile_abilities(live.configuration)
         control = control_profile(wish.limit_a, wish.safe_a, id, wish.wiring, abilities, now, DEAD_MAN_S)
-        control = self._numbered(identity, control)
+        control = self._numbered(identity, with_number_phases(control, wish.number_phases, wish.wiring))
         if self._is_outranked(identity, connector_id, "TxProfile"):
             connector.offered_a = self.offered_a(identity, wish.wiring, id)
             return
         limit_a = offered_now(control, wish.wiring, now)
+        written = self._profiles.ours(identity, connector_id, "TxProfile")
         is_new = self.offered_a(identity, wish.wiring, id) != limit_a
+        if written is not None and wish.number_phases is not None:
+            is_new = is_new or number_phases(written.request) != wish.number_phases
         needs_writing = is_new or self._is_due(identity, connector_id, wish)
         if needs_writing and not await self._write(identity, station, connector_id, control):
             return
