@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import pairwise
+from itertools import groupby, pairwise
 
 from optimizer.model import (
     Appliance,
@@ -90,7 +90,8 @@ def learn_shares(
     if new:
         gone_w = _switched_off_unknown_w(site, past[-1].at, memory)
         return _after_switching_on(new, gone_w, past, minute, memory)
-    return _while_on([p for p in closed if _is_settled(p, minute.at)], past, minute, memory)
+    running = [part for part in closed if _is_settled(part, minute.at)]
+    return _while_on([*running, *_thermostats(running)], past, minute, memory)
 
 
 def keep_minute(
@@ -124,6 +125,19 @@ def _closed(appliance: Appliance, demands: Demands, memory: Memory) -> Iterator[
         if element.id in demand.on and own is not None and own.on and element.power_w > 0:
             key = (appliance.id, element.id)
             yield Closed((key,), element.power_w, element.current_a, own.share, own.changed_at)
+
+
+def _thermostats(running: Sequence[Closed]) -> Iterator[Closed]:
+    """Elements of one appliance that open and close together, behind one thermostat."""
+    for _, parts in groupby(running, key=lambda part: part.keys[0][0]):
+        together = list(parts)
+        shares = {part.share == 0.0 for part in together}
+        if len(together) > 1 and len(shares) == 1:
+            l1, l2, l3 = (sum(part.current_a[phase] for part in together) for phase in range(3))
+            keys = tuple(key for part in together for key in part.keys)
+            power_w = sum(part.power_w for part in together)
+            share = 0.0 if shares.pop() else None
+            yield Closed(keys, power_w, (l1, l2, l3), share, together[0].changed_at)
 
 
 def _is_settled(part: Closed, now: datetime) -> bool:

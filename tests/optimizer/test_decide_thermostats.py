@@ -112,6 +112,22 @@ def test_the_sun_breaking_through_is_no_thermostat() -> None:
     assert why(house.decision, "boiler").startswith("on: ")
 
 
+def test_one_thermostat_for_two_elements() -> None:
+    steps = (element("1", 1000.0), element("2", 1000.0, (1,)))
+    house = LimitedHouse(site(heater(elements=steps)))
+    quiet_minutes(house, 2400, 10)
+    assert steps_on(house.decision) == "12"
+    house.cold["boiler"] = 0.0
+    quiet_minutes(house, 2400, 3)
+    assert why(house.decision, "boiler") == HOT
+    house.cold["boiler"] = 1.0
+    quiet_minutes(house, 2400, 9)
+    house.cold["boiler"] = 0.0
+    quiet_minutes(house, 2400, 1)
+    assert house.decision is not None
+    assert not any(share == 0.5 for share in {e.share for e in house.memory.elements.values()})
+
+
 def test_watts_held_by_a_minimum_time_are_not_kept_from_others_when_nothing_is_taken() -> None:
     house = LimitedHouse(
         site(
