@@ -13,9 +13,11 @@ from csms.domain.charging_profile import (
     ProfileAbilities,
     control_profile,
     floor_profile,
+    number_phases,
     offered_now,
     profile_abilities,
     wire_limit,
+    with_number_phases,
 )
 
 NOON = datetime(2026, 6, 21, 10, 0, tzinfo=UTC)
@@ -120,3 +122,25 @@ def test_what_is_offered_is_the_limit_until_the_dead_man_time(
     request = control_profile(limit, safe, 1, ONE_PHASE, abilities, NOON, dead_man_s=900)
     offered = offered_now(request, ONE_PHASE, NOON + timedelta(minutes=minutes))
     assert offered == pytest.approx(limit if minutes < 15 else safe, abs=0.001)
+
+
+def test_one_phase_of_three_is_told_with_the_limit() -> None:
+    request = control_profile(10, 0, 7, THREE_PHASES, AMPERES, NOON, 900)
+    told = with_number_phases(request, 1, THREE_PHASES)
+    periods = told["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"]
+    assert periods == [
+        {"startPeriod": 0, "limit": 10.0, "numberPhases": 1},
+        {"startPeriod": 960, "limit": 0.0, "numberPhases": 1},
+    ]
+    assert (number_phases(request), number_phases(told)) == (None, 1)
+    assert with_number_phases(request, None, THREE_PHASES) == request
+
+
+@pytest.mark.parametrize("count", [1, 3])
+def test_watts_on_one_phase_are_a_third_and_read_back_as_the_same_amperes(count: int) -> None:
+    request = control_profile(10, 0, 7, THREE_PHASES, WATTS, NOON, 900)
+    told = with_number_phases(request, count, THREE_PHASES)
+    assert (
+        told["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]["limit"] == 2300 * count
+    )
+    assert offered_now(told, THREE_PHASES, NOON) == 10
