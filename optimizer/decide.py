@@ -19,7 +19,7 @@ from optimizer.electrical import legal_current
 from optimizer.fuses import Fuse, Fuses, open_fuses
 from optimizer.grid_steps import grid_minute, keep_minute, learn_shares, with_shares
 from optimizer.import_limit import Ceiling, ImportLimit, open_ceiling
-from optimizer.load_shedding import listen_to_operator, under_shedding
+from optimizer.load_shedding import Shedding, listen_to_operator, under_shedding
 from optimizer.model import (
     ApplianceDecision,
     ApplianceDemand,
@@ -76,10 +76,10 @@ def decide(
     available_w, method = None, NOTHING_TO_CHOOSE
     if grid is not None and trust is not Freshness.LOST:
         available_w, method = _follow_the_sun(minute, grid, trust)
-    outlook = _outlook(minute, available_w, trust, age_s(readings.grid, now), now)
+    meter = ("meter", age_s(readings.grid, now))
     if trust is not grid_trust:
-        outlook = replace(outlook, meter="battery meter", age_s=battery.age_s)
-    outlook = replace(outlook, shedding=shedding)
+        meter = ("battery meter", battery.age_s)
+    outlook = _outlook(minute, available_w, trust, meter, shedding, now)
     decision = Decision(
         at=now,
         surplus_w=None if grid is None else surplus_of(grid),
@@ -113,8 +113,11 @@ def _look(
     """The loads as they are, with what the grid meter has just told of them; its balance; whether it told."""
     plans, outlets = _plan(site, demands, memory, trust, now)
     draws = _draws(plans, outlets)
-    seen = grid_minute(site, readings, draws, now)
-    learnt = learn_shares(site, demands, memory, seen)
+    if not site.appliances and site.import_limit_w is None:  # nobody would ask what the meter showed
+        seen, learnt = None, {}
+    else:
+        seen = grid_minute(site, readings, draws, now)
+        learnt = learn_shares(site, demands, memory, seen)
     if learnt:
         memory = with_shares(memory, learnt)
         plans, outlets = _plan(site, demands, memory, trust, now)
@@ -327,16 +330,33 @@ def _keep_idle(
 
 
 def _outlook(
-    minute: Minute, available_w: float | None, trust: Freshness, age: float | None, now: datetime
+    minute: Minute,
+    available_w: float | None,
+    trust: Freshness,
+    meter: tuple[str, float | None],
+    shedding: Shedding,
+    now: datetime,
 ) -> Outlook:
-    """What the sentences need to know: above all what is left of the sun after this decision."""
+    """What the sentences need to know: above all what is left of the sun after this decision.
+
+    meter: the one that is trusted least, and the age of its reading.
+    """
     left_w = None
     if available_w is not None:
         given_w = sum(switch.expected_w() for switch in minute.switches() if len(switch.states) > 1)
         given_w += sum(outlet.expected_w() for outlet in minute.outlets if outlet.sun_decides)
         left_w = available_w - given_w
-    note = minute.battery.note
-    return Outlook(now, minute.site.timezone, trust, age, left_w, minute.fuses, battery_note=note)
+    return Outlook(
+        now=now,
+        timezone=minute.site.timezone,
+        trust=trust,
+        age_s=meter[1],
+        left_w=left_w,
+        fuses=minute.fuses,
+        meter=meter[0],
+        battery_note=minute.battery.note,
+        shedding=shedding,
+    )
 
 
 def _appliance_decision(plan: AppliancePlan, outlook: Outlook) -> ApplianceDecision:

@@ -20,9 +20,14 @@ def share_by_class(
     site: Site, switches: Sequence[Switch], outlets: Sequence[Outlet], available_w: float, fuses: Fuses
 ) -> str:
     """`share_sun`, class by class; claims what is chosen on the fuses. Answers the last class's method."""
+    classes = _classes(switches, outlets)
+    if len(classes) <= 1:
+        method = share_sun(site, switches, outlets, available_w, fuses)
+        _claim(switches, outlets, fuses)
+        return method
     method = NOTHING_TO_CHOOSE
     left_w = available_w - _claim_what_is_held(switches, outlets, fuses)
-    for priority in _classes(switches, outlets):
+    for priority in classes:
         own = [s for s in switches if s.appliance.priority == priority]
         own_outlets = [o for o in outlets if o.connector.priority == priority]
         left_w += _release(own, own_outlets, fuses)

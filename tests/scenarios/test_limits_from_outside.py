@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -121,3 +122,18 @@ async def test_an_import_limit_holds_a_full_car_down(folder: Path) -> None:
         await home.minute(2)
         assert home.points["CP1"].limit_a(1) == 10
         assert home.load("CP1/1").reason == "limited: at most 4000 W may be drawn from the grid"
+
+
+async def test_the_operator_does_not_wait_for_the_full_minute(folder: Path) -> None:
+    cp = station(mode="full", max_a=16, safe_a=0)
+    async with running(site(charge_points=[cp], load_shedding=SHEDDING), folder) as home:
+        await home.arrive()
+        await home.minute(2)
+        await home.pass_time(10)
+        home.building.relay_modules["io1"].set_input(1, True)
+        await home.control.devices.poll()
+        waiting = asyncio.create_task(home.control.pause())
+        begun_at = home.clock.now()
+        while not waiting.done():
+            await home.clock.advance(1)
+        assert (home.clock.now() - begun_at).total_seconds() <= 12
