@@ -28,6 +28,7 @@ from optimizer.model import (
     ConnectorState,
     Decision,
     Demands,
+    ElementMemory,
     GridMinute,
     JointState,
     Memory,
@@ -114,10 +115,11 @@ def _look(
     plans, outlets = _plan(site, demands, memory, trust, now)
     draws = _draws(plans, outlets)
     if not site.appliances and site.import_limit_w is None:  # nobody would ask what the meter showed
-        seen, learnt = None, {}
+        seen, step_w = None, None
+        learnt: dict[tuple[str, str], ElementMemory] = {}
     else:
         seen = grid_minute(site, readings, draws, now)
-        learnt = learn_shares(site, demands, memory, seen)
+        learnt, step_w = learn_shares(site, demands, memory, seen)
     if learnt:
         memory = with_shares(memory, learnt)
         plans, outlets = _plan(site, demands, memory, trust, now)
@@ -125,6 +127,8 @@ def _look(
         seen = grid_minute(site, readings, draws, now)
     fuses = open_fuses(site, readings, draws, memory.other_a, now)
     ceiling = open_ceiling(site, readings.grid, draws, memory, now)
+    if seen is not None:
+        seen = replace(seen, step_w=step_w)
     return Minute(site, plans, outlets, draws, fuses, ceiling, battery), seen, bool(learnt)
 
 

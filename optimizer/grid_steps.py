@@ -14,7 +14,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from itertools import groupby, pairwise
+from itertools import groupby
 
 from optimizer.model import (
     Appliance,
@@ -32,7 +32,7 @@ KEPT = 7
 FEWEST_STEPS = 3
 LONGEST_GAP_S = 150.0
 CLEAR_OF_NOISE = 4.0
-EXACT_OF_NOISE = 10.0
+EXACT_OF_NOISE = 20.0
 TOLERANCE = 0.2
 PHASE_TOLERANCE = 0.3
 SETTLED_S = 150.0
@@ -78,29 +78,43 @@ def grid_minute(site: Site, readings: Readings, draws: Sequence[Draw], now: date
 
 def learn_shares(
     site: Site, demands: Demands, memory: Memory, minute: GridMinute | None
-) -> dict[Key, ElementMemory]:
-    """The elements of which something is known anew. Empty where nothing can be concluded."""
+) -> tuple[dict[Key, ElementMemory], float | None]:
+    """The elements of which something is known anew, and the step that nobody of ours explains [W].
+
+    Nothing where nothing can be concluded; None without a minute just before.
+    """
     past = memory.grid_minutes
     if minute is None or not past or (minute.at - past[-1].at).total_seconds() > LONGEST_GAP_S:
-        return {}
+        return {}, None
     closed = [part for a in site.appliances for part in _closed(a, demands, memory)]
-    if not closed:
-        return {}
     new = [part for part in closed if part.changed_at == past[-1].at]
+    gone_w = _switched_off_unknown_w(site, past[-1].at, memory)
+    step_w = _behind(minute) - _behind(past[-1])
+    new_w = sum(part.power_w for part in new)
+    unexplained_w = min(abs(step_w + own_w) for own_w in (0.0, new_w, -gone_w, new_w - gone_w))
     if new:
-        gone_w = _switched_off_unknown_w(site, past[-1].at, memory)
-        return _after_switching_on(new, gone_w, past, minute, memory)
+        return _after_switching_on(new, gone_w, past, minute, memory), unexplained_w
+    if len(past) < 2 or gone_w or _just_switched(site, closed, past[-2].at, memory):
+        return {}, unexplained_w
     running = [part for part in closed if _is_settled(part, minute.at)]
-    return _while_on([*running, *_thermostats(running)], past, minute, memory)
+    return _while_on([*running, *_thermostats(running)], past, minute, memory), unexplained_w
+
+
+def _just_switched(site: Site, closed: Sequence[Closed], at: datetime, memory: Memory) -> bool:
+    """Whether a switching whose outcome is not known disturbs the comparison with that minute."""
+    is_unknown = any(part.changed_at == at and part.share is None for part in closed)
+    return is_unknown or _switched_off_unknown_w(site, at, memory) > 0
 
 
 def keep_minute(
     past: Sequence[GridMinute], minute: GridMinute | None, learnt: bool
 ) -> tuple[GridMinute, ...]:
-    """What was known of earlier minutes rests on what the loads were thought to take then."""
+    """Once something is learnt, earlier currents rest on what is known to be wrong."""
     if minute is None:
         return tuple(past)
-    return (minute,) if learnt else (*past, minute)[-KEPT:]
+    if learnt:
+        past = [replace(before, other_a=None) for before in past]
+    return (*past, minute)[-KEPT:]
 
 
 def _closed(appliance: Appliance, demands: Demands, memory: Memory) -> Iterator[Closed]:
@@ -146,7 +160,7 @@ def _is_settled(part: Closed, now: datetime) -> bool:
 
 def _noise_w(past: Sequence[GridMinute]) -> float | None:
     """The largest step that nobody of ours made, within the last minutes; None = too few are known."""
-    steps = [abs(_behind(b) - _behind(a)) for a, b in pairwise(past)]
+    steps = [minute.step_w for minute in past if minute.step_w is not None]
     return max(steps) if len(steps) >= FEWEST_STEPS else None
 
 
@@ -186,7 +200,8 @@ def _after_switching_on(
     fitting = {whole for s in possible for whole in (0.0, 1.0) if abs(s - whole) <= TOLERANCE}
     if len(fitting) == 1:
         return _told(new, fitting.pop(), memory)
-    if not fitting and not gone_w and len(new) == 1 and share > 0 and power_w >= EXACT_OF_NOISE * noise_w:
+    is_exact = not gone_w and len(new) == 1 and minute.battery_w == 0
+    if not fitting and is_exact and share > 0 and power_w >= EXACT_OF_NOISE * noise_w:
         return _told(new, round(min(share, MOST_SHARE), 2), memory)
     return {}
 
@@ -195,7 +210,7 @@ def _while_on(
     running: Sequence[Closed], past: Sequence[GridMinute], minute: GridMinute, memory: Memory
 ) -> dict[Key, ElementMemory]:
     """Over two minutes, as a thermostat does not wait for the minute to begin."""
-    if len(past) < 2 or minute.other_a is None or past[-2].other_a is None:
+    if minute.other_a is None or past[-2].other_a is None:
         return {}
     noise_w = _noise_w(past[:-1])
     if noise_w is None:

@@ -369,7 +369,7 @@ class GridMinute:
     """What the grid meter showed in a minute and the loads do not explain. [W, A]
 
     moved_w: by how much that minute's decision changed what connectors are expected to take. battery_w: what
-    the battery took meanwhile.
+    the battery took meanwhile. step_w: by how much other_w changed, as far as no load of ours explains it.
     """
 
     at: datetime
@@ -377,6 +377,7 @@ class GridMinute:
     other_a: PhaseTriple | None
     moved_w: float = 0.0
     battery_w: float = 0.0
+    step_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -145,3 +145,29 @@ def test_whatever_the_sun_does_the_rules_of_phases_hold(
         assert max(amps) <= fuse_a + 1e-6
     for times in changed_at.values():
         assert all(b - a >= 7 for a, b in pairwise(times))
+
+
+def test_a_one_phase_car_on_a_rotated_station_loads_the_phase_it_is_wired_to() -> None:
+    """The station's L1 is the site's L2: fuse, draw and memory mean that one."""
+    station = connector(mode=Mode.FULL, phases=(1, 2, 0))
+    main = (Circuit("main", None, (25.0, 25.0, 25.0)),)
+    home = LimitedHouse(site(station, circuits=main), {"CP1/1": Car(phases=1)}, house_a=(20.0, 2.0, 2.0))
+    assert limit_a(home.minute(0)) == 0, "until it is seen it may use all three, and L1 has 5 A left"
+    home.house_a = (15.0, 2.0, 2.0)
+    home.minute(0)
+    home.house_a = (22.0, 2.0, 2.0)
+    assert limit_a(home.minute(0)) == 16, "now it is known to hang on L2 alone"
+    assert home.memory.connectors["CP1/1"].phases == (1,)
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    before_w=st.integers(-1000, 13_000),
+    surplus_w=st.integers(-1000, 13_000),
+    car_phases=st.sampled_from([1, 3]),
+)
+def test_a_constant_sun_settles_on_a_number_of_phases(before_w: int, surplus_w: int, car_phases: int) -> None:
+    home = garage(phases=car_phases)
+    for w in (before_w, before_w, *[surplus_w] * 9):
+        settled = offer(home.minute(w))
+    assert [offer(home.minute(surplus_w)) for _ in range(10)] == [settled] * 10

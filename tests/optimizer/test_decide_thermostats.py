@@ -146,6 +146,20 @@ def test_watts_held_by_a_minimum_time_are_not_kept_from_others_when_nothing_is_t
     assert (steps_on(decision, "boiler"), steps_on(decision, "pump")) == ("1", "1")
 
 
+def test_a_hot_boiler_that_is_swapped_for_another_is_found_out_within_minutes() -> None:
+    """Its missing watts look like sun for a larger one, which then draws: the two would take turns."""
+    loads = (heater("a", elements=(element("1", 1000.0),)), heater("b", elements=(element("1", 1500.0),)))
+    house = LimitedHouse(site(*loads), cold={"a": 0.0})
+    for _ in range(4):
+        house.minute(0)
+    on = []
+    for _ in range(14):
+        house.minute(1000)
+        on.append((steps_on(house.decision, "a"), steps_on(house.decision, "b")))
+    assert on[-5:] == [("1", "")] * 5, "until then the jump of the sun was within the last minutes"
+    assert why(house.decision, "a") == HOT
+
+
 @pytest.mark.parametrize("returns", [True, False])
 def test_a_fuse_bears_the_return_of_what_takes_nothing(returns: bool) -> None:
     main = (Circuit("main", None, (16.0, 16.0, 16.0)),)
