@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import get_args
 
 from csms.domain.charge_point import Station
+from csms.domain.following import in_words
 from csms.domain.site import (
     ApplianceConfig,
     ApplianceMode,
@@ -16,7 +17,14 @@ from csms.domain.site import (
     ConnectorMode,
     SiteConfig,
 )
-from csms.domain.snapshot import DeviceSnapshot, LoadSnapshot, LoadState, MeasuredPower, SiteSnapshot
+from csms.domain.snapshot import (
+    DeviceSnapshot,
+    LoadSnapshot,
+    LoadState,
+    MeasuredPower,
+    NeedSnapshot,
+    SiteSnapshot,
+)
 from csms.site_devices import RelayFault
 from optimizer.model import (
     Appliance,
@@ -28,9 +36,11 @@ from optimizer.model import (
     Decision,
     Demands,
     Mode,
+    NeedProgress,
     PhaseTriple,
     Site,
 )
+from optimizer.reasons import need_in_words
 
 STATES: dict[ConnectorState, LoadState] = {
     ConnectorState.OFFLINE: "offline",
@@ -68,9 +78,18 @@ def site_snapshot(
             id = f"{point.id}/{connector.id}"
             loads.append(
                 _connector(
-                    point, connector, modes[id], demands.connectors[id], limits[id], stations.get(point.id)
+                    point,
+                    connector,
+                    modes[id],
+                    demands.connectors[id],
+                    limits[id],
+                    stations.get(point.id),
+                    now,
                 )
             )
+    loads = [
+        replace(load, need=_need((decided.get(load.id) or limits[load.id]).need, site, now)) for load in loads
+    ]
     loads = _without_idle_watts(loads, measured)
     health = devices + [_station(point, stations.get(point.id), now) for point in config.charge_point]
     controlled_w = sum(load.power_w for load in loads)
@@ -122,6 +141,21 @@ def _house_w(measured: MeasuredPower, controlled_w: float) -> float | None:
     if measured.grid_w is None:
         return None
     return measured.grid_w - controlled_w - (measured.pv_w or 0.0) - (measured.battery_w or 0.0)
+
+
+def _need(need: NeedProgress | None, site: Site, now: datetime) -> NeedSnapshot | None:
+    if need is None:
+        return None
+    scale = 1000 if need.is_energy else 3600
+    return NeedSnapshot(
+        text=need_in_words(need, now, site.timezone),
+        due_at=need.due_at,
+        unit="kWh" if need.is_energy else "h",
+        wanted=need.wanted / scale,
+        got=need.got / scale,
+        short=need.short / scale,
+        forced=need.forced,
+    )
 
 
 def _appliance(
@@ -180,6 +214,7 @@ def _connector(
     demand: ConnectorDemand,
     decision: ConnectorDecision,
     station: Station | None,
+    now: datetime,
 ) -> LoadSnapshot:
     live = station.connectors.get(connector.id) if station else None
     name = point.name or point.id
@@ -202,6 +237,8 @@ def _connector(
         figures=decision.reason.figures,
         setpoint_a=decision.limit_a,
         offered_a=demand.offered_a,
+        limit_state=live.following.state if live and transaction else None,
+        limit_words=(live.overruled or in_words(live.following, now)) if live and transaction else None,
         current_a=_site_phases(demand.current_a, connector),
         session_wh=transaction.energy_wh if transaction else None,
         id_tag=transaction.id_tag if transaction else None,

@@ -17,6 +17,7 @@ from optimizer.model import (
     ConnectorMemory,
     ConnectorState,
     Mode,
+    NeedProgress,
     PhaseTriple,
     Site,
 )
@@ -89,11 +90,12 @@ class Outlet:
     shed_by: Fuse | ImportLimit | None = None
     phase_count: int | None = None
     phase_choices: tuple[int, ...] = ()
+    need: NeedProgress | None = None
 
     @property
     def takes_part(self) -> bool:
-        """Whether current can flow at all."""
-        return self.demand.state in TAKERS
+        """Whether current can flow at all, and as much as is decided here."""
+        return self.demand.state in TAKERS and self.demand.controllable
 
     @property
     def sun_decides(self) -> bool:
@@ -138,9 +140,20 @@ class Outlet:
             return self.drawn_w
         return self.power_at(self.limit_a)
 
+    @property
+    def is_ours(self) -> bool:
+        return self.demand.state is not ConnectorState.OFFLINE and self.demand.controllable
+
     def draw(self) -> Draw:
-        reachable = self.demand.state is not ConnectorState.OFFLINE
-        return Draw(self.connector.circuit, self.drawn_w if reachable else 0.0, self.drawn_a, reachable)
+        return Draw(self.connector.circuit, self.drawn_w if self.is_ours else 0.0, self.drawn_a, self.is_ours)
+
+    def over_offered_a(self) -> PhaseTriple:
+        """What a station that does not follow takes beyond its offer. Until it does, that remains."""
+        offered_a = self.demand.offered_a
+        if not self.demand.is_over or offered_a is None or not self.takes_part:
+            return NO_CURRENT
+        l1, l2, l3 = (max(0.0, amps - offered_a) for amps in self.drawn_a)
+        return (l1, l2, l3)
 
 
 def plan_connector(
@@ -150,9 +163,10 @@ def plan_connector(
     known: ConnectorMemory | None,
     trust: Freshness,
     now: datetime,
+    need: NeedProgress | None = None,
 ) -> Outlet:
     memory = observe(connector, demand, known, site.voltage_v, now)
-    rule = _rule(site, connector, trust, now)
+    rule = _rule(site, connector, trust, now, need)
     phases = phases_in_use(connector, memory)
     drawn_a = _drawn_a(connector, demand, memory, site.voltage_v)
     drawn_w = _drawn_w(demand, drawn_a, site.voltage_v)
@@ -174,6 +188,7 @@ def plan_connector(
         measured_a=max(drawn_a),
         drawn_w=drawn_w,
         drawn_a=drawn_a,
+        need=need,
     )
     if memory is not None and outlet.takes_part:
         _apply_memory(outlet, memory, now)
@@ -211,15 +226,17 @@ def _apply_memory(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> Non
     outlet.idle = outlet.is_on and (_asleep(outlet, memory, now) or _sips(outlet, memory, now))
 
 
-def _rule(site: Site, connector: Connector, trust: Freshness, now: datetime) -> Rule:
-    mode = connector.mode
+def _rule(
+    site: Site, connector: Connector, trust: Freshness, now: datetime, need: NeedProgress | None
+) -> Rule:
+    mode, must_run = connector.mode, need is not None and need.forced
     if mode is Mode.OFF:
         return Rule("off", 0.0, by_hand=True)
     if mode in (Mode.ON, Mode.FULL):
         return Rule("full", connector.max_a, by_hand=True)
     if mode is Mode.MANUAL:
         return Rule("manual", _legal(connector, connector.manual_a), by_hand=True)
-    if mode is Mode.MIN_AND_SOLAR:
+    if mode is Mode.MIN_AND_SOLAR and not must_run:
         lost = trust is Freshness.LOST
         return Rule("meter_lost" if lost else "sun", connector.min_a if lost else None, True, True)
     if mode in (Mode.SOLAR_AND_TIMER, Mode.TIMER_ONLY):
@@ -228,6 +245,9 @@ def _rule(site: Site, connector: Connector, trust: Freshness, now: datetime) -> 
             return Rule("timer", connector.max_a, until=until)
         if mode is Mode.TIMER_ONLY:
             return Rule("timer_off", 0.0)
+    if need is not None and must_run:
+        keeps_minimum = mode is Mode.MIN_AND_SOLAR
+        return Rule("need", connector.max_a, keeps_minimum, keeps_minimum, need.due_at)
     if trust is Freshness.LOST:
         return Rule("meter_lost", 0.0)
     return Rule("sun", None)
@@ -263,15 +283,18 @@ def observe(
     if not _is_taking(demand):
         return replace(known, less_at=None) if known.less_at is not None else known
     less_at, most_a = _appetite(connector, demand, known, voltage_v, now)
-    phases = known.phases
-    if known.phase_count != 1 and has_settled(known, now):
-        phases = _phases_used(connector, demand, voltage_v) or known.phases
+    phases, phase_count = known.phases, known.phase_count
+    if has_settled(known, now) and (used := _phases_used(connector, demand, voltage_v)):
+        if phase_count == 1 and len(used) > 1:
+            phase_count = len(connector.phases)  # the station did not obey: its fuses must know
+        if phase_count != 1:
+            phases = used
     return ConnectorMemory(
         limit_a=known.limit_a,
         changed_at=known.changed_at,
         session=known.session,
         offered_at=known.offered_at,
-        phase_count=known.phase_count,
+        phase_count=phase_count,
         phase_changes=known.phase_changes,
         taking_at=now,
         less_at=less_at,

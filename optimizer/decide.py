@@ -2,16 +2,19 @@
 
 The story: look at each load, open the fuses' ledger, let what must run claim its minimum, raise what a
 person wants full, share the sun among the rest, say why. Who comes first where a fuse is short: a person's
-word and timers, then minimum times, then the sun; within each, what is on already, then who got least.
+word and timers, then what is needed by a time (the earliest first), then minimum times, then the sun; within
+each, what is on already, then who got least.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from heapq import heapify, heappop, heappush
+from math import inf
 
+from optimizer import appliances, connectors
 from optimizer.appliances import OFF, AppliancePlan, Rank, Switch, plan_appliance, remember_elements
 from optimizer.battery import BatteryShare, share_of_battery, worse
 from optimizer.connectors import Outlet, plan_connector, remember_connectors
@@ -32,10 +35,12 @@ from optimizer.model import (
     GridMinute,
     JointState,
     Memory,
+    NeedProgress,
     PowerReading,
     Readings,
     Site,
 )
+from optimizer.needs import Claim, claims_of, remember_needs, usual_currents
 from optimizer.priorities import share_by_class
 from optimizer.reasons import Outlook, why_appliance, why_connector
 from optimizer.sun import NOTHING_TO_CHOOSE
@@ -70,7 +75,8 @@ def decide(
     grid_trust = freshness(readings.grid, now)
     battery = share_of_battery(site.battery, readings, memory.battery, now)
     trust = worse(grid_trust, battery.trust)
-    minute, seen, learnt = _look(site, readings, demands, memory, trust, battery, now)
+    claims = claims_of(site, readings, demands, memory, now)
+    minute, seen, learnt = _look(site, readings, demands, memory, claims, trust, battery, now)
     _claim_minima(minute)
     _raise_evenly(minute)
     grid = None if grid_trust is Freshness.LOST else readings.grid
@@ -99,6 +105,8 @@ def decide(
         load_shedding=shedding.memory,
         over_import_at=minute.ceiling.over_at,
         grid_minutes=keep_minute(memory.grid_minutes, _with_moves(seen, minute.outlets), learnt),
+        usual_a=usual_currents(memory.usual_a, minute.fuses.metered_a),
+        needs=remember_needs(claims),
     )
 
 
@@ -107,12 +115,14 @@ def _look(
     readings: Readings,
     demands: Demands,
     memory: Memory,
+    claims: Mapping[str, Claim],
     trust: Freshness,
     battery: BatteryShare,
     now: datetime,
 ) -> tuple[Minute, GridMinute | None, bool]:
     """The loads as they are, with what the grid meter has just told of them; its balance; whether it told."""
-    plans, outlets = _plan(site, demands, memory, trust, now)
+    needs = {id: claim.progress for id, claim in claims.items()}
+    plans, outlets = _plan(site, demands, memory, needs, trust, now)
     draws = _draws(plans, outlets)
     if not site.appliances and site.import_limit_w is None:  # nobody would ask what the meter showed
         seen, step_w = None, None
@@ -122,7 +132,7 @@ def _look(
         learnt, step_w = learn_shares(site, demands, memory, seen)
     if learnt:
         memory = with_shares(memory, learnt)
-        plans, outlets = _plan(site, demands, memory, trust, now)
+        plans, outlets = _plan(site, demands, memory, needs, trust, now)
         draws = _draws(plans, outlets)
         seen = grid_minute(site, readings, draws, now)
     fuses = open_fuses(site, readings, draws, memory.other_a, now)
@@ -133,10 +143,23 @@ def _look(
 
 
 def _plan(
-    site: Site, demands: Demands, memory: Memory, trust: Freshness, now: datetime
+    site: Site,
+    demands: Demands,
+    memory: Memory,
+    needs: Mapping[str, NeedProgress | None],
+    trust: Freshness,
+    now: datetime,
 ) -> tuple[list[AppliancePlan], list[Outlet]]:
     plans = [
-        plan_appliance(site, appliance, demands.appliances.get(appliance.id, NOT_HEARD), memory, trust, now)
+        plan_appliance(
+            site,
+            appliance,
+            demands.appliances.get(appliance.id, NOT_HEARD),
+            memory,
+            trust,
+            now,
+            needs.get(appliance.id),
+        )
         for appliance in site.appliances
     ]
     outlets = [
@@ -147,6 +170,7 @@ def _plan(
             memory.connectors.get(connector.id),
             trust,
             now,
+            needs.get(connector.id),
         )
         for connector in site.connectors
     ]
@@ -168,26 +192,33 @@ def _with_moves(seen: GridMinute | None, outlets: Sequence[Outlet]) -> GridMinut
 def _claim_minima(minute: Minute) -> None:
     """Give what must run its least current, the most entitled first, and shed what then does not fit.
 
-    A station that is not connected cannot be shed: what it was last allowed is reserved before all others.
+    A station that is not connected, or not controllable, cannot be shed: what it was last allowed, or is
+    measured to take, is reserved before all others; so is what one takes beyond its offer.
     """
-    claims: list[tuple[Rank, int, bool, float, int, Switch | Outlet]] = []
-    for switch in minute.switches():
-        if switch.states[0].elements:
-            was_off = not switch.states[0].elements <= switch.present.elements
-            priority = switch.appliance.priority
-            claims.append((switch.rank, -priority, was_off, 0.0, len(claims), switch))
+    claims: list[tuple[Rank, float, int, bool, float, int, Switch | Outlet]] = []
+    for plan in minute.plans:
+        for switch in plan.switches:
+            if switch.states[0].elements:
+                was_off = not switch.states[0].elements <= switch.present.elements
+                rank = (switch.rank, _due_s(plan.rule, 0.0), -plan.appliance.priority)
+                claims.append((*rank, was_off, 0.0, len(claims), switch))
     for outlet in minute.outlets:
-        if outlet.demand.state is ConnectorState.OFFLINE:
-            minute.fuses.take(outlet.connector.circuit, outlet.drawn_a)
-        elif outlet.must_on:
+        circuit = outlet.connector.circuit
+        minute.fuses.take(circuit, outlet.over_offered_a() if outlet.is_ours else outlet.drawn_a)
+        if outlet.is_ours and outlet.must_on:
             served_wh = outlet.demand.delivered_wh
-            rank = (outlet.rank, -outlet.connector.priority)
+            rank = (outlet.rank, _due_s(outlet.rule, 0.0), -outlet.connector.priority)
             claims.append((*rank, not outlet.is_on, served_wh, len(claims), outlet))
-    for *_, load in sorted(claims, key=lambda claim: claim[:5]):
+    for *_, load in sorted(claims, key=lambda claim: claim[:6]):
         if isinstance(load, Switch):
             _claim_switch(load, minute.fuses, minute.ceiling)
         else:
             _claim_minimum(load, minute.fuses, minute.ceiling)
+
+
+def _due_s(rule: appliances.Rule | connectors.Rule, otherwise: float) -> float:
+    """When the need that makes a load run is due, for putting loads in order."""
+    return rule.until.timestamp() if rule.code == "need" and rule.until is not None else otherwise
 
 
 def _claim_switch(switch: Switch, fuses: Fuses, ceiling: Ceiling) -> None:
@@ -221,8 +252,8 @@ def _claim_minimum(outlet: Outlet, fuses: Fuses, ceiling: Ceiling) -> None:
 def _raise_evenly(minute: Minute) -> None:
     """Raise those with a target step by step, always the lowest, until each is there or meets a limit.
 
-    A higher priority is raised first. Where a meter has gone silent, what else its fuse carries is not known:
-    nobody rises above the minimum.
+    Those that must have something by a time come first, the earliest before all, then a higher priority.
+    Where a meter has gone silent, what else its fuse carries is not known: nobody rises above the minimum.
     """
     outlets, fuses, ceiling = minute.outlets, minute.fuses, minute.ceiling
     goals = {
@@ -231,13 +262,13 @@ def _raise_evenly(minute: Minute) -> None:
         if outlet.limit_a > 0 and outlet.rule.target_a and not outlet.idle
     }
     queue = [
-        (-outlets[i].connector.priority, outlets[i].limit_a, i)
+        (_due_s(outlets[i].rule, inf), -outlets[i].connector.priority, outlets[i].limit_a, i)
         for i in goals
         if ceiling.is_known and not fuses.is_silent(outlets[i].connector.circuit)
     ]
     heapify(queue)
     while queue:
-        rank, limit_a, i = heappop(queue)
+        due_s, rank, limit_a, i = heappop(queue)
         outlet = outlets[i]
         connector = outlet.connector
         raised_a = legal_current(limit_a + connector.step_a, outlet.min_a, goals[i], connector.step_a)
@@ -250,7 +281,7 @@ def _raise_evenly(minute: Minute) -> None:
             fuses.take(connector.circuit, more)
             ceiling.take(more_w)
             outlet.limit_a = raised_a
-            heappush(queue, (rank, raised_a, i))
+            heappush(queue, (due_s, rank, raised_a, i))
 
 
 def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness) -> tuple[float, str]:
@@ -259,6 +290,7 @@ def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness) -> tup
     outlets = [outlet for outlet in minute.outlets if outlet.sun_decides and outlet.shed_by is None]
     spoken_for_w = sum(s.expected_w() for s in minute.switches() if len(s.states) == 1)
     spoken_for_w += sum(o.expected_w() for o in minute.outlets if o.limit_a > 0 and not o.sun_decides)
+    spoken_for_w += sum(sum(o.over_offered_a()) for o in minute.outlets) * minute.site.voltage_v
     loads_w = sum(draw.power_w for draw in minute.draws)
     available_w = available_of(grid, minute.draws, spoken_for_w) + minute.battery.correction_w(loads_w)
     for switch in switches:
@@ -365,9 +397,17 @@ def _outlook(
 
 def _appliance_decision(plan: AppliancePlan, outlook: Outlook) -> ApplianceDecision:
     power_w = sum(switch.expected_w() for switch in plan.switches)
-    return ApplianceDecision(plan.appliance.id, plan.closed(), power_w, why_appliance(plan, outlook))
+    return ApplianceDecision(
+        plan.appliance.id, plan.closed(), power_w, why_appliance(plan, outlook), plan.need
+    )
 
 
 def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
-    reason, limit_a = why_connector(outlet, outlook), outlet.limit_a
-    return ConnectorDecision(outlet.connector.id, limit_a, outlet.expected_w(), reason, outlet.phase_count)
+    return ConnectorDecision(
+        outlet.connector.id,
+        outlet.limit_a,
+        outlet.expected_w(),
+        why_connector(outlet, outlook),
+        phase_count=outlet.phase_count,
+        need=outlet.need,
+    )

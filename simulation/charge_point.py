@@ -526,6 +526,8 @@ class SimulatedChargePoint:
             "MaxChargingProfilesInstalled": self.model.max_profiles,
         }
         configuration = Configuration(standard_keys(len(self.outlets), self.model.rate_units, limits))
+        if any(outlet.hardware.phase_switching for outlet in self.outlets.values()):
+            configuration.store("ConnectorSwitch3to1PhaseSupported", "true")
         for name, value in self.model.configuration.items():
             configuration.store(name, value)
         return configuration

@@ -13,12 +13,29 @@ LoadState = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class NeedSnapshot:
+    """What a load is to have got by due_at. unit: of wanted, got and short (what will be missing then).
+
+    forced: it runs because of it, whatever the sun does. text: all of it in words.
+    """
+
+    text: str
+    due_at: datetime
+    unit: Literal["kWh", "h"]
+    wanted: float
+    got: float
+    short: float
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LoadSnapshot:
     """An appliance or a connector.
 
     kind: "connector" or the appliance's kind. setpoint_a: for connectors, the limit decided; steps_on /
     steps: for appliances, closed steps of all. phase_count: of a station that can choose. power_w: measured
-    where there is a measurement, else expected.
+    where there is a measurement, else expected. limit_state, limit_words: whether a connector follows its
+    limit.
     """
 
     id: str
@@ -34,6 +51,8 @@ class LoadSnapshot:
     figures: Mapping[str, float] = field(default_factory=dict)
     setpoint_a: float | None = None
     offered_a: float | None = None
+    limit_state: str | None = None
+    limit_words: str | None = None
     current_a: tuple[float, float, float] | None = None
     steps_on: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()
@@ -41,6 +60,7 @@ class LoadSnapshot:
     id_tag: str | None = None
     transaction_id: int | None = None
     phase_count: int | None = None
+    need: NeedSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)

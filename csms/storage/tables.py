@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -65,7 +66,7 @@ def _utc(value: datetime) -> datetime:
 
 
 def _sqlite_time(value: datetime | None) -> str | None:
-    return None if value is None else _utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return None if value is None else _utc(value).isoformat(" ", "microseconds")[:26]  # without +00:00
 
 
 # --- the site as described: one row a part; `config` holds the part's keys as in the site file ---
@@ -104,6 +105,21 @@ load_modes = Table(
     Column("load_id", String(320), primary_key=True),
     Column("mode", String(32), nullable=False),
     Column("manual", JSON, nullable=True),  # appliances: list of step ids; connectors: a current [A]
+    Column("set_at", UtcTime, nullable=False),
+)
+
+# What holds at a connector for the vehicle that is there, or for the next one, until it is unplugged.
+# mode: as in load_modes, null = none. was_plugged: a vehicle has been there since.
+plug_in_wishes = Table(
+    "plug_in_wishes",
+    metadata,
+    Column("site_id", ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True),
+    Column("load_id", String(320), primary_key=True),
+    Column("mode", String(32), nullable=True),
+    Column("manual", JSON, nullable=True),
+    Column("departs_at", UtcTime, nullable=True),
+    Column("requested_wh", Float, nullable=True),
+    Column("was_plugged", Boolean, nullable=False),
     Column("set_at", UtcTime, nullable=False),
 )
 
@@ -376,6 +392,17 @@ charging_profiles = Table(
     Column("profile", JSON, nullable=False),  # the accepted SetChargingProfile request
     Column("accepted_at", UtcTime, nullable=False),
     Column("origin", String(16), nullable=False, server_default="setpoints"),  # "" = a person or a program
+)
+
+# How limits reach a station: the way it was seen to take them, and how often it was written to.
+station_limits = Table(
+    "station_limits",
+    metadata,
+    Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), primary_key=True),
+    Column("learnt", JSON, nullable=False),  # domain.profile_ladder.LearntLimits
+    Column("writes_day", Date),  # UTC
+    Column("writes", Integer, nullable=False, server_default="0"),  # accepted on that day
+    Column("last_write_at", UtcTime),
 )
 
 # --- what the controller saw and decided ---

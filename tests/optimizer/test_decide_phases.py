@@ -171,3 +171,16 @@ def test_a_constant_sun_settles_on_a_number_of_phases(before_w: int, surplus_w: 
     for w in (before_w, before_w, *[surplus_w] * 9):
         settled = offer(home.minute(w))
     assert [offer(home.minute(surplus_w)) for _ in range(10)] == [settled] * 10
+
+
+def test_a_station_that_does_not_switch_is_taken_for_what_it_draws() -> None:
+    """It was told one phase and goes on with three: the fuses of all three must bear it."""
+    home = garage()
+    for _ in range(9):
+        home.minute(7000)
+    home.minute(3000)
+    assert offer(home.decision)[0] == 1
+    for _ in range(3):
+        home.phase_counts["CP1/1"] = 3
+        home.minute(3000)
+    assert home.memory.connectors["CP1/1"].phase_count == 3
