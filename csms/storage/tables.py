@@ -66,7 +66,7 @@ def _utc(value: datetime) -> datetime:
 
 
 def _sqlite_time(value: datetime | None) -> str | None:
-    return None if value is None else _utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return None if value is None else _utc(value).isoformat(" ", "microseconds")[:26]  # without +00:00
 
 
 # --- the site as described: one row a part; `config` holds the part's keys as in the site file ---
@@ -105,6 +105,21 @@ load_modes = Table(
     Column("load_id", String(320), primary_key=True),
     Column("mode", String(32), nullable=False),
     Column("manual", JSON, nullable=True),  # appliances: list of step ids; connectors: a current [A]
+    Column("set_at", UtcTime, nullable=False),
+)
+
+# What holds at a connector for the vehicle that is there, or for the next one, until it is unplugged.
+# mode: as in load_modes, null = none. was_plugged: a vehicle has been there since.
+plug_in_wishes = Table(
+    "plug_in_wishes",
+    metadata,
+    Column("site_id", ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True),
+    Column("load_id", String(320), primary_key=True),
+    Column("mode", String(32), nullable=True),
+    Column("manual", JSON, nullable=True),
+    Column("departs_at", UtcTime, nullable=True),
+    Column("requested_wh", Float, nullable=True),
+    Column("was_plugged", Boolean, nullable=False),
     Column("set_at", UtcTime, nullable=False),
 )
 

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -13,12 +14,16 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from served_page import BOILER, CAR, METER, PASSWORD, ServedPage
 
 from csms.domain.profile_ladder import FIRST
+from csms.domain.snapshot import NeedSnapshot
+from tests.services_on_file import NOON
 
 pytestmark = pytest.mark.xdist_group("page")
 
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 Visit = Callable[..., Page]
+HOT_BY_SIX = NeedSnapshot("4.2 of 6 kWh until 18:00", NOON, "kWh", 6, 4.2, 0, False)
+READY_BY_SEVEN = NeedSnapshot("7.3 of 20 kWh until 07:00", NOON, "kWh", 20, 7.34, 0, True)
 
 
 @pytest.fixture
@@ -127,6 +132,40 @@ def test_a_current_by_hand(visit: Visit, served: ServedPage) -> None:
         garage.get_by_role("button", name="less").click()
     expect(garage.locator(".current-value")).to_have_text("0 A")
     assert served.mode("CP1/1") == ("manual", 0.0)
+
+
+def test_a_driver_wants_the_car_ready_by_seven(visit: Visit, served: ServedPage) -> None:
+    page = visit()
+    garage = page.locator('[data-load="CP1/1"]')
+    garage.get_by_text("Ready by a time").click()
+    garage.get_by_label("Leaves at").fill("07:00")
+    garage.get_by_label("Needs, in kWh").fill("20")
+    garage.get_by_role("button", name="Set").click()
+    expect(page.get_by_text("Garage: 20 kWh by 07:00, until unplugged")).to_be_visible()
+    wish = served.services.sites.wishes.of("home", "CP1/1")
+    assert (wish.departs_at, wish.requested_wh) == (datetime(2026, 6, 2, 5, tzinfo=UTC), 20_000)
+    served.publish(loads=(replace(BOILER, need=HOT_BY_SIX), replace(CAR, need=READY_BY_SEVEN)))
+    expect(garage.locator(".need")).to_have_text("7.3 of 20 kWh until 07:00")
+    expect(page.locator('[data-load="boiler"] .need')).to_have_text("4.2 of 6 kWh until 18:00")
+    if folder := os.environ.get("HELIANTHUS_SHOTS"):
+        page.screenshot(path=f"{folder}/target.png", full_page=True)
+    garage.get_by_role("button", name="Clear").click()
+    expect(garage.locator(".target summary")).to_have_text("Ready by a time …")
+    assert served.services.sites.wishes.of("home", "CP1/1").is_empty()
+
+
+def test_a_driver_in_a_hurry_charges_at_full_until_unplugged(visit: Visit, served: ServedPage) -> None:
+    page = visit()
+    garage = page.locator('[data-load="CP1/1"]')
+    garage.get_by_text("Ready by a time").click()
+    hurry = garage.get_by_role("button", name="Full until unplugged")
+    hurry.click()
+    expect(hurry).to_have_attribute("aria-pressed", "true")
+    expect(garage.locator('[data-mode="full"]')).to_have_attribute("aria-pressed", "true")
+    assert served.mode("CP1/1") == ("full", None)
+    hurry.click()
+    expect(hurry).to_have_attribute("aria-pressed", "false")
+    assert served.mode("CP1/1") == ("solar_only", None)
 
 
 def test_a_viewer_sees_but_does_not_switch(visit: Visit, served: ServedPage) -> None:
