@@ -3,7 +3,8 @@
 StationCallError
 ├── LinkDown       there is no connection, or it broke before the answer came
 ├── NoAnswer       the central system did not answer in time
-└── CallRefused    a CALLERROR, from either side
+├── CallRefused    a CALLERROR, from either side
+└── Unanswered     the station keeps silent on a call of the central system
 """
 
 from __future__ import annotations
@@ -50,12 +51,17 @@ class CallRefused(StationCallError):
         self.code, self.description = code, description
 
 
+class Unanswered(StationCallError):
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """To a call from the central system. follow_up runs once the answer is on the wire."""
+    """To a call from the central system, after_s later. follow_up runs once it is on the wire."""
 
     payload: dict[str, Any]
     follow_up: Callable[[], Awaitable[None]] | None = None
+    after_s: float = 0.0
 
 
 class StationLink:
@@ -179,6 +185,19 @@ class StationLink:
         except CallRefused as refusal:
             await websocket.send(json.dumps([4, message_id, refusal.code, refusal.description, {}]))
             return
+        except Unanswered:
+            return
+        if answer.after_s > 0:
+            self._run_later(self._send_late(websocket, message_id, answer))
+        else:
+            await self._send(websocket, message_id, answer)
+
+    async def _send_late(self, websocket: ClientConnection, message_id: str, answer: Answer) -> None:
+        await self._clock.sleep(answer.after_s)
+        with contextlib.suppress(ConnectionClosed):
+            await self._send(websocket, message_id, answer)
+
+    async def _send(self, websocket: ClientConnection, message_id: str, answer: Answer) -> None:
         await websocket.send(json.dumps([3, message_id, answer.payload]))
         if answer.follow_up is not None:
             self._run_later(answer.follow_up())
