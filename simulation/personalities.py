@@ -99,9 +99,9 @@ def vehicles() -> dict[str, VehicleCharacter]:
 _REFERENCE_BUILDINGS = (
     StationCharacter(
         "ABB Terra AC",
-        "rejects every stack level but 0 although it announces 3; a TxProfile must name its transaction; restarts "
-        "when asked for its whole configuration, and without end on measurands that it does not know; tells the "
-        "power of each phase beside the total",
+        "rejects every stack level but 0 although it announces 3; a TxProfile must name its transaction; "
+        "restarts when asked for its whole configuration, and without end on measurands that it does not "
+        "know; tells the power of each phase beside the total",
         "#15493, #15533, #28868, #9766; lbbrhzn/ocpp#1275, #1737",
         StationModel(
             vendor="ABB",
@@ -114,9 +114,9 @@ _REFERENCE_BUILDINGS = (
     ),
     StationCharacter(
         "Wallbox",
-        "takes Relative profiles only, a TxDefaultProfile only with a vehicle; offers its maximum for a moment at "
-        "each write; Current.Offered is stale; does not boot unasked; starts on RemoteStart only; loses the "
-        "connection every few minutes",
+        "takes Relative profiles only, a TxDefaultProfile only with a vehicle; offers its maximum for a "
+        "moment at each write; Current.Offered is stale; does not boot unasked; starts on RemoteStart "
+        "only; loses the connection every few minutes",
         "#15581, #14348, #26060, template ocpp-wallbox; lbbrhzn/ocpp#2152",
         StationModel(
             vendor="Wall Box Chargers",
@@ -159,8 +159,8 @@ _REFERENCE_BUILDINGS = (
     ),
     StationCharacter(
         "Zaptec Pro",
-        "samples nothing until told to (interval 0); tells a meterStart of 2147483647; reports ReaderFailure while "
-        "charging is fine",
+        "samples nothing until told to (interval 0); tells a meterStart of 2147483647; reports "
+        "ReaderFailure while charging is fine",
         "#29190, #29863, #27499",
         StationModel(
             vendor="Zaptec",
@@ -175,8 +175,8 @@ _REFERENCE_BUILDINGS = (
 _MAKERS = (
     StationCharacter(
         "Easee Charge",
-        "takes 25 schedules a day (its flash memory wears out), TxProfile and Absolute only; starts on RemoteStart "
-        "only; samples every 30 s at most",
+        "takes 25 schedules a day (its flash memory wears out), TxProfile and Absolute only; starts on "
+        "RemoteStart only; samples every 30 s at most",
         "developer.easee.com; template ocpp-easee",
         StationModel(
             vendor="Easee",
@@ -190,7 +190,8 @@ _MAKERS = (
     ),
     StationCharacter(
         "Huawei FusionCharge",
-        "understands watts only; a limit of 0 W ends the transaction, then it is stuck in Preparing until unplugged",
+        "understands watts only; a limit of 0 W ends the transaction, then it is stuck in Preparing until "
+        "unplugged",
         "#29272",
         StationModel(
             vendor="Huawei",
@@ -201,8 +202,8 @@ _MAKERS = (
     ),
     StationCharacter(
         "go-e",
-        "understands amperes only; knows neither ChangeAvailability nor GetCompositeSchedule; refuses a profile at "
-        "RemoteStart; once ignores the limit that follows a pause",
+        "understands amperes only; knows neither ChangeAvailability nor GetCompositeSchedule; refuses a "
+        "profile at RemoteStart; once ignores the limit that follows a pause",
         "goecharger/go-eCharger-API-v2 ocpp-en.md, #105, #154, #155",
         StationModel(
             vendor="go-e",
@@ -227,8 +228,8 @@ _MAKERS = (
     ),
     StationCharacter(
         "Autel MaxiCharger",
-        "answers a Relative ChargePointMaxProfile with PropertyConstraintViolation; starts on RemoteStart only; "
-        "leaves Finishing by a reset only",
+        "answers a Relative ChargePointMaxProfile with PropertyConstraintViolation; starts on RemoteStart "
+        "only; leaves Finishing by a reset only",
         "lbbrhzn/ocpp#677, #1565",
         StationModel(
             vendor="Autel",
@@ -240,8 +241,8 @@ _MAKERS = (
     ),
     StationCharacter(
         "Alfen Eve",
-        "switches to one phase and back by numberPhases; begins a transaction at plug-in by itself with its "
-        "PlugAndChargeIdentifier",
+        "switches to one phase and back by numberPhases; begins a transaction at plug-in by itself with "
+        "its PlugAndChargeIdentifier",
         "template ocpp-alfen, #5021; Alfen guide",
         StationModel(
             vendor="Alfen BV",
@@ -258,8 +259,8 @@ _MAKERS = (
     ),
     StationCharacter(
         "EVBox Elvi",
-        "rejects ChargePointMaxProfile; takes 0 A for 6 A, so it never pauses; lists its measurands under a key of "
-        "its own; its phase rotation is not set",
+        "rejects ChargePointMaxProfile; takes 0 A for 6 A, so it never pauses; lists its measurands under "
+        "a key of its own; its phase rotation is not set",
         "#14733; lbbrhzn/ocpp#221, #1703",
         StationModel(
             vendor="EVBox",
@@ -307,13 +308,13 @@ _HABITS = (
     StationCharacter(
         "Charging at 0 A",
         "reports Charging while it offers nothing",
-        "#29861, #14210",
+        "#14210",
         StationModel(deviations=(AlwaysCharging(),)),
     ),
     StationCharacter(
         "Ignores numberPhases",
         "takes watts only and divides them by three, although it is wired to one phase",
-        "OCPP 1.6 errata 3.34; reference practice",
+        "OCPP 1.6 errata 3.34",
         StationModel(rate_units=("Power",), reads_number_phases=False),
         wiring=("L1",),
         visitor="one phase 32 A",
@@ -321,13 +322,13 @@ _HABITS = (
     StationCharacter(
         "One phase told",
         "measures the current of L1 only while all three charge",
-        "#15726; OCPP 1.6 section 7.31",
+        "field practice",
         StationModel(deviations=(OnePhaseTold(),)),
     ),
     StationCharacter(
         "Kilowatts",
         "tells kW and kWh, padded with blanks",
-        "lbbrhzn/ocpp; template notes",
+        "field practice",
         StationModel(deviations=(Kilowatts(),)),
     ),
     StationCharacter(
@@ -339,13 +340,13 @@ _HABITS = (
     StationCharacter(
         "Clock two minutes slow",
         "its clock is two minutes behind, and no answer of the central system sets it",
-        "OCPP 1.6 section 4.6; reference practice",
+        "OCPP 1.6 section 4.6",
         StationModel(clock_error_s=-120),
     ),
     StationCharacter(
         "Clock two minutes fast",
         "its clock is two minutes ahead",
-        "OCPP 1.6 section 4.6; reference practice",
+        "OCPP 1.6 section 4.6",
         StationModel(clock_error_s=120),
     ),
     StationCharacter(
@@ -363,25 +364,25 @@ _HABITS = (
     StationCharacter(
         "One period only",
         "takes schedules of one period",
-        "OCPP 1.6 section 9.4.4 (ChargingScheduleMaxPeriods)",
+        "OCPP 1.6 section 9 (ChargingScheduleMaxPeriods)",
         StationModel(max_periods=1),
     ),
     StationCharacter(
         "Free charging",
         "charges whatever is plugged in, without a transaction; only a ChargePointMaxProfile limits it",
-        "Webasto Live manual; #15726",
+        "Webasto Live manual",
         StationModel(vendor="Webasto", model="Live", starts_by="free"),
     ),
     StationCharacter(
         "Answers late",
         "answers every call 40 s later",
-        "#32039, #15890",
+        "field practice: slow mobile links",
         StationModel(deviations=(AnswersLate(40),)),
     ),
     StationCharacter(
         "Phases rotated",
         "its first conductor is the grid's L2 (rotation STR), and it says so",
-        "OCPP 1.6 section 9.1.8 (ConnectorPhaseRotation); #14261",
+        "OCPP 1.6 section 9 (ConnectorPhaseRotation)",
         StationModel(configuration={"ConnectorPhaseRotation": "0.RST,1.STR"}),
         wiring=("L2", "L3", "L1"),
         visitor="one phase 32 A",
@@ -407,7 +408,7 @@ _VEHICLES = (
     VehicleCharacter(
         "one phase 32 A",
         "takes up to 32 A on one phase",
-        "reference practice: Nissan Leaf, older Ioniq",
+        "field practice: Nissan Leaf, older Ioniq",
         _like("one phase 32 A", phases=1, max_a=32),
         {"max_a": 32},
     ),
@@ -420,7 +421,7 @@ _VEHICLES = (
     VehicleCharacter(
         "sleeps if not fed at first",
         "sleeps if it is not charged within five minutes of being plugged in, as the Renault Zoe",
-        "#8143, #21293",
+        "field practice: Renault Zoe",
         _like("sleeps if not fed at first", sleep_unfed_after_s=300),
         {"safe_a": 0},
     ),
@@ -453,7 +454,7 @@ _VEHICLES = (
     VehicleCharacter(
         "plug-in hybrid",
         "takes 16 A on one phase, ever less from 80 % on",
-        "reference practice",
+        "field practice",
         VehicleModel("plug-in hybrid", battery_wh=12_000, phases=1, taper_from=0.8),
         already=0.7,
     ),
@@ -467,7 +468,7 @@ _VEHICLES = (
     VehicleCharacter(
         "takes less",
         "draws 1 A less than it is offered",
-        "reference practice",
+        "field practice",
         _like("takes less", shortfall_a=1.0),
     ),
     VehicleCharacter(
@@ -479,14 +480,14 @@ _VEHICLES = (
     VehicleCharacter(
         "full early",
         "has a charge limit of its own and stops long before its driver expects it",
-        "reference practice",
+        "field practice",
         _like("full early"),
         already=0.99,
     ),
     VehicleCharacter(
         "touchy",
         "reports an error at the fourth start within ten minutes, as the VW ID.3",
-        "reference practice: VW ID.3",
+        "field practice: VW ID.3",
         _like("touchy", tolerated_starts=3),
     ),
 )
