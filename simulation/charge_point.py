@@ -206,6 +206,11 @@ class SimulatedChargePoint:
         return self._link.up.is_set()
 
     @property
+    def frames(self) -> int:
+        """How many have come and gone so far, but for answers."""
+        return self._link.frames
+
+    @property
     def unsent(self) -> list[TransactionMessage]:
         """Transaction messages that the central system has not taken yet, oldest first."""
         return self._messages.unsent

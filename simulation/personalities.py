@@ -63,7 +63,8 @@ ABB_MEASURANDS = split_list(
 @dataclass(frozen=True, slots=True)
 class VehicleCharacter:
     """does: a sentence for people. settings: what an installer sets for it at its connector, keys of the
-    site file. already: how full it is when it arrives, for those of which that is the point. 0..1"""
+    site file. already, until: how full it is when it arrives and how full it gets, for those of which that is
+    the point. 0..1"""
 
     name: str
     does: str
@@ -71,6 +72,7 @@ class VehicleCharacter:
     model: VehicleModel
     settings: dict[str, Any] = field(default_factory=dict)
     already: float | None = None
+    until: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -456,14 +458,15 @@ _VEHICLES = (
         "takes 16 A on one phase, ever less from 80 % on",
         "field practice",
         VehicleModel("plug-in hybrid", battery_wh=12_000, phases=1, taper_from=0.8),
-        already=0.7,
+        already=0.84,
+        until=0.93,
     ),
     VehicleCharacter(
         "cannot vary",
         "takes 13 A on one phase whatever it is offered, or nothing, as built before 2014",
         "reference platform's rule 10",
         _like("cannot vary", phases=1, max_a=13, modulates=False),
-        {"modulates": False, "max_a": 13},
+        {"modulates": False, "max_a": 13, "phases": ["L1"]},
     ),
     VehicleCharacter(
         "takes less",

@@ -65,7 +65,10 @@ class Answer:
 
 
 class StationLink:
-    """answer: decides a call of the central system at once, or raises CallRefused."""
+    """answer: decides a call of the central system at once, or raises CallRefused.
+
+    frames: how many have come and gone so far, but for answers.
+    """
 
     def __init__(
         self,
@@ -78,6 +81,7 @@ class StationLink:
     ) -> None:
         self.url = f"{url.rstrip('/')}/{quote(identity, safe='')}"
         self.ping_interval_s: float = 30
+        self.frames = 0
         self.up = asyncio.Event()
         self.down = asyncio.Event()
         self._clock, self._answer, self._run_later, self._on_down = clock, answer, run_later, on_down
@@ -136,10 +140,12 @@ class StationLink:
             answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
             self._waiting = (message_id, answered)
             try:
+                self.frames += 1
                 await self._websocket.send(json.dumps([2, message_id, action, payload]))
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     return await answered
             except ConnectionClosed as closed:
+                self._waiting = None  # nobody waits for it any more
                 self._fall()
                 raise LinkDown(self.url) from closed
             except TimeoutError as late:
@@ -162,6 +168,7 @@ class StationLink:
         self.down.clear()
         self.up.set()
         async for frame in websocket:
+            self.frames += 1
             with contextlib.suppress(json.JSONDecodeError):  # OCPP-J: what cannot be read is ignored
                 await self._receive(websocket, json.loads(frame))
 
