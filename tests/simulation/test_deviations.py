@@ -594,3 +594,31 @@ async def test_it_answers_40_s_later_and_has_done_it_by_then(make: Make, drive_i
     assert point.limit_a(1) == 8
     await clock.advance(2)
     assert (await asking)[1] == {"status": "Accepted"}
+
+
+async def test_a_vehicle_in_error_is_reported_and_the_transaction_goes_on(
+    make: Make, drive_in, central, clock
+):
+    """The driver's car refuses 6 A and shows an error; the station says so."""
+    point = await make("Well-behaved")
+    point.plug(1, Vehicle(VehicleModel("choosy", 50_000, min_a=10, faults_below_min=True), 0.3))
+    assert await point.badge(1, "ANNA")
+    await central.next("StartTransaction")
+    await write(central, profile((0, 6)))
+    await clock.advance(40)
+    told = await central.next("StatusNotification", errorCode="EVCommunicationError")
+    assert told["status"] == "SuspendedEV"
+    assert point.outlets[1].transaction is not None
+
+
+@pytest.mark.parametrize("character", [name for name, c in stations().items() if c.model.starts_by != "free"])
+async def test_every_character_charges_when_nobody_limits_it_and_lets_go(
+    make: Make, drive_in, central, clock, character: str
+):
+    point = await make(character)
+    await drive_in(point)
+    await clock.advance(320)  # one of them waits for five minutes
+    assert point.current_a(1)[0] > 10
+    point.unplug(1)
+    await central.next("StopTransaction", reason="EVDisconnected")
+    assert point.current_a(1) == (0, 0, 0)
