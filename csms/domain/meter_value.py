@@ -19,6 +19,7 @@ from csms.domain.charge_point import ConnectorReading, PhaseTriple
 
 DEFAULT_MEASURAND = "Energy.Active.Import.Register"
 POWER, CURRENT, VOLTAGE, SOC = "Power.Active.Import", "Current.Import", "Voltage", "SoC"
+OFFERED = "Current.Offered"
 PHASES = ("L1", "L2", "L3")
 NOMINAL_VOLTAGE_V = 230.0
 NO_REGISTER_WH = 2**31 - 1  # some stations say this for "not known"
@@ -40,6 +41,7 @@ def read_sampled_values(samples: Sequence[Sample], at: datetime) -> ConnectorRea
         current_a=_currents(values, power_w),
         energy_wh=register_wh(_total(values, DEFAULT_MEASURAND)),
         soc_percent=values.get((SOC, TOTAL)),
+        offered_a=values.get((OFFERED, TOTAL)),
     )
 
 

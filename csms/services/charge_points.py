@@ -245,6 +245,10 @@ class ChargePoints:
     def seen(self, identity: str, now: datetime) -> None:
         self.station(identity).last_seen_at = now
 
+    def told_time(self, identity: str, said_at: datetime, received_at: datetime) -> None:
+        """What the station's clock showed when it sent something."""
+        self.station(identity).clock.told(said_at, received_at)
+
     def mended(self, identity: str, kinds: list[str]) -> None:
         """Count deviations from OCPP that were repaired."""
         if kinds:
@@ -288,6 +292,8 @@ class ChargePoints:
         station, connector = self._connector(identity, connector_id)
         connector.transaction = transaction
         connector.offered_a = connector.offered_at = connector.setpoint_problem = None
+        connector.overruled = None
+        connector.following = connector.following.for_next_transaction()
         self._publish(
             "transaction.started",
             station,
@@ -299,7 +305,8 @@ class ChargePoints:
     def stopped(self, identity: str, connector_id: int) -> None:
         station, connector = self._connector(identity, connector_id)
         transaction, connector.transaction = connector.transaction, None
-        connector.offered_a = connector.offered_at = None
+        connector.offered_a = connector.offered_at = connector.overruled = None
+        connector.following = connector.following.for_next_transaction()
         self._publish(
             "transaction.stopped",
             station,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from csms.domain.charging_profile import (
     ConnectorWiring,
+    ControlLimit,
     ProfileAbilities,
     control_profile,
     floor_profile,
@@ -17,30 +19,36 @@ from csms.domain.charging_profile import (
     profile_abilities,
     wire_limit,
 )
+from csms.domain.profile_ladder import FIRST, Rung
 
 NOON = datetime(2026, 6, 21, 10, 0, tzinfo=UTC)
 THREE_PHASES = ConnectorWiring(1, 3, 230)
 ONE_PHASE = ConnectorWiring(2, 1, 230)
-AMPERES = ProfileAbilities("A", None)
-WATTS = ProfileAbilities("W", None)
+AMPERES, WATTS = FIRST, Rung(unit="W")
+ANY = ProfileAbilities()
+
+
+def held_for_15_minutes(limit_a: float, safe_a: float, transaction_id: int = 77) -> ControlLimit:
+    return ControlLimit(limit_a, safe_a, dead_man_s=900, transaction_id=transaction_id)
 
 
 @pytest.mark.parametrize(
     ("reported", "unit"),
     [
-        (None, "A"),
+        (None, None),
         ("Current", "A"),
         ("A", "A"),
-        ("Current,Power", "A"),
-        ("Current, Power", "A"),
-        ("A,W", "A"),
+        ("Current,Power", None),
+        ("Current, Power", None),
+        ("A,W", None),
         ("Power", "W"),
         ("W", "W"),
+        ("whatever", None),
     ],
 )
-def test_the_unit_is_the_one_the_station_takes(reported: str | None, unit: str) -> None:
+def test_a_station_may_name_the_only_unit_it_takes(reported: str | None, unit: str | None) -> None:
     configuration = {"ChargingScheduleAllowedChargingRateUnit": reported}
-    assert profile_abilities(configuration).unit == unit
+    assert profile_abilities(configuration).only_unit == unit
 
 
 @pytest.mark.parametrize(("periods", "takes"), [(None, True), ("24", True), ("1", False), ("many", True)])
@@ -66,7 +74,7 @@ def test_limits_on_the_wire_are_rounded_down(limit_a: float, unit: str, phases: 
 
 
 def test_control_profile_holds_for_the_transaction_then_falls_back() -> None:
-    request = control_profile(10, 6, 77, THREE_PHASES, AMPERES, NOON, dead_man_s=900)
+    request = control_profile(held_for_15_minutes(10, 6), THREE_PHASES, AMPERES, ANY, NOON)
     profile = request["csChargingProfiles"]
     assert request["connectorId"] == 1
     assert profile["chargingProfilePurpose"] == "TxProfile"
@@ -82,27 +90,35 @@ def test_control_profile_holds_for_the_transaction_then_falls_back() -> None:
 
 
 def test_a_limit_equal_to_the_floor_needs_no_dead_man() -> None:
-    request = control_profile(6, 6, 77, THREE_PHASES, AMPERES, NOON, dead_man_s=900)
+    request = control_profile(held_for_15_minutes(6, 6), THREE_PHASES, AMPERES, ANY, NOON)
     assert len(request["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"]) == 1
 
 
 def test_a_station_with_one_period_gets_a_schedule_that_ends() -> None:
-    request = control_profile(10, 6, 77, THREE_PHASES, ProfileAbilities("A", 1), NOON, dead_man_s=900)
+    request = control_profile(
+        held_for_15_minutes(10, 6), THREE_PHASES, AMPERES, ProfileAbilities(max_periods=1), NOON
+    )
     schedule = request["csChargingProfiles"]["chargingSchedule"]
     assert schedule["duration"] == 960
     assert schedule["chargingSchedulePeriod"] == [{"startPeriod": 0, "limit": 10.0}]
 
 
+def schedule(control: ControlLimit, wiring: ConnectorWiring, rung: Rung) -> dict[str, Any]:
+    request = control_profile(control, wiring, rung, ANY, NOON)
+    found: dict[str, Any] = request["csChargingProfiles"]["chargingSchedule"]
+    return found
+
+
 def test_watts_are_told_with_the_phases_that_are_wired() -> None:
-    one = control_profile(6, 0, 1, ONE_PHASE, WATTS, NOON, 900)["csChargingProfiles"]["chargingSchedule"]
+    one = schedule(held_for_15_minutes(6, 0), ONE_PHASE, WATTS)
     assert one["chargingSchedulePeriod"][0] == {"startPeriod": 0, "limit": 1380.0, "numberPhases": 1}
-    three = control_profile(6, 0, 1, THREE_PHASES, WATTS, NOON, 900)["csChargingProfiles"]["chargingSchedule"]
+    three = schedule(held_for_15_minutes(6, 0), THREE_PHASES, WATTS)
     assert three["chargingSchedulePeriod"][0] == {"startPeriod": 0, "limit": 4140.0}
 
 
 def test_the_floor_is_the_same_request_every_day() -> None:
-    floor = floor_profile(6, THREE_PHASES, AMPERES)
-    assert floor == floor_profile(6, THREE_PHASES, AMPERES)
+    floor = floor_profile(6, THREE_PHASES, AMPERES, ANY)
+    assert floor == floor_profile(6, THREE_PHASES, AMPERES, ANY)
     assert floor["csChargingProfiles"]["chargingProfilePurpose"] == "TxDefaultProfile"
     assert "transactionId" not in floor["csChargingProfiles"]
 
@@ -116,7 +132,7 @@ def test_the_floor_is_the_same_request_every_day() -> None:
 def test_what_is_offered_is_the_limit_until_the_dead_man_time(
     limit: int, safe: int, unit: str, minutes: int
 ) -> None:
-    abilities = ProfileAbilities(unit)  # type: ignore[arg-type]
-    request = control_profile(limit, safe, 1, ONE_PHASE, abilities, NOON, dead_man_s=900)
+    rung = Rung(unit=unit)  # type: ignore[arg-type]
+    request = control_profile(held_for_15_minutes(limit, safe), ONE_PHASE, rung, ANY, NOON)
     offered = offered_now(request, ONE_PHASE, NOON + timedelta(minutes=minutes))
     assert offered == pytest.approx(limit if minutes < 15 else safe, abs=0.001)
