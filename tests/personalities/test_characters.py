@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from simulation.personalities import stations, vehicles
+from tests.personalities.coping import COPING
 from tests.personalities.expectations import DEVIATING, Outcome, expected
 from tests.personalities.story import Row, play
 
@@ -50,4 +51,10 @@ def test_character(name: str, row: Row) -> None:
 
 def test_expectations_are_about_characters_that_exist() -> None:
     assert set(NAMES) >= DEVIATING.keys()
+    assert set(NAMES) == COPING.keys()
     assert all(wanted.today != wanted.must for wanted in DEVIATING.values())
+
+
+def test_the_page_of_stations_tells_of_every_character() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "stations.md").read_text(encoding="utf-8")
+    assert [name for name in NAMES if f"| {name} |" not in page] == []
