@@ -62,22 +62,30 @@ class ClockOffset:
 
     Messages are late by what they waited, never early: the least lag of the last ones is the clock's. A
     queue that is replayed comes in one burst with lags that differ, so samples are taken apart and must
-    agree.
+    agree. Some stations stamp what they measure with the beginning of the interval: where a change of
+    status tells of a smaller error, that is believed.
     """
 
     lags: deque[timedelta] = field(default_factory=lambda: deque(maxlen=OFFSET_SAMPLES))
     sampled_at: datetime | None = None
+    lag_of_status: timedelta | None = None
 
-    def told(self, said_at: datetime, received_at: datetime) -> None:
-        is_next = self.sampled_at is None or abs(received_at - self.sampled_at) >= SAMPLES_APART
-        if is_next:
-            self.lags.append(received_at - said_at)
+    def told_measurement(self, measured_at: datetime, received_at: datetime) -> None:
+        if self.sampled_at is None or abs(received_at - self.sampled_at) >= SAMPLES_APART:
+            self.lags.append(received_at - measured_at)
             self.sampled_at = received_at
+
+    def told_status(self, status_at: datetime, received_at: datetime) -> None:
+        self.told_measurement(status_at, received_at)
+        self.lag_of_status = received_at - status_at
 
     def behind(self) -> timedelta:
         """Zero until some samples agree, and where it is too little to matter."""
         if len(self.lags) < OFFSET_SAMPLES_NEEDED:
             return timedelta(0)
         least, second = sorted(self.lags)[:2]
-        is_steady = second - least <= STEADY_WITHIN
-        return least if is_steady and abs(least) >= OFFSET_THAT_MATTERS else timedelta(0)
+        if second - least > STEADY_WITHIN:
+            return timedelta(0)
+        if self.lag_of_status is not None and abs(self.lag_of_status) < abs(least) - STEADY_WITHIN:
+            least = self.lag_of_status
+        return least if abs(least) >= OFFSET_THAT_MATTERS else timedelta(0)

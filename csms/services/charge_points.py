@@ -245,10 +245,6 @@ class ChargePoints:
     def seen(self, identity: str, now: datetime) -> None:
         self.station(identity).last_seen_at = now
 
-    def told_time(self, identity: str, said_at: datetime, received_at: datetime) -> None:
-        """What the station's clock showed when it sent something."""
-        self.station(identity).clock.told(said_at, received_at)
-
     def mended(self, identity: str, kinds: list[str]) -> None:
         """Count deviations from OCPP that were repaired."""
         if kinds:

@@ -7,6 +7,7 @@ it takes counts as the house's, and it is left alone for a while.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
@@ -45,6 +46,20 @@ class LimitStatus:
     held_back: str | None
 
 
+@dataclass(frozen=True, slots=True)
+class _Chosen:
+    """A rung, and the records that it was chosen by: each is replaced, never changed."""
+
+    configuration: dict[str, str | None]
+    learnt: LearntLimits
+    of_same_model: str | None
+    rung: Rung | None
+
+    def holds_for(self, station: Station, learnt: LearntLimits, of_same_model: str | None) -> bool:
+        is_same = self.configuration is station.configuration and self.learnt is learnt
+        return is_same and self.of_same_model == of_same_model
+
+
 @dataclass(slots=True)
 class _Known:
     learnt: LearntLimits = field(default_factory=LearntLimits)
@@ -53,6 +68,7 @@ class _Known:
     held_back: str | None = None
     is_saved: bool = True
     is_given_up: bool = False  # told as an event, until it is controllable again
+    chosen: _Chosen | None = None
 
 
 class LimitLadder:
@@ -85,8 +101,9 @@ class LimitLadder:
         """The way to write a limit to the station now. None: that was the last one. Raises NotFound."""
         known, found = self._known(identity), self.known_rung(identity)
         if found is None and not self._is_waiting(known):
+            failed = known.learnt.failed
             self._change(identity, known.learnt.all_failed(self._clock.now()))
-            self._give_up(identity, known)
+            self._give_up(identity, known, failed)
         return found
 
     def is_proven(self, identity: str, rung: Rung) -> bool:
@@ -193,8 +210,14 @@ class LimitLadder:
         return rungs(profile_abilities(station.configuration), _hints(station))
 
     def _next(self, known: _Known, station: Station) -> Rung | None:
-        of_same_model = self._of_model.get(_model(station))
-        return known.learnt.next_rung(self._candidates(station), of_same_model, self._clock.now())
+        """Asked for often, so kept as long as nothing changes that it depends on."""
+        if self._is_waiting(known):
+            return None
+        of_same_model, kept = self._of_model.get(_model(station)), known.chosen
+        if kept is None or not kept.holds_for(station, known.learnt, of_same_model):
+            rung = known.learnt.next_rung(self._candidates(station), of_same_model, self._clock.now())
+            kept = known.chosen = _Chosen(station.configuration, known.learnt, of_same_model, rung)
+        return kept.rung
 
     def _is_waiting(self, known: _Known) -> bool:
         retry_at = known.learnt.retry_at
@@ -215,15 +238,13 @@ class LimitLadder:
         if learnt != known.learnt:
             known.learnt, known.is_saved = learnt, False
 
-    def _give_up(self, identity: str, known: _Known) -> None:
+    def _give_up(self, identity: str, known: _Known, failed: Mapping[str, Failure]) -> None:
         if not known.is_given_up:
             known.is_given_up = True
             log.error("station takes no limit in any way", charge_point=identity)
+            retry_at = known.learnt.retry_at
             self._charge_points.report(
-                "station.not_controllable",
-                identity,
-                retry_at=known.learnt.retry_at,
-                failed=known.learnt.failed,
+                "station.not_controllable", identity, retry_at=retry_at, failed=dict(failed)
             )
 
     def _tell_regained(self, identity: str, known: _Known) -> None:

@@ -106,13 +106,13 @@ class LimitWriter:
         Raises CallTimeout, NotConnected.
         """
         live = self._charge_points.station(identity)
-        connectors = [live.connector(number) for number in slot.connectors]
+        connectors = [live.connectors[n] for n in slot.connectors if n in live.connectors]
         held = self._operators(identity, slot.connector_id, rung.purpose, connectors)
         if held is not None and not slot.wish.overrules:
             self._offer(slot, connectors, self._of_operator(held, slot))
             return True
         pace = self._ladder.pace(identity)
-        draft = self._draft(identity, live, rung, slot, held, pace)
+        draft = self._draft(identity, connectors, rung, slot, held, pace)
         is_forced = held is not None or not station.to_rewrite.isdisjoint(slot.connectors)
         is_needed = is_forced or self._differs(draft, slot, live, pace)
         why = self._waits_for(identity, draft, slot, pace, is_forced) if is_needed else None
@@ -124,28 +124,29 @@ class LimitWriter:
             return station.refused > 0  # to be tried again as it is, with the next minute
         self._offer(slot, connectors, draft.limit_a, is_new=is_forced)
         station.to_rewrite.difference_update(slot.connectors)
-        await self._clear_leftovers(identity, rung)
+        await self._clear_leftovers(identity, rung, draft.request["csChargingProfiles"]["chargingProfileId"])
         return True
 
     def _draft(
         self,
         identity: str,
-        live: Station,
+        connectors: list[LiveConnector],
         rung: Rung,
         slot: ControlSlot,
         held: InstalledProfile | None,
         pace: WritePace,
     ) -> _Draft:
-        """An operator's profile that has to make way is replaced in its own place."""
-        now, wiring = self.station_time(identity), slot.wish.wiring
-        in_place = rung if held is None else rung.at_level(held.slot[2])
-        abilities = profile_abilities(live.configuration)
-        request = control_profile(slot.limit(pace.dead_man_s), wiring, in_place, abilities, now)
+        """An operator's profile that has to make way is replaced in its own place, and ours stays there."""
+        now, wiring, running = self.station_time(identity), slot.wish.wiring, slot.transaction
+        written = self.installed(identity, slot.connector_id, running.id if running else None)
+        if held is not None:
+            rung = rung.at_level(held.slot[2])
+        elif written is not None and any(connector.overruled for connector in connectors):
+            rung = rung.at_level(written.slot[2])
+        abilities = profile_abilities(self._charge_points.station(identity).configuration)
+        request = control_profile(slot.limit(pace.dead_man_s), wiring, rung, abilities, now)
         request = self._numbered(identity, request)
-        began_at = slot.transaction.started_at if slot.transaction else None
-        written = self.installed(
-            identity, slot.connector_id, slot.transaction.id if slot.transaction else None
-        )
+        began_at = running.started_at if running else None
         return _Draft(
             request=request,
             limit_a=offered_now(request, wiring, now, began_at, slot.phases_used),
@@ -240,15 +241,14 @@ class LimitWriter:
             return True
         return timedelta(0) <= self.station_time(identity) - running.started_at < YOUNG
 
-    async def _clear_leftovers(self, identity: str, rung: Rung) -> None:
-        """What was written in ways that have been left would rule, or cap, what is written now."""
+    async def _clear_leftovers(self, identity: str, rung: Rung, written: int) -> None:
+        """What lies there by ways that have been left would rule, or cap, the profile just written."""
         for one in self._profiles.ours(identity):
+            in_this_way = (one.purpose, one.connector_id == 0) == (rung.purpose, rung.on_station)
             if one.is_floor:
                 belongs = rung.has_floor_beneath
             else:
-                belongs = (one.purpose, one.connector_id == 0) == (rung.purpose, rung.on_station) and (
-                    rung.needs_transaction or one.slot[2] == rung.stack_level
-                )
+                belongs = one.number == written or (in_this_way and one.slot[2] == rung.stack_level)
             if belongs:
                 continue
             try:

@@ -186,11 +186,12 @@ class Setpoints:
             station.rewritten.add(connector_id)
             station.writes.to_rewrite.add(connector_id)
         else:
-            following = self._charge_points.station(identity).connector(connector_id).following
-            why = in_words(following, self._clock.now()) or "not followed"
+            connectors = self._charge_points.station(identity).connectors
+            why = in_words(connectors[connector_id].following, self._clock.now()) or "not followed"
             self._ladder.fails(identity, rung, "ignored", why)
             station.rewritten.clear()
-            station.writes.to_rewrite.update(station.writes.wishes)
+            charging = {number for number, live in connectors.items() if live.transaction is not None}
+            station.writes.to_rewrite.update(charging & set(station.writes.wishes))
         self._hold(identity, dict(station.writes.wishes))
 
     async def _reconcile(self, identity: str, station: _Station) -> None:

@@ -127,7 +127,7 @@ class StationMessages:
         newest = max(element.measured_at for element in data)
         clock = self._clocks.setdefault(identity, StationClock())
         seen_at = clock.true_time(newest, received_at)
-        self._charge_points.told_time(identity, newest, received_at)
+        self._charge_points.station(identity).clock.told_measurement(newest, received_at)
         if clock.is_off:
             self._charge_points.mended(identity, ["MeterValues.timestamp: clock steadily off"])
         if _is_plain(connector, sent_id, data, received_at, clock.is_off):
@@ -148,7 +148,7 @@ class StationMessages:
         error_code = payload.get("errorCode") or "NoError"
         status_at = parse_time(payload["timestamp"]) if payload.get("timestamp") else None
         if status_at is not None:
-            self._charge_points.told_time(identity, status_at, received_at)
+            self._charge_points.station(identity).clock.told_status(status_at, received_at)
         is_live = self._connector(identity, connector_id).transaction is not None
 
         async def job(conn: AsyncConnection) -> Outcome:

@@ -64,7 +64,7 @@ def behind_after(*samples: tuple[float, float]) -> float:
     offset = ClockOffset()
     for at_s, lag_s in samples:
         received_at = NOON + timedelta(seconds=at_s)
-        offset.told(received_at - timedelta(seconds=lag_s), received_at)
+        offset.told_measurement(received_at - timedelta(seconds=lag_s), received_at)
     return offset.behind().total_seconds()
 
 
@@ -84,3 +84,12 @@ def behind_after(*samples: tuple[float, float]) -> float:
 )
 def test_how_far_a_clock_is_off(samples: list[tuple[float, float]], behind_s: float) -> None:
     assert behind_after(*samples) == behind_s
+
+
+def test_measurements_stamped_with_the_beginning_of_their_interval_are_no_slow_clock() -> None:
+    offset = ClockOffset()
+    offset.told_status(NOON, NOON + SECOND)
+    for n in range(1, 9):
+        received_at = NOON + n * timedelta(minutes=15)
+        offset.told_measurement(received_at - timedelta(minutes=15), received_at)
+    assert offset.behind() == timedelta(0)
