@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from csms.services.setpoints import DEAD_MAN_S
+from csms.domain.write_pace import DEAD_MAN_S
 from simulation.personalities import stations
 from tests.personalities.expectations import expected
 from tests.personalities.places import Place, Quarter, place
