@@ -1,4 +1,6 @@
-"""Measure what the design aims at: python -m benchmarks [allocation] [ocpp] [connections] [crash] [setpoints]
+"""Measure what the design aims at:
+
+    python -m benchmarks [allocation] [value] [ocpp] [connections] [crash] [setpoints]
 
 Without a name, all of them, about eight minutes on two cores. A missed target is shown in the table and
 is no failure; the exit code is 1 only if something could not be measured.
@@ -12,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from benchmarks import allocation, ocpp_connections, ocpp_crash, ocpp_throughput, setpoints
+from benchmarks import allocation, ocpp_connections, ocpp_crash, ocpp_throughput, setpoints, value
 from benchmarks.figures import Figure, show
 
 
@@ -21,12 +23,15 @@ def main() -> int:
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     options.add_argument("part", nargs="*", help="default: all")
+    options.add_argument("--quick", action="store_true", help="of value: the workplace and one house")
     options.add_argument("--rounds", type=int, default=ocpp_throughput.ROUNDS, help="of ocpp")
     options.add_argument("--stations", type=int, default=ocpp_connections.STATIONS, help="of connections")
     options.add_argument("--kills", type=int, default=ocpp_crash.KILLS, help="of crash")
+    options.add_argument("--problems", type=int, default=allocation.PROBLEMS, help="of allocation, random")
     given = options.parse_args()
     parts: dict[str, Callable[[], list[Figure]]] = {
-        "allocation": allocation.run,
+        "allocation": lambda: allocation.run(given.problems),
+        "value": lambda: value.run(given.quick),
         "ocpp": lambda: ocpp_throughput.run(given.rounds),
         "connections": lambda: ocpp_connections.run(given.stations),
         "crash": lambda: ocpp_crash.run(given.kills),

@@ -1,6 +1,7 @@
-"""Command line: one minute's allocation as JSON.
+"""Command line: one minute's allocation as JSON; stored minutes decided again.
 
 python -m optimizer allocate < problem.json > answer.json
+python -m optimizer replay decisions.json
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ import argparse
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 
 from optimizer.allocation import allocate
+from optimizer.model import ApplianceDecision, ConnectorDecision, Decision
 from optimizer.problem import ProblemError, allocation_json, parse_problem
+from optimizer.replay import MinuteError, read_minutes, replay
 
+DIFFERENT = 1
 BAD_INPUT = 2
 DESCRIPTION = """\
 Choose, exactly, which relays close and how many amperes each charging station may take in one minute.
@@ -36,25 +41,61 @@ problem:
 answer:
   {"feasible": true, "choices": {"boiler": "on", "cp1/1": 6}, "power_w": 5140, "utility_w": 3990,
    "method": "budget"}
+
+replay reads minutes that a server has stored (the answer of GET /api/v1/sites/{site}/decisions; "-" =
+standard input), decides each again from its inputs and compares. Exit code 0: all as stored, 1: some
+differ, 2: bad input. --reasons prints what every load got and why.
 """
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    try:
+        if options.command == "replay":
+            return _replay(options.file, options.reasons)
+        print(json.dumps(allocation_json(allocate(parse_problem(json.loads(sys.stdin.buffer.read()))))))
+        return 0
+    except (ProblemError, MinuteError, OSError) as error:
+        return _refuse(str(error))
+    except (ValueError, RecursionError) as error:
+        return _refuse(f"input: not JSON: {error}")
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m optimizer",
         description=DESCRIPTION,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", choices=["allocate"])
-    parser.parse_args(arguments)
-    try:
-        problem = parse_problem(json.loads(sys.stdin.buffer.read()))
-    except ProblemError as error:
-        return _refuse(str(error))
-    except (ValueError, RecursionError) as error:
-        return _refuse(f"input: not JSON: {error}")
-    print(json.dumps(allocation_json(allocate(problem))))
-    return 0
+    commands = parser.add_subparsers(dest="command", required=True)
+    commands.add_parser("allocate", help="one minute's exact choice, JSON on standard input and output")
+    again = commands.add_parser("replay", help="decide stored minutes again and compare")
+    again.add_argument("file", help="stored minutes as JSON, - for standard input")
+    again.add_argument("--reasons", action="store_true", help="print what every load got and why")
+    return parser
+
+
+def _replay(file: str, with_reasons: bool) -> int:
+    text = sys.stdin.read() if file == "-" else Path(file).read_text(encoding="utf-8")
+    different = 0
+    minutes = read_minutes(text)
+    for minute in minutes:
+        replayed = replay(minute)
+        different += bool(replayed.differences)
+        if replayed.differences or with_reasons:
+            print(f"{replayed.decision.at.isoformat()} {'differs' if replayed.differences else 'as stored'}")
+        if with_reasons:
+            _print_reasons(replayed.decision)
+        for difference in replayed.differences:
+            print(f"  {difference}")
+    print(f"minutes: {len(minutes)}, {len(minutes) - different} decided as stored, {different} differ")
+    return DIFFERENT if different else 0
+
+
+def _print_reasons(decision: Decision) -> None:
+    loads: list[ApplianceDecision | ConnectorDecision] = [*decision.appliances, *decision.connectors]
+    for load in loads:
+        print(f"  {load.id}: {load.power_w:g} W, {load.reason.text}")
 
 
 def _refuse(text: str) -> int:

@@ -17,20 +17,20 @@ from typing import Any
 from csms.control_model import control_site
 from csms.domain.site import SiteConfig
 from csms.errors import InvalidInput
-from optimizer.decide import decide
-from optimizer.model import Demands, Memory, Readings, Site
-from simulation.plain_rule import PlainRule
-from simulation.plant import Controller, DailyNeed, Plant, Setpoints, Trace
+from optimizer.model import Mode, Site
+from simulation.bound import Bound, load_solver, perfect_foresight
+from simulation.plant import DailyNeed, Trace
 from simulation.report import write_report
-from simulation.score import score, sentences
+from simulation.scenario import Scenario, run_controller
+from simulation.score import percent, score, score_bound, sentences
 from simulation.series import PHASE_COLUMNS, SERIES_COLUMNS, Series, as_utc, read_series
 from simulation.sessions import DECLARED_COLUMNS, SESSION_COLUMNS, Session, Stations, read_sessions
 
-COMPARABLE = ("rule",)
-PROGRESS_EVERY = 360
+COMPARABLE = ("rule", "evcc", "bound")
+PROGRESS_STEPS = 1000
 
 Progress = Callable[[int, int], None]
-"""Called with the steps done and the steps in all."""
+"""Called with what is done and the whole, in any unit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,51 +83,21 @@ def run(options: ReplayOptions) -> ReplayResult:
     )
     _check_interval(options.site, series)
     sessions, notes = _sessions(options, site, series)
-    notes = [*series.notes, *notes]
-    controllers: dict[str, Controller] = {"helianthus": OptimizerControl(site), "none": uncontrolled(site)}
-    if "rule" in options.compare:
-        controllers["rule"] = PlainRule(site)
-    traces = _replay_all(options, site, series, sessions, controllers)
-    notes += _waiting_notes(traces["helianthus"])
-    return _write(options, traces, notes)
-
-
-class OptimizerControl:
-    """The server's own decision path with the memory it keeps from minute to minute."""
-
-    def __init__(self, site: Site):
-        self._site, self._memory = site, Memory()
-
-    def __call__(self, readings: Readings, demands: Demands, now: datetime) -> Setpoints:
-        decision, self._memory = decide(self._site, readings, demands, self._memory, now)
-        return Setpoints(
-            {a.id: a.on for a in decision.appliances}, {c.id: c.limit_a for c in decision.connectors}
-        )
-
-
-def uncontrolled(site: Site) -> Controller:
-    """Vehicles charge at once at full current, appliances stay off."""
-    everything = Setpoints({}, {c.id: c.max_a for c in site.connectors})
-    return lambda readings, demands, now: everything
-
-
-def replay(
-    plant: Plant, controller: Controller, interval_s: float, progress: Callable[[int], None] | None = None
-) -> Trace:
-    """Run one controller through the whole series. Control every `interval_s`, a multiple of the step."""
-    series = plant.series
-    every = round(interval_s / series.step_s)
-    step = timedelta(seconds=series.step_s)
-    for index in range(len(series.pv_w)):
-        plant.begin_step(index)
-        if index % every == 0:
-            now = series.start_at + index * step
-            readings, demands = plant.observe(now)
-            plant.obey(controller(readings, demands, now), index)
-        plant.advance(index)
-        if progress and index % PROGRESS_EVERY == 0:
-            progress(index)
-    return plant.finish()
+    scenario = Scenario(
+        site,
+        series,
+        sessions,
+        _needs(options),
+        metered=frozenset(a.id for a in options.site.appliance if a.meter is not None),
+        zones=frozenset(m.circuit for m in options.site.meter if m.role == "zone" and m.circuit is not None),
+        interval_s=options.site.site.control_interval_s,
+    )
+    traces = _replay_all(scenario, options)
+    bound = perfect_foresight(scenario) if "bound" in options.compare else None
+    if options.progress:
+        options.progress(PROGRESS_STEPS, PROGRESS_STEPS)
+    notes = [*series.notes, *notes, *_waiting_notes(traces["helianthus"]), *_evcc_notes(site, traces)]
+    return _write(options, traces, bound, notes)
 
 
 def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
@@ -179,6 +149,8 @@ def _check(options: ReplayOptions) -> None:
     for name in options.compare:
         if name not in COMPARABLE:
             raise InvalidInput("--compare", name, f"one of: {', '.join(COMPARABLE)}")
+    if "bound" in options.compare:
+        load_solver()
     if options.start and options.end and as_utc(options.end) <= as_utc(options.start):
         raise InvalidInput(
             "--to", options.end.isoformat(), f"a time after --from {options.start.isoformat()}"
@@ -216,34 +188,27 @@ def _sessions(options: ReplayOptions, site: Site, series: Series) -> tuple[list[
     ] if left_out else []
 
 
-def _replay_all(
-    options: ReplayOptions,
-    site: Site,
-    series: Series,
-    sessions: list[Session],
-    controllers: Mapping[str, Controller],
-) -> dict[str, Trace]:
-    needs = {
+def _needs(options: ReplayOptions) -> dict[str, DailyNeed]:
+    return {
         name: DailyNeed(
             options.daily_kwh.get(name, math.inf) * 1000, options.daily_h.get(name, math.inf) * 3600
         )
         for name in {*options.daily_kwh, *options.daily_h}
     }
-    metered = frozenset(a.id for a in options.site.appliance if a.meter is not None)
-    zones = frozenset(m.circuit for m in options.site.meter if m.role == "zone" and m.circuit is not None)
-    steps = len(series.pv_w)
-    traces = {}
-    for number, (name, controller) in enumerate(controllers.items()):
-        plant = Plant(site, series, sessions, needs, metered, zones)
-        tell = _progress(options.progress, number * steps, len(controllers) * steps)
-        traces[name] = replay(plant, controller, options.site.site.control_interval_s, tell)
-    if options.progress:
-        options.progress(len(controllers) * steps, len(controllers) * steps)
-    return traces
 
 
-def _progress(progress: Progress | None, before: int, total: int) -> Callable[[int], None] | None:
-    return (lambda step: progress(before + step, total)) if progress else None
+def _replay_all(scenario: Scenario, options: ReplayOptions) -> dict[str, Trace]:
+    names = ["helianthus", "none", *(name for name in ("rule", "evcc") if name in options.compare)]
+    return {
+        name: run_controller(scenario, name, _progress(options.progress, number, len(names)))
+        for number, name in enumerate(names)
+    }
+
+
+def _progress(progress: Progress | None, number: int, runs: int) -> Callable[[float], None] | None:
+    if progress is None:
+        return None
+    return lambda share: progress(round((number + share) / runs * PROGRESS_STEPS), PROGRESS_STEPS)
 
 
 def _waiting_notes(trace: Trace) -> list[str]:
@@ -259,9 +224,24 @@ def _waiting_notes(trace: Trace) -> list[str]:
     return notes
 
 
-def _write(options: ReplayOptions, traces: dict[str, Trace], notes: list[str]) -> ReplayResult:
+def _evcc_notes(site: Site, traces: Mapping[str, Trace]) -> list[str]:
+    modes = {a.mode for a in site.appliances} | {c.mode for c in site.connectors}
+    if "evcc" not in traces or modes.isdisjoint({Mode.TIMER_ONLY, Mode.SOLAR_AND_TIMER}):
+        return []
+    return ["evcc has no time windows: its modes are switched from outside at their edges, as its users do."]
+
+
+def _write(
+    options: ReplayOptions, traces: dict[str, Trace], bound: Bound | None, notes: list[str]
+) -> ReplayResult:
     trace = traces["helianthus"]
     scored = {name: score(t) for name, t in traces.items()}
+    if bound is not None:
+        scored["bound"] = score_bound(bound, trace.series)
+        for figures in scored.values():
+            figures["solar_captured_pct_of_bound"] = percent(
+                figures["solar_into_loads_kwh"], scored["bound"]["solar_into_loads_kwh"]
+            )
     compare = {name: figures for name, figures in scored.items() if name != "helianthus"}
     figures = {
         "site": options.site.site.id,

@@ -9,7 +9,7 @@ import csv
 import gzip
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TextIO
@@ -39,6 +39,19 @@ class Series:
     @property
     def end_at(self) -> datetime:
         return self.start_at + timedelta(seconds=self.step_s * len(self.pv_w))
+
+    def cut(self, parts: int) -> Series:
+        """Each step in so many equal ones with the same means."""
+        if parts == 1:
+            return self
+        l1_w, l2_w, l3_w = (_repeated(column, parts) for column in self.load_phases_w)
+        return replace(
+            self,
+            step_s=self.step_s / parts,
+            pv_w=_repeated(self.pv_w, parts),
+            load_w=_repeated(self.load_w, parts),
+            load_phases_w=(l1_w, l2_w, l3_w),
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +268,10 @@ def _nothing_selected(
         return InvalidInput(path.name, "no lines", "at least two lines below the header")
     chosen = f"{_iso(first) if first else 'the first line'} to {_iso(last) if last else 'the last line'}"
     return InvalidInput(f"{path.name} --from/--to", chosen, f"a part of {_iso(seen[0])} to {_iso(seen[1])}")
+
+
+def _repeated(values: list[float], times: int) -> list[float]:
+    return [value for value in values for _ in range(times)]
 
 
 def _iso(time: datetime) -> str:

@@ -95,7 +95,8 @@ class ConnectorReading:
     def completed_by(self, other: ConnectorReading) -> ConnectorReading:
         """This reading, with what it leaves out taken from `other`."""
         left_out = [name for name in _MEASURED if getattr(self, name) is None]
-        return replace(self, **{name: getattr(other, name) for name in left_out}) if left_out else self
+        told = {name: value for name in left_out if (value := getattr(other, name)) is not None}
+        return replace(self, **told) if told else self
 
     def after(self, last: ConnectorReading) -> ConnectorReading:
         """This reading, with what still holds of the `last` one. Its time is that of the power or current."""

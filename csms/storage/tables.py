@@ -66,7 +66,7 @@ def _utc(value: datetime) -> datetime:
 
 
 def _sqlite_time(value: datetime | None) -> str | None:
-    return None if value is None else _utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return None if value is None else _utc(value).isoformat(" ", "microseconds")[:26]  # without +00:00
 
 
 # --- the site as described: one row a part; `config` holds the part's keys as in the site file ---
