@@ -2,7 +2,7 @@
 
     python -m benchmarks [allocation] [value] [ocpp] [connections] [crash] [setpoints]
 
-Without a name, all of them, about eight minutes on two cores. A missed target is shown in the table and
+Without a name, all of them, about nine minutes on two cores. A missed target is shown in the table and
 is no failure; the exit code is 1 only if something could not be measured.
 """
 

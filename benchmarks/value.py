@@ -106,8 +106,8 @@ def _workplace_figures(wanted: Sequence[Case], scores: Scores) -> list[Figure]:
             at_most("… start/stops a day", ours["start_stops_per_day"], 40),
             at_most("… grid draw caused a day", ours["caused_import_kwh_per_day"], 1, " kWh", 2),
         ]
-    for name in ("rule", "evcc", NAIVE, LATE):
-        figures = scores[MEASURE, name]
+    for run, name in (("rule", "plain rule"), ("evcc", "evcc"), (NAIVE, NAIVE), (LATE, LATE)):
+        figures = scores[MEASURE, run]
         said = f"{figures['captured']:.1f} %, {figures['caused_import_kwh_per_day']:.2f} kWh a day"
         if figures["start_stops_per_day"] is not None:
             said += f", {figures['start_stops_per_day']:.0f} start/stops"

@@ -54,6 +54,7 @@ from csms.services.stale_readings import StaleReadings
 from csms.services.station_jobs import StationJobs
 from csms.services.station_messages import StationMessages
 from csms.services.station_passwords import StationPasswords
+from csms.services.unplugging import Unplugging
 from csms.settings import Settings
 from csms.site_file import SiteFileError, read_site
 from csms.storage.database import Database, upgrade
@@ -106,6 +107,7 @@ class App:
             self.charge_points, self.commands, self.setpoints, self.events, self.clock
         )
         self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
+        self.unplugging = Unplugging(self.charge_points, self.sites, self.events, self.clock)
         self.control = ControlLoops(
             self.sites,
             self.charge_points,
@@ -211,6 +213,7 @@ class App:
             await self._started(self.retention.start, self.retention.stop)
             await self._started(self.provisioning.start, self.provisioning.stop)
             await self._started(self.stale_readings.start, self.stale_readings.stop)
+            await self._started(self.unplugging.start, self.unplugging.stop)
             await self._started(self.passwords.start)
             await self._started(self.certificates.start, self.certificates.stop)
             if self.station_tls is not None:

@@ -46,6 +46,8 @@ WOKEN_AT_MOST_EVERY_S = 2.0
 WIRE_RESOLUTION_A = 0.1
 WAKING_EVENTS = {
     "load.mode",
+    "load.target",
+    "load.unplugged",
     "transaction.started",
     "transaction.stopped",
     "station.connected",
@@ -249,6 +251,7 @@ class SiteControl:
         if transaction is not None:
             offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction.id)
             offered_a = self._safe_a[point.id, connector.id] if offered_a is None else offered_a
+        wish = self._sites.wishes.of(self._config.site.id, f"{point.id}/{connector.id}")
         return ConnectorDemand(
             state=ConnectorState(live.state(now, connected=station.connected)),
             power_w=reading.power_w if reading else None,
@@ -256,6 +259,8 @@ class SiteControl:
             offered_a=offered_a,
             session=str(transaction.id) if transaction else None,
             delivered_wh=transaction.energy_wh if transaction else 0.0,
+            departs_at=wish.departs_at,
+            requested_wh=wish.requested_wh,
             controllable=transaction is None or self._setpoints.is_controllable(point.id, connector.id),
             is_over=live.following.is_over,
         )
@@ -297,7 +302,9 @@ class SiteControl:
         in_window = appliance.mode is Mode.SOLAR_AND_TIMER and open_until(
             appliance.windows, self._site.timezone, now
         )
-        follows_sun = appliance.mode in (Mode.SOLAR_ONLY, Mode.SOLAR_AND_TIMER) and not in_window
+        need = self._memory.needs.get(appliance_id)
+        must_run = in_window or (need is not None and need.forced)
+        follows_sun = appliance.mode in (Mode.SOLAR_ONLY, Mode.SOLAR_AND_TIMER) and not must_run
         return frozenset() if follows_sun else decided
 
     async def _record(self, minute: SiteSnapshot, decision: Decision, inputs: dict[str, Any]) -> None:

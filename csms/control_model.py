@@ -13,8 +13,10 @@ from csms.domain.site import (
     ApplianceConfig,
     ChargePointConfig,
     ConnectorConfig,
+    NeedConfig,
     NoNeutralRelays,
     SiteConfig,
+    VehicleNeedConfig,
     WindowConfig,
     parse_days,
     parse_time,
@@ -90,6 +92,7 @@ def _appliance(a: ApplianceConfig, voltage_v: float, by_hand: tuple[str, Any] | 
         min_on_s=max(a.min_on_min * 60, dwell_s),
         min_off_s=max(a.min_off_min * 60, dwell_s),
         manual_on=frozenset(manual or ()),
+        needs=_needs(a.need),
     )
 
 
@@ -155,11 +158,24 @@ def _connector(
         windows=_windows(c.windows),
         modulates=c.modulates,
         manual_a=float(manual or 0.0),
+        needs=_needs(c.need),
     )
 
 
 def _windows(windows: Sequence[WindowConfig]) -> tuple[model.Window, ...]:
     return tuple(model.Window(parse_days(w.days), parse_time(w.start), parse_time(w.end)) for w in windows)
+
+
+def _needs(needs: Sequence[VehicleNeedConfig]) -> tuple[model.Need, ...]:
+    return tuple(
+        model.Need(
+            parse_time(need.until),
+            need.due_days(),
+            None if need.energy_kwh is None else need.energy_kwh * 1000,
+            need.run_s() if isinstance(need, NeedConfig) else None,
+        )
+        for need in needs
+    )
 
 
 def _currents(power_w: float, phases: Sequence[str], voltage_v: float) -> model.PhaseTriple:

@@ -17,7 +17,14 @@ from csms.domain.site import (
     ConnectorMode,
     SiteConfig,
 )
-from csms.domain.snapshot import DeviceSnapshot, LoadSnapshot, LoadState, MeasuredPower, SiteSnapshot
+from csms.domain.snapshot import (
+    DeviceSnapshot,
+    LoadSnapshot,
+    LoadState,
+    MeasuredPower,
+    NeedSnapshot,
+    SiteSnapshot,
+)
 from csms.site_devices import RelayFault
 from optimizer.model import (
     Appliance,
@@ -29,9 +36,11 @@ from optimizer.model import (
     Decision,
     Demands,
     Mode,
+    NeedProgress,
     PhaseTriple,
     Site,
 )
+from optimizer.reasons import need_in_words
 
 STATES: dict[ConnectorState, LoadState] = {
     ConnectorState.OFFLINE: "offline",
@@ -78,6 +87,9 @@ def site_snapshot(
                     now,
                 )
             )
+    loads = [
+        replace(load, need=_need((decided.get(load.id) or limits[load.id]).need, site, now)) for load in loads
+    ]
     loads = _without_idle_watts(loads, measured)
     health = devices + [_station(point, stations.get(point.id), now) for point in config.charge_point]
     controlled_w = sum(load.power_w for load in loads)
@@ -117,6 +129,21 @@ def _house_w(measured: MeasuredPower, controlled_w: float) -> float | None:
     if measured.grid_w is None:
         return None
     return measured.grid_w - controlled_w - (measured.pv_w or 0.0) - (measured.battery_w or 0.0)
+
+
+def _need(need: NeedProgress | None, site: Site, now: datetime) -> NeedSnapshot | None:
+    if need is None:
+        return None
+    scale = 1000 if need.is_energy else 3600
+    return NeedSnapshot(
+        text=need_in_words(need, now, site.timezone),
+        due_at=need.due_at,
+        unit="kWh" if need.is_energy else "h",
+        wanted=need.wanted / scale,
+        got=need.got / scale,
+        short=need.short / scale,
+        forced=need.forced,
+    )
 
 
 def _appliance(

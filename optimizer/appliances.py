@@ -16,6 +16,7 @@ from optimizer.model import (
     JointState,
     Memory,
     Mode,
+    NeedProgress,
     PhaseTriple,
     Site,
 )
@@ -71,7 +72,8 @@ class Switch:
 class Rule:
     """What the mode says now. wanted: elements to be closed, None = the sun chooses.
 
-    by_hand: a person's word, which minimum times do not delay. until: end of the timer's window.
+    by_hand: a person's word, which minimum times do not delay. until: end of the timer's window, or when a
+    need is due.
     """
 
     code: str
@@ -91,6 +93,7 @@ class AppliancePlan:
     held_on: frozenset[str]
     held_off: frozenset[str]
     switches: list[Switch]
+    need: NeedProgress | None = None
 
     def closed(self) -> frozenset[str]:
         """What is to be closed; where nothing can be switched, what was asked for last."""
@@ -102,23 +105,29 @@ class AppliancePlan:
 
 
 def plan_appliance(
-    site: Site, appliance: Appliance, demand: ApplianceDemand, memory: Memory, trust: Freshness, now: datetime
+    site: Site,
+    appliance: Appliance,
+    demand: ApplianceDemand,
+    memory: Memory,
+    trust: Freshness,
+    now: datetime,
+    need: NeedProgress | None = None,
 ) -> AppliancePlan:
-    rule = rule_of(site, appliance, trust, now)
+    rule = rule_of(site, appliance, trust, now, need)
     remembered = {
         element.id: known
         for element in appliance.elements
         if (known := memory.elements.get((appliance.id, element.id))) is not None
     }
     if demand.on is None:
-        return AppliancePlan(appliance, False, rule, remembered, frozenset(), frozenset(), [])
+        return AppliancePlan(appliance, False, rule, remembered, frozenset(), frozenset(), [], need)
     share = _taken_share(appliance, demand)
     taking = share is None or share >= TAKING_SHARE
     current = {
         element.id: _adopt(remembered.get(element.id), element.id in demand.on, taking, now)
         for element in appliance.elements
     }
-    plan = AppliancePlan(appliance, True, rule, current, frozenset(), frozenset(), [])
+    plan = AppliancePlan(appliance, True, rule, current, frozenset(), frozenset(), [], need)
     if not rule.by_hand and rule.code != "meter_lost":
         plan.held_on = frozenset(
             e for e, m in current.items() if m.on and _within(m, appliance.min_on_s, now)
@@ -130,7 +139,9 @@ def plan_appliance(
     return plan
 
 
-def rule_of(site: Site, appliance: Appliance, trust: Freshness, now: datetime) -> Rule:
+def rule_of(
+    site: Site, appliance: Appliance, trust: Freshness, now: datetime, need: NeedProgress | None = None
+) -> Rule:
     everything = frozenset(element.id for element in appliance.elements)
     mode = appliance.mode
     if mode is Mode.OFF:
@@ -145,6 +156,8 @@ def rule_of(site: Site, appliance: Appliance, trust: Freshness, now: datetime) -
             return Rule("timer", everything, until=until)
         if mode is Mode.TIMER_ONLY:
             return Rule("timer_off", frozenset())
+    if need is not None and need.forced:
+        return Rule("need", everything, until=need.due_at)
     if trust is Freshness.LOST:
         return Rule("meter_lost", frozenset())
     return Rule("sun", None)
@@ -183,6 +196,15 @@ def _present_states(appliance: Appliance, on: frozenset[str]) -> list[JointState
     if appliance.joint_states:
         return [_joint_state(appliance, on)]
     return [JointState(frozenset({e.id}), e.power_w, e.current_a) for e in appliance.elements if e.id in on]
+
+
+def nominal_power_w(appliance: Appliance, on: frozenset[str]) -> float:
+    """What exactly these elements take together when closed."""
+    return sum(state.power_w for state in _present_states(appliance, on))
+
+
+def nominal_current(appliance: Appliance, on: frozenset[str]) -> PhaseTriple:
+    return _joint_state(appliance, on).current_a
 
 
 def _joint_state(appliance: Appliance, on: frozenset[str]) -> JointState:

@@ -16,6 +16,7 @@ from optimizer.model import (
     ConnectorMemory,
     ConnectorState,
     Mode,
+    NeedProgress,
     PhaseTriple,
     Site,
 )
@@ -82,6 +83,7 @@ class Outlet:
     idle: bool = False
     limit_a: float = 0.0
     shed_by: Fuse | None = None
+    need: NeedProgress | None = None
 
     @property
     def takes_part(self) -> bool:
@@ -137,9 +139,10 @@ def plan_connector(
     known: ConnectorMemory | None,
     trust: Freshness,
     now: datetime,
+    need: NeedProgress | None = None,
 ) -> Outlet:
     memory = observe(connector, demand, known, site.voltage_v, now)
-    rule = _rule(site, connector, trust, now)
+    rule = _rule(site, connector, trust, now, need)
     phases = connector.phases if memory is None or memory.phases is None else memory.phases
     drawn_a = _drawn_a(connector, demand, memory, site.voltage_v)
     drawn_w = _drawn_w(demand, drawn_a, site.voltage_v)
@@ -161,6 +164,7 @@ def plan_connector(
         measured_a=max(drawn_a),
         drawn_w=drawn_w,
         drawn_a=drawn_a,
+        need=need,
     )
     if memory is not None and outlet.takes_part:
         _apply_memory(outlet, memory, now)
@@ -186,15 +190,17 @@ def _apply_memory(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> Non
     outlet.idle = outlet.is_on and (_asleep(outlet, memory, now) or _sips(outlet, memory, now))
 
 
-def _rule(site: Site, connector: Connector, trust: Freshness, now: datetime) -> Rule:
-    mode = connector.mode
+def _rule(
+    site: Site, connector: Connector, trust: Freshness, now: datetime, need: NeedProgress | None
+) -> Rule:
+    mode, must_run = connector.mode, need is not None and need.forced
     if mode is Mode.OFF:
         return Rule("off", 0.0, by_hand=True)
     if mode in (Mode.ON, Mode.FULL):
         return Rule("full", connector.max_a, by_hand=True)
     if mode is Mode.MANUAL:
         return Rule("manual", _legal(connector, connector.manual_a), by_hand=True)
-    if mode is Mode.MIN_AND_SOLAR:
+    if mode is Mode.MIN_AND_SOLAR and not must_run:
         lost = trust is Freshness.LOST
         return Rule("meter_lost" if lost else "sun", connector.min_a if lost else None, True, True)
     if mode in (Mode.SOLAR_AND_TIMER, Mode.TIMER_ONLY):
@@ -203,6 +209,9 @@ def _rule(site: Site, connector: Connector, trust: Freshness, now: datetime) -> 
             return Rule("timer", connector.max_a, until=until)
         if mode is Mode.TIMER_ONLY:
             return Rule("timer_off", 0.0)
+    if need is not None and must_run:
+        keeps_minimum = mode is Mode.MIN_AND_SOLAR
+        return Rule("need", connector.max_a, keeps_minimum, keeps_minimum, need.due_at)
     if trust is Freshness.LOST:
         return Rule("meter_lost", 0.0)
     return Rule("sun", None)

@@ -2,16 +2,19 @@
 
 The story: look at each load, open the fuses' ledger, let what must run claim its minimum, raise what a
 person wants full, share the sun among the rest, say why. Who comes first where a fuse is short: a person's
-word and timers, then minimum times, then the sun; within each, what is on already, then who got least.
+word and timers, then what is needed by a time (the earliest first), then minimum times, then the sun; within
+each, what is on already, then who got least.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from heapq import heapify, heappop, heappush
+from math import inf
 
+from optimizer import appliances, connectors
 from optimizer.appliances import OFF, AppliancePlan, Rank, Switch, plan_appliance, remember_elements
 from optimizer.connectors import Outlet, plan_connector, remember_connectors
 from optimizer.electrical import legal_current
@@ -29,6 +32,7 @@ from optimizer.model import (
     Readings,
     Site,
 )
+from optimizer.needs import Claim, claims_of, remember_needs, usual_currents
 from optimizer.reasons import Outlook, why_appliance, why_connector
 from optimizer.sun import NOTHING_TO_CHOOSE, share_sun
 from optimizer.surplus import Draw, Freshness, age_s, available_of, freshness, surplus_of
@@ -56,7 +60,8 @@ def decide(
 ) -> tuple[Decision, Memory]:
     """What every load is to do until the next minute, and what to remember. Pure: same input, same answer."""
     trust = freshness(readings.grid, now)
-    minute = _look(site, readings, demands, memory, trust, now)
+    claims = claims_of(site, readings, demands, memory, now)
+    minute = _look(site, readings, demands, memory, claims, trust, now)
     _claim_minima(minute)
     _raise_evenly(minute.outlets, minute.fuses)
     grid = None if trust is Freshness.LOST else readings.grid
@@ -77,14 +82,31 @@ def decide(
         elements=remember_elements(minute.plans, now),
         connectors=remember_connectors(minute.outlets, now),
         other_a=minute.fuses.metered_a,
+        usual_a=usual_currents(memory.usual_a, minute.fuses.metered_a),
+        needs=remember_needs(claims),
     )
 
 
 def _look(
-    site: Site, readings: Readings, demands: Demands, memory: Memory, trust: Freshness, now: datetime
+    site: Site,
+    readings: Readings,
+    demands: Demands,
+    memory: Memory,
+    claims: Mapping[str, Claim],
+    trust: Freshness,
+    now: datetime,
 ) -> Minute:
+    needs = {id: claim.progress for id, claim in claims.items()}
     plans = [
-        plan_appliance(site, appliance, demands.appliances.get(appliance.id, NOT_HEARD), memory, trust, now)
+        plan_appliance(
+            site,
+            appliance,
+            demands.appliances.get(appliance.id, NOT_HEARD),
+            memory,
+            trust,
+            now,
+            needs.get(appliance.id),
+        )
         for appliance in site.appliances
     ]
     outlets = [
@@ -95,6 +117,7 @@ def _look(
             memory.connectors.get(connector.id),
             trust,
             now,
+            needs.get(connector.id),
         )
         for connector in site.connectors
     ]
@@ -109,22 +132,29 @@ def _claim_minima(minute: Minute) -> None:
     A station that is not connected, or not controllable, cannot be shed: what it was last allowed, or is
     measured to take, is reserved before all others; so is what one takes beyond its offer.
     """
-    claims: list[tuple[Rank, bool, float, int, Switch | Outlet]] = []
-    for switch in minute.switches():
-        if switch.states[0].elements:
-            was_off = not switch.states[0].elements <= switch.present.elements
-            claims.append((switch.rank, was_off, 0.0, len(claims), switch))
+    claims: list[tuple[Rank, float, bool, float, int, Switch | Outlet]] = []
+    for plan in minute.plans:
+        for switch in plan.switches:
+            if switch.states[0].elements:
+                was_off = not switch.states[0].elements <= switch.present.elements
+                claims.append((switch.rank, _due_s(plan.rule, 0.0), was_off, 0.0, len(claims), switch))
     for outlet in minute.outlets:
         circuit = outlet.connector.circuit
         minute.fuses.take(circuit, outlet.over_offered_a() if outlet.is_ours else outlet.drawn_a)
         if outlet.is_ours and outlet.must_on:
             served_wh = outlet.demand.delivered_wh
-            claims.append((outlet.rank, not outlet.is_on, served_wh, len(claims), outlet))
-    for *_, load in sorted(claims, key=lambda claim: claim[:4]):
+            due_s = _due_s(outlet.rule, 0.0)
+            claims.append((outlet.rank, due_s, not outlet.is_on, served_wh, len(claims), outlet))
+    for *_, load in sorted(claims, key=lambda claim: claim[:5]):
         if isinstance(load, Switch):
             _claim_switch(load, minute.fuses)
         else:
             _claim_minimum(load, minute.fuses)
+
+
+def _due_s(rule: appliances.Rule | connectors.Rule, otherwise: float) -> float:
+    """When the need that makes a load run is due, for putting loads in order."""
+    return rule.until.timestamp() if rule.code == "need" and rule.until is not None else otherwise
 
 
 def _claim_switch(switch: Switch, fuses: Fuses) -> None:
@@ -149,6 +179,7 @@ def _claim_minimum(outlet: Outlet, fuses: Fuses) -> None:
 def _raise_evenly(outlets: Sequence[Outlet], fuses: Fuses) -> None:
     """Raise those with a target step by step, always the lowest, until each is there or meets a fuse.
 
+    Those that must have something by a time come first, the earliest before all.
     Where a meter has gone silent, what else its fuse carries is not known: nobody rises above the minimum.
     """
     goals = {
@@ -156,10 +187,14 @@ def _raise_evenly(outlets: Sequence[Outlet], fuses: Fuses) -> None:
         for i, outlet in enumerate(outlets)
         if outlet.limit_a > 0 and outlet.rule.target_a and not outlet.idle
     }
-    queue = [(outlets[i].limit_a, i) for i in goals if not fuses.is_silent(outlets[i].connector.circuit)]
+    queue = [
+        (_due_s(outlets[i].rule, inf), outlets[i].limit_a, i)
+        for i in goals
+        if not fuses.is_silent(outlets[i].connector.circuit)
+    ]
     heapify(queue)
     while queue:
-        limit_a, i = heappop(queue)
+        due_s, limit_a, i = heappop(queue)
         outlet = outlets[i]
         connector = outlet.connector
         raised_a = legal_current(limit_a + connector.step_a, outlet.min_a, goals[i], connector.step_a)
@@ -170,7 +205,7 @@ def _raise_evenly(outlets: Sequence[Outlet], fuses: Fuses) -> None:
         if outlet.shed_by is None:
             fuses.take(connector.circuit, more)
             outlet.limit_a = raised_a
-            heappush(queue, (raised_a, i))
+            heappush(queue, (due_s, raised_a, i))
 
 
 def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness) -> tuple[float, str]:
@@ -280,10 +315,12 @@ def _appliance_decision(plan: AppliancePlan, outlook: Outlook) -> ApplianceDecis
         switch.drawn.power_w if switch.idle and switch.chosen is switch.present else switch.chosen.power_w
         for switch in plan.switches
     )
-    return ApplianceDecision(plan.appliance.id, plan.closed(), power_w, why_appliance(plan, outlook))
+    return ApplianceDecision(
+        plan.appliance.id, plan.closed(), power_w, why_appliance(plan, outlook), plan.need
+    )
 
 
 def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
     return ConnectorDecision(
-        outlet.connector.id, outlet.limit_a, outlet.expected_w(), why_connector(outlet, outlook)
+        outlet.connector.id, outlet.limit_a, outlet.expected_w(), why_connector(outlet, outlook), outlet.need
     )

@@ -42,6 +42,19 @@ class Window:
 
 
 @dataclass(frozen=True, slots=True)
+class Need:
+    """What a load is to have got by a local time on these days: an energy, or (appliances) a time closed.
+
+    days: those on which `until` falls.
+    """
+
+    until: time
+    days: frozenset[int]
+    energy_wh: float | None = None
+    run_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Circuit:
     """A fuse and what hangs below it. limit_a [A] holds on each phase.
 
@@ -94,6 +107,7 @@ class Appliance:
     min_off_s: float = 120.0
     switching_cost_w: float = 150.0
     manual_on: frozenset[str] = frozenset()
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +131,7 @@ class Connector:
     min_off_s: float = 300.0
     switching_cost_w: float = 1000.0
     manual_a: float = 0.0
+    needs: tuple[Need, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +196,8 @@ class ConnectorDemand:
     with each transaction. offered_a: the limit the station last accepted. departs_at, requested_wh: what
     the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
     controllable: False = its limit is not ours to set; what it takes is the house's. is_over: it is measured
-    to take more than what it was offered, by more than meters err.
+    to take more than what it was offered, by more than meters err. from_grid: False = in `solar_only` the
+    target forces nothing, it only says who needs the sun most.
     """
 
     state: ConnectorState
@@ -194,6 +210,7 @@ class ConnectorDemand:
     requested_wh: float | None = None
     controllable: bool = True
     is_over: bool = False
+    from_grid: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,23 +229,45 @@ class Reason:
 
 
 @dataclass(frozen=True, slots=True)
+class NeedProgress:
+    """How far a load is with its need. wanted, got, short: energies [Wh] or times closed [s].
+
+    short: what will be missing at due_at even if the load runs from now on. forced: it runs because of it.
+    is_over: that is settled, as its own thermostat says it has enough.
+    """
+
+    due_at: datetime
+    wanted: float
+    got: float
+    is_energy: bool
+    forced: bool = False
+    short: float = 0.0
+    is_over: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class ApplianceDecision:
-    """on: elements to be closed. power_w: what is expected to flow then."""
+    """on: elements to be closed. power_w: what is expected to flow then. need: the one that is due next."""
 
     id: str
     on: frozenset[str]
     power_w: float
     reason: Reason
+    need: NeedProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectorDecision:
-    """limit_a: 0, or at least the connector's minimum. power_w: what is expected to flow then."""
+    """limit_a: 0, or at least the connector's minimum. power_w: what is expected to flow then.
+
+    need: what its vehicle is to have got, and by when.
+    """
 
     id: str
     limit_a: float
     power_w: float
     reason: Reason
+    need: NeedProgress | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,12 +319,36 @@ class ConnectorMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class NeedMemory:
+    """What a load got towards the need due at `due_at`. counted_at: up to when that is counted.
+
+    got_wh, ran_s: an appliance's energy and time closed (a vehicle's are its station's to tell). idle_s: for
+    how long it has been closed and taking nothing. has_enough: its thermostat opened. forced: it was made
+    to run. session: the vehicle's, and what it has shown in it: phase_count, proven_a (a current it took).
+    """
+
+    due_at: datetime
+    counted_at: datetime
+    got_wh: float = 0.0
+    ran_s: float = 0.0
+    idle_s: float = 0.0
+    has_enough: bool = False
+    forced: bool = False
+    session: str | None = None
+    phase_count: int | None = None
+    proven_a: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What one minute must know of the last. Keys of `elements`: (appliance id, element id).
 
-    other_a: circuit id -> the current of what is not a load of this system, as last measured.
+    other_a: circuit id -> the current of what is not a load of this system, as last measured. usual_a: the
+    same as a mean over the last half hour or so. needs: by load id.
     """
 
     elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
     connectors: Mapping[str, ConnectorMemory] = field(default_factory=dict)
     other_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
+    usual_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
+    needs: Mapping[str, NeedMemory] = field(default_factory=dict)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
 from optimizer.appliances import AppliancePlan, Switch
 from optimizer.connectors import Outlet
 from optimizer.fuses import Fuse, Fuses
-from optimizer.model import ConnectorState, JointState, Mode, Reason
+from optimizer.model import ConnectorState, JointState, Mode, NeedProgress, Reason
 from optimizer.surplus import LATE_AFTER_S, Freshness
 
 NOT_TAKING_PART = {
@@ -20,6 +20,8 @@ NOT_TAKING_PART = {
 }
 BY_HAND = {"off": "off by hand", "on": "on by hand"}
 ROUNDING_W = 1e-6
+ONE_DAY = timedelta(days=1)
+TELLING_SHORT = {"kWh": 50.0, "h": 180.0}
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,9 +45,10 @@ def why_appliance(plan: AppliancePlan, outlook: Outlook) -> Reason:
         return _limited(shed_by)
     if rule.by_hand:
         return _by_hand(plan)
-    if rule.code == "timer":
-        missing = (rule.wanted or frozenset()) & plan.held_off
-        return _held_off(plan, outlook) if missing else _timer(rule.until, outlook)
+    if rule.code in ("timer", "need"):
+        if (rule.wanted or frozenset()) & plan.held_off:
+            return _held_off(plan, outlook)
+        return _timer(rule.until, outlook) if rule.code == "timer" else _needed(plan.need, outlook)
     if rule.code == "timer_off":
         return _held_on(plan, outlook) if plan.held_on else _outside_windows()
     if outlook.trust is not Freshness.FRESH or outlook.left_w is None:
@@ -135,7 +138,7 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
         return _held("held_off", outlet.held_off_s, outlet.connector.min_off_s)
     if outlet.idle and limit_a > 0:
         return _idle(outlet, outlook)
-    if rule.code in ("full", "manual", "timer"):
+    if rule.code in ("full", "manual", "timer", "need"):
         return _forced(outlet, outlook)
     if rule.code == "timer_off" and limit_a == 0:
         return _outside_windows()
@@ -167,6 +170,8 @@ def _forced(outlet: Outlet, outlook: Outlook) -> Reason:
         return Reason("meter_lost", text, figures)
     if outlet.rule.code == "timer":
         return _timer(outlet.rule.until, outlook)
+    if outlet.rule.code == "need":
+        return _needed(outlet.need, outlook, outlet.limit_a)
     if outlet.rule.code == "full":
         return Reason("full", f"full: {outlet.limit_a:g} A by hand", figures)
     return Reason("manual", f"manual: {outlet.limit_a:g} A", figures)
@@ -219,6 +224,44 @@ def _limited(fuse: Fuse, limit_a: float | None = None) -> Reason:
 def _timer(until: datetime | None, outlook: Outlook) -> Reason:
     end = f" until {until.astimezone(ZoneInfo(outlook.timezone)):%H:%M}" if until else ""
     return Reason("timer", f"timer: forced on{end}")
+
+
+def _needed(need: NeedProgress | None, outlook: Outlook, limit_a: float | None = None) -> Reason:
+    """It runs because of its need, at the latest sensible moment or later."""
+    assert need is not None
+    scale, unit = (1000.0, "kWh") if need.is_energy else (3600.0, "h")
+    figures = {"wanted": need.wanted / scale, "got": need.got / scale, "short": need.short / scale}
+    if limit_a is not None:
+        figures["limit_a"] = limit_a
+    until = local_time(need.due_at, outlook.now, outlook.timezone)
+    at = "" if limit_a is None else f"{limit_a:g} A: "
+    if need.short >= TELLING_SHORT[unit]:
+        text = f"{at}{_plainly(need.short / scale)} {unit} short by {until}, runs at full"
+        return Reason("need_short", text, figures)
+    missing = f"{_plainly((need.wanted - need.got) / scale)} {unit}"
+    return Reason("need", f"{at}needs {missing} more by {until}, not left to the sun any longer", figures)
+
+
+def need_in_words(need: NeedProgress, now: datetime, timezone: str) -> str:
+    """ "4.2 of 6 kWh until 18:00", "1.5 of 4 h until 22:00, 0.3 h short"."""
+    scale, unit = (1000.0, "kWh") if need.is_energy else (3600.0, "h")
+    wanted, got = _plainly(need.wanted / scale), _plainly(need.got / scale)
+    text = f"{got} of {wanted} {unit} until {local_time(need.due_at, now, timezone)}"
+    if need.is_over and need.got < need.wanted:
+        return f"{text}: has enough"
+    if need.short >= TELLING_SHORT[unit]:
+        return f"{text}, {_plainly(need.short / scale)} {unit} short"
+    return text
+
+
+def local_time(at: datetime, now: datetime, timezone: str) -> str:
+    """ "18:00", with its weekday if that is more than a day away."""
+    local = at.astimezone(ZoneInfo(timezone))
+    return f"{local:%H:%M}" if at - now <= ONE_DAY else f"{local:%a %H:%M}"
+
+
+def _plainly(value: float) -> str:
+    return f"{value:.1f}".removesuffix(".0")
 
 
 def _outside_windows() -> Reason:

@@ -19,6 +19,7 @@ from csms.domain.site import SiteConfig
 from csms.errors import InvalidInput
 from optimizer.model import Mode, Site
 from simulation.bound import Bound, load_solver, perfect_foresight
+from simulation.need_score import need_figures
 from simulation.plant import DailyNeed, Trace
 from simulation.report import write_report
 from simulation.scenario import Scenario, run_controller
@@ -97,7 +98,7 @@ def run(options: ReplayOptions) -> ReplayResult:
     if options.progress:
         options.progress(PROGRESS_STEPS, PROGRESS_STEPS)
     notes = [*series.notes, *notes, *_waiting_notes(traces["helianthus"]), *_evcc_notes(site, traces)]
-    return _write(options, traces, bound, notes)
+    return _write(options, site, traces, bound, notes)
 
 
 def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
@@ -232,12 +233,12 @@ def _evcc_notes(site: Site, traces: Mapping[str, Trace]) -> list[str]:
 
 
 def _write(
-    options: ReplayOptions, traces: dict[str, Trace], bound: Bound | None, notes: list[str]
+    options: ReplayOptions, site: Site, traces: dict[str, Trace], bound: Bound | None, notes: list[str]
 ) -> ReplayResult:
     trace = traces["helianthus"]
-    scored = {name: score(t) for name, t in traces.items()}
+    scored = {name: {**score(t), "needs": need_figures(t, site)} for name, t in traces.items()}
     if bound is not None:
-        scored["bound"] = score_bound(bound, trace.series)
+        scored["bound"] = {**score_bound(bound, trace.series), "needs": None}
         for figures in scored.values():
             figures["solar_captured_pct_of_bound"] = percent(
                 figures["solar_into_loads_kwh"], scored["bound"]["solar_into_loads_kwh"]

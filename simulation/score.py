@@ -150,6 +150,8 @@ def sentences(figures: dict[str, Any], compare: dict[str, dict[str, Any]]) -> li
     ]
     if figures["sessions"]:
         lines.append(_vehicle_sentence(figures))
+    if figures.get("needs"):
+        lines.append(_need_sentence(figures["needs"]))
     if figures["fuse_excess_s"]:
         lines.append(f"A fuse limit was exceeded for {figures['fuse_excess_s']:g} seconds in all.")
     else:
@@ -173,6 +175,16 @@ def _vehicle_sentence(figures: dict[str, Any]) -> str:
         f"{short} of {len(left)} vehicles left with less than they came for, "
         f"{figures['energy_missing_kwh']:.1f} kWh in all."
     )
+
+
+def _need_sentence(needs: dict[str, Any]) -> str:
+    due, short = (sum(need[key] for need in needs.values()) for key in ("due", "short"))
+    if not short:
+        return f"All {due} needs were met by their time."
+    missing = [f"{sum(n['missing_kwh'] for n in needs.values()):.1f} kWh"]
+    if hours := sum(n["missing_h"] for n in needs.values()):
+        missing.append(f"{hours:.1f} h")
+    return f"{short} of {due} needs were not met by their time, {' and '.join(missing)} in all."
 
 
 def _share(figures: dict[str, Any], key: str) -> str:

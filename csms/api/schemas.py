@@ -53,6 +53,17 @@ class ConnectorModeBody(Body):
     current_a: Amps | None = Field(
         default=None, description="for mode `manual`: 0, or at least the connector's minimum. [A]"
     )
+    until: Literal["unplugged"] | None = Field(
+        default=None,
+        description="`unplugged`: for the vehicle that is there, or the next one; null = for good",
+    )
+
+
+class TargetBody(Body):
+    departs_at: AwareDatetime | None = Field(default=None, description=f"when it leaves, {TIME_HINT}")
+    requested_kwh: float | None = Field(
+        default=None, gt=0, le=1000, description="what it is to have got by then, counted from plug-in [kWh]"
+    )
 
 
 class IdTagBody(Body):

@@ -8,7 +8,14 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Response
 
 from csms.api.problems import responses
-from csms.api.schemas import TIME_HINT, ApplianceModeBody, ConnectorModeBody, QueryTime, period
+from csms.api.schemas import (
+    TIME_HINT,
+    ApplianceModeBody,
+    ConnectorModeBody,
+    QueryTime,
+    TargetBody,
+    period,
+)
 from csms.api.tokens import ServicesHere, admin, operator, viewer
 from csms.domain.site import SiteConfig
 from csms.domain.snapshot import SiteSnapshot
@@ -164,4 +171,37 @@ async def put_appliance_mode(
 async def put_connector_mode(
     identity: str, connector_id: int, body: ConnectorModeBody, services: ServicesHere
 ) -> None:
-    await services.sites.set_connector_mode(identity, connector_id, body.mode, body.current_a)
+    until_unplugged = body.until == "unplugged"
+    await services.sites.set_connector_mode(
+        identity, connector_id, body.mode, body.current_a, until_unplugged
+    )
+
+
+@router.get(
+    "/charge-points/{identity}/connectors/{connector_id}/target",
+    tags=["modes"],
+    dependencies=[viewer],
+    responses=READ_ERRORS,
+    summary="What the driver told: when the vehicle leaves, and what it needs by then",
+)
+async def get_connector_target(identity: str, connector_id: int, services: ServicesHere) -> TargetBody:
+    wish = services.sites.target(identity, connector_id)
+    requested_kwh = None if wish.requested_wh is None else wish.requested_wh / 1000
+    return TargetBody(departs_at=wish.departs_at, requested_kwh=requested_kwh)
+
+
+@router.put(
+    "/charge-points/{identity}/connectors/{connector_id}/target",
+    tags=["modes"],
+    dependencies=[operator],
+    responses=PERIOD_ERRORS,
+    status_code=204,
+    summary="Have a vehicle ready by a time",
+    description="For the vehicle that is plugged in, or else the next one; forgotten when it is unplugged. "
+    "The sun comes first, what it leaves missing is drawn at the latest sensible time. Without "
+    "`requested_kwh` or without `departs_at` nothing is drawn for it. What is left out or null is cleared.",
+)
+async def put_connector_target(
+    identity: str, connector_id: int, body: TargetBody, services: ServicesHere
+) -> None:
+    await services.sites.set_target(identity, connector_id, body.departs_at, body.requested_kwh)

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import time
-from typing import Annotated, Literal, Self
+from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 # Blanks only between other characters; quotes would break the path to a load's power in a JSON column.
@@ -85,6 +85,69 @@ class WindowConfig(SiteModel):
     def _times_are_times(cls, value: str) -> str:
         parse_time(value)
         return value
+
+
+class VehicleNeedConfig(SiteModel):
+    """What a vehicle is to have got, counted from plug-in, by a local time on these days."""
+
+    days: str = "mon-sun"
+    until: str
+    energy_kwh: float | None = Field(default=None, gt=0, le=1000)
+
+    @field_validator("days")
+    @classmethod
+    def _days_are_known(cls, value: str) -> str:
+        parse_days(value)
+        return value
+
+    @field_validator("until")
+    @classmethod
+    def _until_is_a_time(cls, value: str) -> str:
+        parse_time(value)
+        return value
+
+    @model_validator(mode="after")
+    def _says_how_much(self) -> Self:
+        if self.energy_kwh is None:
+            raise ValueError("energy_kwh expected: how much by then")
+        return self
+
+    def due_days(self) -> frozenset[int]:
+        """The days on which `until` falls: "24:00" is the midnight that ends the day."""
+        days = parse_days(self.days)
+        return frozenset((day + 1) % 7 for day in days) if self.until == "24:00" else days
+
+
+class NeedConfig(VehicleNeedConfig):
+    """What an appliance is to have got by then: an energy, or a time for which it is on."""
+
+    run_h: float | None = Field(default=None, gt=0, le=24)
+    run_min: float | None = Field(default=None, gt=0, le=1440)
+
+    @model_validator(mode="after")
+    def _says_how_much(self) -> Self:
+        if sum(amount is not None for amount in (self.energy_kwh, self.run_h, self.run_min)) != 1:
+            raise ValueError("one of energy_kwh, run_h and run_min expected")
+        return self
+
+    def run_s(self) -> float | None:
+        if self.run_min is not None:
+            return self.run_min * 60
+        return None if self.run_h is None else self.run_h * 3600
+
+
+def _listed(value: Any) -> Any:
+    """One need may stand without brackets."""
+    return [value] if isinstance(value, dict | VehicleNeedConfig) else value
+
+
+def _check_needs(needs: Sequence[VehicleNeedConfig]) -> None:
+    seen: set[tuple[int, time]] = set()
+    for need in needs:
+        times = {(day, parse_time(need.until)) for day in need.due_days()}
+        if times & seen:
+            raise ValueError(f"one need for {need.until} on each day expected")
+        seen |= times
 
 
 class SiteInfo(SiteModel):
@@ -167,6 +230,7 @@ class ApplianceConfig(SiteModel):
     power_w: Watts | None = None
     phases: Phases = ["L1", "L2", "L3"]
     meter: Id | None = None
+    need: Annotated[list[NeedConfig], BeforeValidator(_listed)] = []
 
     @model_validator(mode="after")
     def _shape_fits_the_kind(self) -> Self:
@@ -183,6 +247,20 @@ class ApplianceConfig(SiteModel):
         if self.mode in ("solar_and_timer", "timer_only") and not self.windows:
             raise ValueError(f"mode {self.mode} needs windows")
         return self
+
+    @model_validator(mode="after")
+    def _needs_can_be_met(self) -> Self:
+        _check_needs(self.need)
+        full_w = self.full_power_w()
+        for need in self.need:
+            if need.energy_kwh is not None and need.energy_kwh * 1000 > full_w * 24:
+                most_kwh = full_w * 24 / 1000
+                raise ValueError(f"a need of at most {most_kwh:g} kWh expected, what it takes in a day")
+        return self
+
+    def full_power_w(self) -> float:
+        """With everything closed, by the description."""
+        return self.rated_power_w or self.power_w or sum(step.power_w for step in self.steps)
 
     def relay_refs(self) -> list[str]:
         if isinstance(self.relays, NoNeutralRelays):
@@ -204,6 +282,7 @@ class ConnectorConfig(SiteModel):
     windows: list[WindowConfig] = []
     modulates: bool = True
     safe_a: Amps | None = None
+    need: Annotated[list[VehicleNeedConfig], BeforeValidator(_listed)] = []
 
     @model_validator(mode="after")
     def _currents_fit(self) -> Self:
@@ -217,6 +296,7 @@ class ConnectorConfig(SiteModel):
             raise ValueError(f"mode {self.mode} needs windows")
         if len(set(self.phases)) != len(self.phases):
             raise ValueError("each phase at most once expected")
+        _check_needs(self.need)
         return self
 
 

@@ -13,6 +13,22 @@ LoadState = Literal[
 
 
 @dataclass(frozen=True, slots=True)
+class NeedSnapshot:
+    """What a load is to have got by due_at. unit: of wanted, got and short (what will be missing then).
+
+    forced: it runs because of it, whatever the sun does. text: all of it in words.
+    """
+
+    text: str
+    due_at: datetime
+    unit: Literal["kWh", "h"]
+    wanted: float
+    got: float
+    short: float
+    forced: bool
+
+
+@dataclass(frozen=True, slots=True)
 class LoadSnapshot:
     """An appliance or a connector.
 
@@ -42,6 +58,7 @@ class LoadSnapshot:
     session_wh: float | None = None
     id_tag: str | None = None
     transaction_id: int | None = None
+    need: NeedSnapshot | None = None
 
 
 @dataclass(frozen=True, slots=True)

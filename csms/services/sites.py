@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime, timedelta
 from typing import Any, get_args
 
 from csms.clock import Clock
+from csms.domain.plug_in_wish import PlugInWish
 from csms.domain.site import (
     ApplianceConfig,
     ApplianceMode,
@@ -17,10 +19,12 @@ from csms.domain.site import (
 from csms.errors import InvalidInput, NotFound
 from csms.services.device_check import device_faults
 from csms.services.events import EventBus
+from csms.services.plug_in_wishes import PlugInWishes
 from csms.storage import sites as storage
 from csms.storage.database import Database
 
 TIMER_MODES = ("solar_and_timer", "timer_only")
+FURTHEST_DEPARTURE = timedelta(days=14)
 
 
 class Sites:
@@ -32,11 +36,13 @@ class Sites:
         self._modes: dict[tuple[str, str], tuple[str, Any]] = {}
         self._site_of: dict[str, SiteConfig] = {}  # charge points by identity, casefolded
         self._change = asyncio.Lock()
+        self.wishes = PlugInWishes(database, clock, events)
 
     async def start(self) -> None:
         async with self._database.read() as conn:
             self._sites = {site.site.id: site for site in await storage.load_all(conn)}
             self._modes = await storage.load_modes_set(conn)
+        await self.wishes.start()
         self._index()
 
     def all(self) -> list[SiteConfig]:
@@ -65,6 +71,7 @@ class Sites:
             self._modes = {
                 key: mode for key, mode in self._modes.items() if key[0] != site_id or key[1] in kept
             }
+            self.wishes.forget(site_id, kept)
             self._changed(site_id)
 
     async def remove(self, site_id: str) -> None:
@@ -74,13 +81,18 @@ class Sites:
             await self._database.write(lambda conn: storage.remove(conn, site_id))
             del self._sites[site_id]
             self._modes = {key: mode for key, mode in self._modes.items() if key[0] != site_id}
+            self.wishes.forget(site_id)
             self._changed(site_id)
 
     def effective_mode(self, site_id: str, load_id: str) -> tuple[str, Any]:
-        """(mode, manual): set by hand, else as described. manual: steps that are on, or a current [A].
+        """(mode, manual): wished until unplugged, else set by hand, else as described. manual: steps that
+        are on, or a current [A].
 
         Raises NotFound.
         """
+        wish = self.wishes.of(site_id, load_id)
+        if wish.mode is not None:
+            return wish.mode, wish.manual
         if (by_hand := self._modes.get((site_id, load_id))) is not None:
             return by_hand
         site = self.get(site_id)
@@ -107,17 +119,21 @@ class Sites:
         await self._set_mode(site.site.id, appliance_id, mode, manual)
 
     async def set_connector_mode(
-        self, identity: str, connector_id: int, mode: str, current_a: float | None = None
+        self,
+        identity: str,
+        connector_id: int,
+        mode: str,
+        current_a: float | None = None,
+        until_unplugged: bool = False,
     ) -> None:
-        """Set by hand. current_a: for mode "manual", 0 or between the connector's minimum and maximum. [A]
+        """Set by hand, for good or until the vehicle that is there, or the next one, is unplugged.
+
+        current_a: for mode "manual", 0 or between the connector's minimum and maximum. [A]
 
         Raises:
             NotFound: no site has this connector. InvalidInput: a mode or current it cannot have.
         """
-        if (site := self.site_of_charge_point(identity)) is None:
-            raise NotFound("charge point", identity)
-        point = next(p for p in site.charge_point if p.id.casefold() == identity.casefold())
-        connector = _connector(site, point.id, str(connector_id))
+        site, load_id, connector = self._find_connector(identity, connector_id)
         _check_mode(mode, get_args(ConnectorMode), connector)
         manual = None
         if mode == "manual":
@@ -125,11 +141,48 @@ class Sites:
             if manual is None or (manual != 0 and not connector.min_a <= manual <= connector.max_a):
                 fitting = f"0, or from {connector.min_a:g} to {connector.max_a:g}"
                 raise InvalidInput("current_a", manual, fitting)
-        await self._set_mode(site.site.id, f"{point.id}/{connector_id}", mode, manual)
+        if until_unplugged:
+            await self.wishes.set_mode(site.site.id, load_id, mode, manual)
+        else:
+            await self.wishes.set_mode(site.site.id, load_id, None)
+            await self._set_mode(site.site.id, load_id, mode, manual)
+
+    async def set_target(
+        self,
+        identity: str,
+        connector_id: int,
+        departs_at: datetime | None,
+        requested_kwh: float | None,
+    ) -> None:
+        """When the vehicle that is there, or the next one, leaves, and what it is to have got in this stay.
+        Both None: no target.
+
+        Raises:
+            NotFound: no site has this connector. InvalidInput: a departure that has passed, or is too far.
+        """
+        site, load_id, _ = self._find_connector(identity, connector_id)
+        now = self._clock.now()
+        if departs_at is not None and not now < departs_at <= now + FURTHEST_DEPARTURE:
+            at_most = f"a time from now on, at most {FURTHEST_DEPARTURE.days} days ahead"
+            raise InvalidInput("departs_at", departs_at.isoformat(), at_most)
+        requested_wh = None if requested_kwh is None else requested_kwh * 1000
+        await self.wishes.set_target(site.site.id, load_id, departs_at, requested_wh)
+
+    def target(self, identity: str, connector_id: int) -> PlugInWish:
+        """Raises NotFound."""
+        site, load_id, _ = self._find_connector(identity, connector_id)
+        return self.wishes.of(site.site.id, load_id)
 
     def site_of_charge_point(self, identity: str) -> SiteConfig | None:
         """Letter case does not matter."""
         return self._site_of.get(identity.casefold())
+
+    def _find_connector(self, identity: str, connector_id: int) -> tuple[SiteConfig, str, ConnectorConfig]:
+        """With its load id. Raises NotFound."""
+        if (site := self.site_of_charge_point(identity)) is None:
+            raise NotFound("charge point", identity)
+        point = next(p for p in site.charge_point if p.id.casefold() == identity.casefold())
+        return site, f"{point.id}/{connector_id}", _connector(site, point.id, str(connector_id))
 
     def _appliance(self, appliance_id: str, site_id: str | None) -> tuple[SiteConfig, ApplianceConfig]:
         searched = self.all() if site_id is None else [self.get(site_id)]

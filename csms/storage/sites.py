@@ -16,6 +16,7 @@ from csms.storage.tables import (
     circuits,
     load_modes,
     meters,
+    plug_in_wishes,
     relay_modules,
     site_charge_points,
     sites,
@@ -54,11 +55,9 @@ async def save(conn: AsyncConnection, site: SiteConfig) -> None:
         ]
         if rows:
             await conn.execute(insert(conn, table), rows)
-    await conn.execute(
-        delete(load_modes).where(
-            load_modes.c.site_id == site.site.id, load_modes.c.load_id.not_in(load_ids(site))
-        )
-    )
+    for table in (load_modes, plug_in_wishes):
+        gone = (table.c.site_id == site.site.id) & table.c.load_id.not_in(load_ids(site))
+        await conn.execute(delete(table).where(gone))
 
 
 async def remove(conn: AsyncConnection, site_id: str) -> None:

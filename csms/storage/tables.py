@@ -108,6 +108,21 @@ load_modes = Table(
     Column("set_at", UtcTime, nullable=False),
 )
 
+# What holds at a connector for the vehicle that is there, or for the next one, until it is unplugged.
+# mode: as in load_modes, null = none. was_plugged: a vehicle has been there since.
+plug_in_wishes = Table(
+    "plug_in_wishes",
+    metadata,
+    Column("site_id", ForeignKey("sites.id", ondelete="CASCADE"), primary_key=True),
+    Column("load_id", String(320), primary_key=True),
+    Column("mode", String(32), nullable=True),
+    Column("manual", JSON, nullable=True),
+    Column("departs_at", UtcTime, nullable=True),
+    Column("requested_wh", Float, nullable=True),
+    Column("was_plugged", Boolean, nullable=False),
+    Column("set_at", UtcTime, nullable=False),
+)
+
 # --- charging stations as they present themselves ---
 
 charge_points = Table(

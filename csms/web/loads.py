@@ -9,10 +9,11 @@ from typing import Any
 from nicegui import events, ui
 
 from csms.domain.site import ConnectorConfig, SiteConfig
-from csms.domain.snapshot import LoadSnapshot
+from csms.domain.snapshot import LoadSnapshot, NeedSnapshot
 from csms.errors import CsmsError, NotFound
 from csms.services.bundle import Services
 from csms.web.elements import Tag, icon
+from csms.web.targets import TargetForm
 from csms.web.wording import MODE_HINTS, MODE_WORDS, STATE_WORDS, amperes, kilowatt_hours, kilowatts, sentence
 
 
@@ -78,12 +79,16 @@ class LoadCard:
         with self._card:
             self._build_head()
             self._reason = Tag("p", classes="reason")
+            self._build_need()
             if load.kind == "connector":
                 self._build_facts()
             self._build_steps()
             self._build_modes()
             if load.kind == "connector":
                 self._build_current()
+            self._target: TargetForm | None = None
+            if load.kind == "connector" and switching.allowed:
+                self._target = TargetForm(load, switching.services, switching.site)
         self.show(load)
 
     def _build_head(self) -> None:
@@ -96,6 +101,19 @@ class LoadCard:
             with Tag("div", classes="load-power"):
                 self._power = Tag("span", classes="big")
                 self._unit = Tag("span", "kW", classes="unit-word")
+
+    def _build_need(self) -> None:
+        with Tag("div", classes="need") as self._need:
+            self._need_text = Tag("p")
+            with Tag("div", classes="need-track"):
+                self._need_bar = Tag("div", classes="need-bar")
+
+    def _show_need(self, need: NeedSnapshot | None) -> None:
+        self._need.show(need is not None)
+        if need is not None:
+            self._need_text.say(need.text)
+            self._need_bar.put(style=f"width: {100 * min(1.0, need.got / need.wanted):.0f}%")
+            self._need.be(forced=need.forced)
 
     def _build_facts(self) -> None:
         with Tag("dl", classes="facts") as self._fact_list:
@@ -169,10 +187,13 @@ class LoadCard:
         self._power.say(kilowatts(load.power_w))
         self._unit.say("kW" if load.power_is_measured or load.power_w == 0 else "kW expected")
         self._reason.say(sentence(load.reason))
+        self._show_need(load.need)
         self._card.be(drawing=load.power_w >= 20, broken=load.state in ("fault", "offline"))
         self._show_choice()
         if load.kind == "connector":
             self._show_connector(load)
+        if self._target is not None:
+            self._target.show()
 
     def _show_choice(self) -> None:
         mode, manual = self._switching.now(self._load.id)

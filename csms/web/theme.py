@@ -158,6 +158,19 @@ p:empty { display: none; }
   font-size: 20px; line-height: 1; }
 .current-value { min-width: 64px; text-align: center; font-size: 18px; font-weight: 640; }
 
+.need p { font-size: 14px; font-weight: 550; margin-bottom: 5px; }
+.need-track { height: 8px; border-radius: 5px; background: var(--well); overflow: hidden; }
+.need-bar { height: 100%; border-radius: 5px; background: var(--leaf); transition: width .8s; }
+.need.forced .need-bar { background: var(--grid); }
+.target summary { cursor: pointer; color: var(--muted); font-size: 14px; }
+.target summary::before { content: "▸"; display: inline-block; width: 1.2em; }
+.target[open] summary::before { content: "▾"; }
+.target form { display: flex; flex-wrap: wrap; gap: 8px 10px; align-items: flex-end; margin: 10px 0; }
+.target label { display: grid; gap: 4px; font-size: 12.5px; color: var(--muted); }
+.target input { min-height: 42px; width: 120px; padding: 6px 10px; border: 1px solid var(--line); border-radius: 12px;
+  background: var(--paper); color: var(--ink); font: inherit; font-size: 16px; }
+.target input[type=time] { width: 148px; }
+
 .chart-card { padding: 18px 18px 8px; min-width: 0; }
 .chart { width: 100%; height: 300px; margin-top: 8px; }
 .devices { padding: 18px; }
@@ -174,11 +187,11 @@ p:empty { display: none; }
   font-weight: 640; }
 .action:hover:enabled { filter: brightness(1.05); } .action:disabled { opacity: .5; }
 .station.pending { border-color: var(--sun-deep); }
-.deviations summary { cursor: pointer; color: var(--muted); font-size: 13px; }
-.deviations summary::before { content: "▸"; display: inline-block; width: 1.2em; }
-.deviations[open] summary::before { content: "▾"; }
-.deviations ul { display: grid; gap: 8px; margin-top: 10px; font-size: 14px; }
-.deviations li { display: grid; gap: 1px; overflow-wrap: anywhere; }
+.said-of-it summary { cursor: pointer; color: var(--muted); font-size: 13px; }
+.said-of-it summary::before { content: "▸"; display: inline-block; width: 1.2em; }
+.said-of-it[open] summary::before { content: "▾"; }
+.said-of-it ul { display: grid; gap: 8px; margin-top: 10px; font-size: 14px; }
+.said-of-it li { display: grid; gap: 1px; overflow-wrap: anywhere; }
 .quiet-link { color: var(--muted); font-size: 13px; text-underline-offset: 3px; align-self: flex-start; }
 .quiet-link:hover { color: var(--ink); }
 

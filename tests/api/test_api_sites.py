@@ -151,3 +151,55 @@ async def test_modes_that_cannot_be_are_refused(api: Api) -> None:
     no_windows = await api.operator.put(car, json={"mode": "timer_only"})
     assert (no_windows.status_code, no_windows.json()["errors"][0]["field"]) == (422, "mode")
     assert (await api.operator.put("/api/v1/appliances/sauna/mode", json={"mode": "on"})).status_code == 404
+
+
+TARGET = "/api/v1/charge-points/CP1/connectors/1/target"
+
+
+async def test_a_driver_tells_when_the_car_is_to_be_ready(api: Api) -> None:
+    told = {"departs_at": "2026-06-02T05:00:00Z", "requested_kwh": 20}
+    assert (await api.operator.put(TARGET, json=told)).status_code == 204
+    assert (await api.viewer.get(TARGET)).json() == told
+    assert (await api.operator.put(TARGET, json={"departs_at": None})).status_code == 204
+    assert (await api.viewer.get(TARGET)).json() == {"departs_at": None, "requested_kwh": None}
+
+
+async def test_targets_that_cannot_be_are_refused(api: Api) -> None:
+    for wrong, field in (
+        ({"departs_at": "2026-06-01T11:59:00Z"}, "departs_at"),
+        ({"departs_at": "2026-06-02T05:00:00"}, "departs_at"),
+        ({"requested_kwh": 0}, "requested_kwh"),
+        ({"requested_kwh": 5000}, "requested_kwh"),
+        ({"leaves": "07:00"}, "leaves"),
+    ):
+        refused = await api.operator.put(TARGET, json=wrong)
+        assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, field)
+    assert (await api.viewer.put(TARGET, json={})).status_code == 403
+    nowhere = "/api/v1/charge-points/CP1/connectors/7/target"
+    assert (await api.operator.put(nowhere, json={})).status_code == 404
+    assert (await api.viewer.get(nowhere)).status_code == 404
+
+
+async def test_charge_now_until_unplugged(api: Api) -> None:
+    car = "/api/v1/charge-points/CP1/connectors/1/mode"
+    assert (await api.operator.put(car, json={"mode": "full", "until": "unplugged"})).status_code == 204
+    assert api.services.sites.effective_mode("home", "CP1/1") == ("full", None)
+    assert api.services.sites.target("CP1", 1).mode == "full"
+    wrong = await api.operator.put(car, json={"mode": "full", "until": "tomorrow"})
+    assert (wrong.status_code, wrong.json()["errors"][0]["field"]) == (422, "until")
+
+
+async def test_needs_are_part_of_an_appliance_and_of_a_connector(api: Api) -> None:
+    boiler = (await api.viewer.get("/api/v1/sites/home/appliances/boiler")).json()
+    path = "/api/v1/sites/home/appliances/boiler"
+    boiler["need"] = {"until": "18:00", "energy_kwh": 6}
+    assert (await api.admin.put(path, json=boiler)).status_code == 200
+    assert (await api.viewer.get(path)).json()["need"] == [
+        {"days": "mon-sun", "until": "18:00", "energy_kwh": 6}
+    ]
+    refused = await api.admin.put(path, json={**boiler, "need": [{"until": "18:00"}]})
+    assert "one of energy_kwh, run_h and run_min expected" in refused.json()["errors"][0]["expected"]
+    connector = "/api/v1/sites/home/charge-points/CP1/connectors/1"
+    standing = {"id": 1, "need": {"days": "mon-fri", "until": "07:00", "energy_kwh": 20}}
+    assert (await api.admin.put(connector, json=standing)).status_code == 200
+    assert (await api.viewer.get(connector)).json()["need"][0]["days"] == "mon-fri"

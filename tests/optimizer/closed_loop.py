@@ -75,7 +75,10 @@ def site(*loads: Appliance | Connector, circuits: tuple[Circuit, ...] = (), **fi
 
 @dataclass
 class Car:
-    """takes_a: the most it draws. phases: how many of the connector's it uses. session: its transaction."""
+    """takes_a: the most it draws. phases: how many of the connector's it uses. session: its transaction.
+
+    departs_at, requested_wh, from_grid: what its driver told.
+    """
 
     takes_a: float = 32.0
     phases: int = 3
@@ -83,6 +86,9 @@ class Car:
     state: ConnectorState | None = None
     delivered_wh: float = 0.0
     tells_power: bool = True
+    departs_at: datetime | None = None
+    requested_wh: float | None = None
+    from_grid: bool = True
 
 
 @dataclass
@@ -147,6 +153,9 @@ class House:
             self.offered_a.get(connector.id, 0.0),
             car.session,
             car.delivered_wh,
+            car.departs_at,
+            car.requested_wh,
+            from_grid=car.from_grid,
         )
 
     def grid_a(self) -> PhaseTriple:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass, replace
 from datetime import time, timedelta
 
-from closed_loop import Car, House, connector, element, heater, site, triple
+from closed_loop import NOON, Car, House, connector, element, heater, site, triple
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer import Circuit, ConnectorState, Mode, PowerReading, Readings, Site, Window
+from optimizer import Circuit, ConnectorState, Mode, Need, PowerReading, Readings, Site, Window
 from optimizer.electrical import heater_without_neutral
+from optimizer.memory import memory_from_dict, memory_to_dict
 
 NOONTIME = (Window(frozenset(range(7)), time(12, 3), time(12, 8)),)
 CIRCUITS = (Circuit("main", None, (50.0, 40.0, 40.0)), Circuit("garage", "main", (32.0, 32.0, 32.0)))
@@ -48,10 +50,17 @@ twists = st.builds(
 def sites(draw: st.DrawFn) -> Site:
     mode = lambda modes: draw(st.sampled_from(list(modes)))  # noqa: E731
     stay = {"min_on_s": draw(st.sampled_from([0.0, 180.0])), "min_off_s": draw(st.sampled_from([0.0, 120.0]))}
+    needs = draw(st.sampled_from([(), (Need(time(13), frozenset(range(7)), energy_wh=9000.0),)]))
     steps = (element("1"), element("2", phases=(1,)), element("3", 2000.0, phases=(0, 1, 2)))
     return site(
         heater(
-            "steps", mode(APPLIANCE_MODES), elements=steps, manual_on=frozenset("2"), windows=NOONTIME, **stay
+            "steps",
+            mode(APPLIANCE_MODES),
+            elements=steps,
+            manual_on=frozenset("2"),
+            windows=NOONTIME,
+            needs=needs,
+            **stay,
         ),
         heater(
             "old",
@@ -59,19 +68,36 @@ def sites(draw: st.DrawFn) -> Site:
             elements=(element("a", 1500, (0, 1)), element("b", 1500, (0, 2))),
             joint_states=heater_without_neutral(3000, "a", "b"),
             windows=NOONTIME,
+            needs=tuple(replace(need, energy_wh=None, run_s=3000.0) for need in needs),
             **stay,
         ),
         connector("CP0/1", mode(Mode), circuit="garage", manual_a=9.0, max_a=32.0, windows=NOONTIME, **stay),
-        connector("CP1/1", mode(Mode), circuit="garage", phases=(2,), min_a=8.0, windows=NOONTIME, **stay),
+        connector(
+            "CP1/1",
+            mode(Mode),
+            circuit="garage",
+            phases=(2,),
+            min_a=8.0,
+            windows=NOONTIME,
+            needs=needs,
+            **stay,
+        ),
         connector("CP2/1", mode(Mode), phases=(1, 2, 0), modulates=False, windows=NOONTIME, **stay),
         circuits=CIRCUITS,
     )
 
 
 @settings(max_examples=120, deadline=None)
-@given(home=sites(), minutes=st.lists(twists, min_size=1, max_size=14), phases=st.sampled_from([1, 3]))
-def test_whatever_happens(home: Site, minutes: list[Twist], phases: int) -> None:
-    house = House(home, {f"CP{n}/1": Car(phases=phases) for n in range(3)})
+@given(
+    home=sites(),
+    minutes=st.lists(twists, min_size=1, max_size=14),
+    phases=st.sampled_from([1, 3]),
+    told_wh=st.sampled_from([None, 900.0, 20_000.0]),
+)
+def test_whatever_happens(home: Site, minutes: list[Twist], phases: int, told_wh: float | None) -> None:
+    departs_at = None if told_wh is None else NOON + timedelta(minutes=50)
+    told = Car(phases=phases, departs_at=departs_at, requested_wh=told_wh)
+    house = House(home, {f"CP{n}/1": replace(told) for n in range(3)})
     for twist in minutes:
         n, state, takes_a = twist.car
         house.cars[f"CP{n}/1"] = replace(house.cars[f"CP{n}/1"], state=state, takes_a=takes_a)
@@ -85,6 +111,7 @@ def test_whatever_happens(home: Site, minutes: list[Twist], phases: int) -> None
         currents_are_legal(house)
         circuits_hold(house, twist)
         a_late_meter_raises_nothing(house, twist, before_on, before_a)
+        assert memory_from_dict(json.loads(json.dumps(memory_to_dict(house.memory)))) == house.memory
         assert all(part.reason.text and part.reason.code for part in house.decision.appliances)  # type: ignore[union-attr]
 
 
@@ -121,10 +148,10 @@ def a_late_meter_raises_nothing(
     if twist.age_s <= 90:
         return
     for appliance, part in zip(house.site.appliances, house.decision.appliances, strict=True):
-        if appliance.mode is Mode.SOLAR_ONLY:
+        if appliance.mode is Mode.SOLAR_ONLY and not (part.need and part.need.forced):
             assert part.on <= before_on.get(appliance.id, frozenset())
     for outlet, limit in zip(house.site.connectors, house.decision.connectors, strict=True):
-        if outlet.mode is Mode.SOLAR_ONLY:
+        if outlet.mode is Mode.SOLAR_ONLY and not (limit.need and limit.need.forced):
             assert limit.limit_a <= before_a.get(outlet.id, 0.0)
 
 

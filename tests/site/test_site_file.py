@@ -147,3 +147,52 @@ def test_a_dead_server_neither_overloads_a_fuse_nor_strands_a_driver(
 def test_safe_currents_that_a_fuse_cannot_carry_are_refused() -> None:
     with pytest.raises(ValueError, match="safe_a that every circuit can carry at once"):
         _garage(11, 63, safe_a=6)
+
+
+def with_need(need: str) -> str:
+    return HOUSE.replace("min_on_min = 10", f"min_on_min = 10\nneed = {need}", 1)
+
+
+@pytest.mark.parametrize(
+    "need",
+    [
+        '{until = "18:00", energy_kwh = 6}',
+        '{until = "22:00", run_h = 4}',
+        '[{days = "mon-fri", until = "06:00", run_min = 90}, {days = "sat,sun", until = "24:00", run_h = 2}]',
+    ],
+)
+def test_needs_are_written_back(need: str) -> None:
+    site = read_site(with_need(need))
+    assert any(appliance.need for appliance in site.appliance)
+    assert read_site(write_site(site)) == site
+
+
+@pytest.mark.parametrize(
+    ("need", "message"),
+    [
+        ('{until = "18:00"}', "one of energy_kwh, run_h and run_min expected"),
+        ('{until = "18:00", energy_kwh = 6, run_h = 2}', "one of energy_kwh, run_h and run_min expected"),
+        ('{until = "6 pm", energy_kwh = 6}', 'a time such as "02:30" expected'),
+        ('{until = "18:00", energy_kwh = -1}', "greater than 0"),
+        ('{until = "18:00", energy_kwh = 500}', "what it takes in a day"),
+        ('{until = "18:00", run_h = 25}', "less than or equal to 24"),
+        ('{until = "18:00", kwh = 6}', "unknown key"),
+        ("6", "valid list"),
+        (
+            '[{until = "18:00", run_h = 1}, {days = "sun", until = "18:00", run_h = 2}]',
+            "one need for 18:00 on each day expected",
+        ),
+    ],
+)
+def test_a_wrong_need_is_told_with_its_line(need: str, message: str) -> None:
+    text = with_need(need)
+    told = faults(text)
+    assert any(message in fault for fault in told), told
+    assert all(fault.startswith("line ") for fault in told), told
+
+
+def test_a_vehicle_needs_an_energy() -> None:
+    text = HOUSE.replace("max_a = 16", 'max_a = 16, need = {until = "07:00", run_h = 2}', 1)
+    told = "\n".join(faults(text))
+    assert "run_h" in told
+    assert "unknown key" in told

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from served_page import BOILER, CAR, METER, PASSWORD, ServedPage
 
+from csms.domain.profile_ladder import FIRST
+from csms.domain.snapshot import NeedSnapshot
+from tests.services_on_file import NOON
+
 pytestmark = pytest.mark.xdist_group("page")
 
 LAPTOP = {"width": 1280, "height": 800}
 PHONE = {"width": 390, "height": 844}
 Visit = Callable[..., Page]
+HOT_BY_SIX = NeedSnapshot("4.2 of 6 kWh until 18:00", NOON, "kWh", 6, 4.2, 0, False)
+READY_BY_SEVEN = NeedSnapshot("7.3 of 20 kWh until 07:00", NOON, "kWh", 20, 7.34, 0, True)
 
 
 @pytest.fixture
@@ -125,6 +132,40 @@ def test_a_current_by_hand(visit: Visit, served: ServedPage) -> None:
         garage.get_by_role("button", name="less").click()
     expect(garage.locator(".current-value")).to_have_text("0 A")
     assert served.mode("CP1/1") == ("manual", 0.0)
+
+
+def test_a_driver_wants_the_car_ready_by_seven(visit: Visit, served: ServedPage) -> None:
+    page = visit()
+    garage = page.locator('[data-load="CP1/1"]')
+    garage.get_by_text("Ready by a time").click()
+    garage.get_by_label("Leaves at").fill("07:00")
+    garage.get_by_label("Needs, in kWh").fill("20")
+    garage.get_by_role("button", name="Set").click()
+    expect(page.get_by_text("Garage: 20 kWh by 07:00, until unplugged")).to_be_visible()
+    wish = served.services.sites.wishes.of("home", "CP1/1")
+    assert (wish.departs_at, wish.requested_wh) == (datetime(2026, 6, 2, 5, tzinfo=UTC), 20_000)
+    served.publish(loads=(replace(BOILER, need=HOT_BY_SIX), replace(CAR, need=READY_BY_SEVEN)))
+    expect(garage.locator(".need")).to_have_text("7.3 of 20 kWh until 07:00")
+    expect(page.locator('[data-load="boiler"] .need')).to_have_text("4.2 of 6 kWh until 18:00")
+    if folder := os.environ.get("HELIANTHUS_SHOTS"):
+        page.screenshot(path=f"{folder}/target.png", full_page=True)
+    garage.get_by_role("button", name="Clear").click()
+    expect(garage.locator(".target summary")).to_have_text("Ready by a time …")
+    assert served.services.sites.wishes.of("home", "CP1/1").is_empty()
+
+
+def test_a_driver_in_a_hurry_charges_at_full_until_unplugged(visit: Visit, served: ServedPage) -> None:
+    page = visit()
+    garage = page.locator('[data-load="CP1/1"]')
+    garage.get_by_text("Ready by a time").click()
+    hurry = garage.get_by_role("button", name="Full until unplugged")
+    hurry.click()
+    expect(hurry).to_have_attribute("aria-pressed", "true")
+    expect(garage.locator('[data-mode="full"]')).to_have_attribute("aria-pressed", "true")
+    assert served.mode("CP1/1") == ("full", None)
+    hurry.click()
+    expect(hurry).to_have_attribute("aria-pressed", "false")
+    assert served.mode("CP1/1") == ("solar_only", None)
 
 
 def test_a_viewer_sees_but_does_not_switch(visit: Visit, served: ServedPage) -> None:
@@ -309,3 +350,20 @@ def test_messages_are_not_shown_to_a_viewer_who_knows_the_address(served: Served
         answer = client.get(f"/stations/{talkative}/messages")
     assert answer.status_code == 403
     assert "Power.Active.Import" not in answer.text
+
+
+def test_how_a_station_takes_limits_is_shown_and_forgotten(visit: Visit, served: ServedPage) -> None:
+    """An installer has enabled external limits at the station, and has it tried anew."""
+
+    async def is_deaf() -> None:
+        await served.services.charge_points.admit("DEAF-1")
+        await served.services.charge_points.accept("DEAF-1")
+        served.services.limits.fails("DEAF-1", FIRST, "ignored", "takes 16 A")
+
+    served.run(is_deaf())
+    station = visit("/stations", role="operator").locator('[data-station="DEAF-1"]')
+    station.get_by_text("Limits: not written yet").click()
+    expect(station).to_contain_text(f"Ignored: {FIRST.key}")
+    station.get_by_role("button", name="Forget and try anew").click()
+    expect(station.get_by_text("Limits: not written yet")).to_be_hidden()
+    assert served.services.limits.status("DEAF-1").failed == {}
