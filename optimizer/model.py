@@ -201,8 +201,9 @@ class ConnectorDemand:
     with each transaction. offered_a: the limit the station last accepted. departs_at, requested_wh: what
     the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
     controllable: False = its limit is not ours to set; what it takes is the house's. is_over: it is measured
-    to take more than what it was offered, by more than meters err. soc_percent: of its battery.
-    usual_phases: how many phases the vehicle that comes with this badge used before.
+    to take more than what it was offered, by more than meters err. from_grid: False = in `solar_only` the
+    target forces nothing, it only says who needs the sun most. soc_percent: of its battery. usual_phases: how
+    many phases the vehicle that comes with this badge used before.
     """
 
     state: ConnectorState
@@ -215,6 +216,7 @@ class ConnectorDemand:
     requested_wh: float | None = None
     controllable: bool = True
     is_over: bool = False
+    from_grid: bool = True
     soc_percent: float | None = None
     usual_phases: int | None = None
 

@@ -115,7 +115,7 @@ def claims_of(
         learnt = learnt if learnt is not None and learnt.session == vehicle.session else None
         seen = _seen(connector, vehicle, learnt, memory.needs.get(connector.id), site.voltage_v, now)
         claims[connector.id] = claim = _vehicle_claim(vehicle, target, seen, now)
-        if not claim.progress.is_over and connector.mode in CONNECTOR_MODES:
+        if not claim.progress.is_over and _may_force(connector, vehicle):
             if silent is None:
                 silent = open_fuses(site, readings, (), memory.other_a, now).silent
             is_silent = not silent.isdisjoint(paths(site.circuits)[connector.circuit])
@@ -260,6 +260,12 @@ def vehicle_target(
     if (due_at is None or wanted_wh is None) and (standing := due_next(connector.needs, timezone, now, 7)):
         due_at, wanted_wh = due_at or standing[0], wanted_wh or standing[1].energy_wh
     return None if due_at is None or wanted_wh is None else (due_at, wanted_wh)
+
+
+def _may_force(connector: Connector, demand: ConnectorDemand) -> bool:
+    if connector.mode is Mode.SOLAR_ONLY:
+        return demand.from_grid or bool(connector.needs)
+    return connector.mode in CONNECTOR_MODES
 
 
 def _vehicle_claim(

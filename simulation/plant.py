@@ -267,6 +267,7 @@ class Outlet:
             self._delivered_wh,
             session.declared_departure_at,
             session.requested_wh,
+            from_grid=False,
         )
 
 

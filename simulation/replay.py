@@ -238,7 +238,7 @@ def _write(
     trace = traces["helianthus"]
     scored = {name: {**score(t), "needs": need_figures(t, site)} for name, t in traces.items()}
     if bound is not None:
-        scored["bound"] = score_bound(bound, trace.series)
+        scored["bound"] = {**score_bound(bound, trace.series), "needs": None}
         for figures in scored.values():
             figures["solar_captured_pct_of_bound"] = percent(
                 figures["solar_into_loads_kwh"], scored["bound"]["solar_into_loads_kwh"]

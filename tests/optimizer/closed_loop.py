@@ -77,7 +77,7 @@ def site(*loads: Appliance | Connector, circuits: tuple[Circuit, ...] = (), **fi
 class Car:
     """takes_a: the most it draws. phases: how many of the connector's it uses. session: its transaction.
 
-    departs_at, requested_wh: what its driver told.
+    departs_at, requested_wh, from_grid: what its driver told.
     """
 
     takes_a: float = 32.0
@@ -88,6 +88,7 @@ class Car:
     tells_power: bool = True
     departs_at: datetime | None = None
     requested_wh: float | None = None
+    from_grid: bool = True
 
 
 @dataclass
@@ -154,6 +155,7 @@ class House:
             car.delivered_wh,
             car.departs_at,
             car.requested_wh,
+            from_grid=car.from_grid,
         )
 
     def grid_a(self) -> PhaseTriple:

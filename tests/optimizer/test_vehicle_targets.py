@@ -56,6 +56,17 @@ def test_modes_without_the_sun_force_nothing(mode: Mode) -> None:
     assert day.on_at == {}
 
 
+def test_a_driver_who_wants_sun_only_gets_none_from_the_grid() -> None:
+    day = Day(one_phase(), {CP: told(7.36, from_grid=False)}, now=EVENING).until(SEVEN)
+    assert day.on_at == {}
+
+
+def test_but_where_the_mode_gives_more_than_sun_it_is_ready_in_time() -> None:
+    car = told(12, from_grid=False)
+    Day(one_phase(mode=Mode.MIN_AND_SOLAR), {CP: car}, now=at("00:00")).until(SEVEN)
+    assert car.delivered_wh >= 11_990
+
+
 def test_minimum_and_sun_raises_itself_in_time() -> None:
     """12 kWh by 07:00: 11 h at the minimum of 1380 W would give more, 7 h do not."""
     car = told(12)

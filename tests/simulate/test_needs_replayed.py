@@ -58,7 +58,7 @@ def test_declared_departures_are_kept_and_early_leavers_are_told_apart(tmp_path:
     (tmp_path / "sessions.csv").write_text("\n".join(lines) + "\n")
     result = run(
         ReplayOptions(
-            site=make_site(charge_points=[station("CP1"), station("CP2"), station("CP3")]),
+            site=make_site(charge_points=[station(f"CP{n}", mode="min_and_solar") for n in (1, 2, 3)]),
             series=write_series(tmp_path / "series.csv", DARK),
             sessions=tmp_path / "sessions.csv",
             out=tmp_path / "out",
@@ -68,3 +68,16 @@ def test_declared_departures_are_kept_and_early_leavers_are_told_apart(tmp_path:
     assert (needs["CP1/1"]["due"], needs["CP1/1"]["short"]) == (1, 0)
     assert (needs["CP2/1"]["due"], needs["CP2/1"]["left_early"]) == (0, 1)
     assert "CP3/1" not in needs
+
+
+def test_a_solar_only_garage_takes_no_grid_for_what_drivers_declare(tmp_path: Path) -> None:
+    columns = "station_id,arrival_utc,departure_utc,energy_kwh,max_current_a,phases"
+    arrival, departure = (utc(NOON + timedelta(minutes=minute)) for minute in (5, 300))
+    (tmp_path / "sessions.csv").write_text(
+        f"{columns},declared_departure_utc,requested_kwh\nCP1,{arrival},{departure},7,16,1,{departure},7\n"
+    )
+    site, series = make_site(charge_points=[station()]), write_series(tmp_path / "series.csv", DARK)
+    result = run(ReplayOptions(site, series, tmp_path / "out", sessions=tmp_path / "sessions.csv"))
+    figures = Replayed(result).figures
+    assert figures["caused_import_kwh"] == 0
+    assert figures["needs"]["CP1/1"]["missing_kwh"] == 7
