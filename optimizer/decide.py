@@ -36,6 +36,7 @@ from optimizer.needs import Claim, claims_of, remember_needs, usual_currents
 from optimizer.reasons import Outlook, why_appliance, why_connector
 from optimizer.sun import NOTHING_TO_CHOOSE, share_sun
 from optimizer.surplus import Draw, Freshness, age_s, available_of, freshness, surplus_of
+from optimizer.waking import asks_for, look_after, push
 
 NOT_HEARD = ApplianceDemand(on=None)
 NOT_CONNECTED = ConnectorDemand(ConnectorState.OFFLINE)
@@ -62,8 +63,10 @@ def decide(
     trust = freshness(readings.grid, now)
     claims = claims_of(site, readings, demands, memory, now)
     minute = _look(site, readings, demands, memory, claims, trust, now)
+    plug_ins = look_after(minute.outlets, memory.plug_ins, trust, now)
     _claim_minima(minute)
     _raise_evenly(minute.outlets, minute.fuses)
+    push(minute.outlets, minute.fuses)
     grid = None if trust is Freshness.LOST else readings.grid
     available_w, method = None, NOTHING_TO_CHOOSE
     if grid is not None:
@@ -84,6 +87,7 @@ def decide(
         other_a=minute.fuses.metered_a,
         usual_a=usual_currents(memory.usual_a, minute.fuses.metered_a),
         needs=remember_needs(claims),
+        plug_ins=plug_ins,
     )
 
 
@@ -322,5 +326,10 @@ def _appliance_decision(plan: AppliancePlan, outlook: Outlook) -> ApplianceDecis
 
 def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
     return ConnectorDecision(
-        outlet.connector.id, outlet.limit_a, outlet.expected_w(), why_connector(outlet, outlook), outlet.need
+        outlet.connector.id,
+        outlet.limit_a,
+        outlet.expected_w(),
+        why_connector(outlet, outlook),
+        outlet.need,
+        asks_for(outlet, outlook.now),
     )
