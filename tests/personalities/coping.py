@@ -65,9 +65,9 @@ COPING = {
         "the phases that it uses are seen within a minute; the first start needs the sun for three"
     ),
     "two phases": "the phases that it uses are seen within a minute",
-    "sleeps if not fed at first": "**not yet**: it is seen to be asleep, and the sun goes to others",
-    "sleeps after a pause": "**not yet**, unless the sun returns with 10 A and more at once",
-    "wakes by hand only": "it is seen to be asleep, the sun goes to others, and the page says so",
+    "sleeps if not fed at first": "seen to be asleep and woken by 0 A, then 10 A and more",
+    "sleeps after a pause": "seen to be asleep and woken by 0 A, then 10 A and more",
+    "wakes by hand only": "woken in vain three times at most, then the page asks for a hand; the sun goes to others",
     "8 A minimum": "`min_a = 8` at the connector or with the badge",
     "10 A minimum": "`min_a = 10` at the connector or with the badge",
     "plug-in hybrid": "what it leaves goes to others",

@@ -43,8 +43,6 @@ DEVIATING = {
     "Huawei FusionCharge": Expected(Outcome(follows=False), today=Outcome(follows=False, energy=False)),
     "Ignores numberPhases": Expected(today=Outcome(energy=False)),
     "Phases rotated": Expected(today=Outcome(fuse=False)),
-    "sleeps if not fed at first": Expected(today=Outcome(energy=False)),
-    "sleeps after a pause": Expected(today=Outcome(energy=False)),
 }
 
 
