@@ -7,7 +7,10 @@ is not controlled; what flows there and at the grid connection is told by Modbus
 from __future__ import annotations
 
 import asyncio
+import itertools
+import os
 import re
+import socket
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -26,7 +29,6 @@ from simulation.outlet import ConnectorHardware
 from simulation.personalities import StationCharacter, VehicleCharacter, stations, vehicles
 from simulation.photovoltaics import Photovoltaics
 from simulation.vehicle import Vehicle
-from tests.scenarios.running_site import free_port
 
 NOON = datetime(2026, 6, 21, 10, 0, tzinfo=UTC)
 STEP_S = 5.0
@@ -36,6 +38,18 @@ LEFT_BY_NEIGHBOUR_A = 12.0
 SPARE_A = 4.0
 QUIET_LOOKS = 4
 QUIET_LOOK_S = 0.001
+
+
+# Below the range of outgoing connections: dozens are opened before the last one is listened on.
+_PORTS = itertools.cycle(range(12_000 + 97 * (os.getpid() % 200), 32_000))
+
+
+def free_port() -> int:
+    for port in _PORTS:
+        with socket.socket() as probe:
+            if probe.connect_ex(("127.0.0.1", port)) != 0:
+                return port
+    raise AssertionError("the ports go round")
 
 
 @dataclass(frozen=True, slots=True)
