@@ -67,7 +67,7 @@ COPING = {
     "two phases": "the phases that it uses are seen within a minute",
     "sleeps if not fed at first": "seen to be asleep and woken by 0 A, then 10 A and more",
     "sleeps after a pause": "seen to be asleep and woken by 0 A, then 10 A and more",
-    "wakes by hand only": "woken in vain three times at most, then the page asks for a hand; others get the sun",
+    "wakes by hand only": "woken in vain a few times, then the page asks for a hand; others get the sun",
     "8 A minimum": "`min_a = 8` at the connector or with the badge",
     "10 A minimum": "`min_a = 10` at the connector or with the badge",
     "plug-in hybrid": "what it leaves goes to others",
