@@ -19,6 +19,7 @@ from optimizer.model import (
     Mode,
     NeedProgress,
     PhaseTriple,
+    PlugInMemory,
     Site,
 )
 from optimizer.phase_switching import changed, has_settled, phase_choices, phases_in_use
@@ -37,6 +38,8 @@ CLEAR_A = 3.0
 
 MEASURED_VOLTAGE = (0.9, 1.1)
 TAKERS = (ConnectorState.READY, ConnectorState.CHARGING)
+OF_OUR_OWN = ("waking", "start")
+"""Rules for the vehicle's sake that nobody has asked for: all others come first."""
 
 
 @dataclass(slots=True)
@@ -91,6 +94,7 @@ class Outlet:
     phase_count: int | None = None
     phase_choices: tuple[int, ...] = ()
     need: NeedProgress | None = None
+    plug_in: PlugInMemory | None = None
 
     @property
     def takes_part(self) -> bool:
@@ -103,6 +107,8 @@ class Outlet:
 
     @property
     def rank(self) -> Rank:
+        if self.rule.code in OF_OUR_OWN:
+            return Rank.FREE
         forced = self.rule.always_on or bool(self.rule.target_a)
         return Rank.FORCED if forced else Rank.HELD if self.held_on_s is not None else Rank.FREE
 

@@ -45,6 +45,7 @@ from optimizer.priorities import share_by_class
 from optimizer.reasons import Outlook, why_appliance, why_connector
 from optimizer.sun import NOTHING_TO_CHOOSE
 from optimizer.surplus import Draw, Freshness, age_s, available_of, freshness, surplus_of
+from optimizer.waking import asks_for, look_after, push
 
 NOT_HEARD = ApplianceDemand(on=None)
 NOT_CONNECTED = ConnectorDemand(ConnectorState.OFFLINE)
@@ -77,8 +78,10 @@ def decide(
     trust = worse(grid_trust, battery.trust)
     claims = claims_of(site, readings, demands, memory, now)
     minute, seen, learnt = _look(site, readings, demands, memory, claims, trust, battery, now)
+    plug_ins = look_after(minute.outlets, memory.plug_ins, trust, now)
     _claim_minima(minute)
     _raise_evenly(minute)
+    push(minute.outlets, minute.fuses, minute.ceiling)
     grid = None if grid_trust is Freshness.LOST else readings.grid
     available_w, method = None, NOTHING_TO_CHOOSE
     if grid is not None and trust is not Freshness.LOST:
@@ -107,6 +110,7 @@ def decide(
         grid_minutes=keep_minute(memory.grid_minutes, _with_moves(seen, minute.outlets), learnt),
         usual_a=usual_currents(memory.usual_a, minute.fuses.metered_a),
         needs=remember_needs(claims),
+        plug_ins=plug_ins,
     )
 
 
@@ -410,4 +414,5 @@ def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
         why_connector(outlet, outlook),
         phase_count=outlet.phase_count,
         need=outlet.need,
+        wake=asks_for(outlet, outlook.now),
     )

@@ -143,7 +143,8 @@ class Connector:
     phases: indices of the site's phases it is wired to, in the station's own order.
     modulates: False for a vehicle or station that cannot vary its current (on at max_a, or off).
     phase_switching: the station can be told to use the first of its three phases only. priority: as for
-    appliances.
+    appliances. start_s: for so long it charges at its minimum once it is plugged in, whatever the sun says.
+    wake_by: what else its station may be asked to do for a vehicle that no offer wakes, in this order.
     """
 
     id: str
@@ -162,6 +163,8 @@ class Connector:
     priority: int = 0
     phase_switching: bool = False
     needs: tuple[Need, ...] = ()
+    start_s: float = 0.0
+    wake_by: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,6 +246,7 @@ class ConnectorState(StrEnum):
     CHARGING = "charging"
     FINISHED = "finished"  # transaction over, cable still in
     FAULTED = "faulted"
+    REFUSED = "refused"  # the badge was refused: the station gives nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,7 +259,8 @@ class ConnectorDemand:
     the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
     controllable: False = its limit is not ours to set; what it takes is the house's. is_over: it is measured
     to take more than what it was offered, by more than meters err. from_grid: False = in `solar_only` the
-    target forces nothing, it only says who needs the sun most.
+    target forces nothing, it only says who needs the sun most. soc_percent: of its battery. usual_phases: how
+    many phases the vehicle that comes with this badge used before.
     """
 
     state: ConnectorState
@@ -269,6 +274,8 @@ class ConnectorDemand:
     controllable: bool = True
     is_over: bool = False
     from_grid: bool = True
+    soc_percent: float | None = None
+    usual_phases: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -319,7 +326,8 @@ class ConnectorDecision:
     """limit_a: 0, or at least the connector's minimum. power_w: what is expected to flow then.
 
     phase_count: how many phases the station is to use; None = all it has, it cannot choose.
-    need: what its vehicle is to have got, and by when.
+    need: what its vehicle is to have got, and by when. wake: what its station is to be asked to do now, one
+    of its connector's wake_by.
     """
 
     id: str
@@ -328,6 +336,7 @@ class ConnectorDecision:
     reason: Reason
     phase_count: int | None = None
     need: NeedProgress | None = None
+    wake: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -443,12 +452,40 @@ class NeedMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class PlugInMemory:
+    """What a vehicle has done since it was plugged in, and what was done to wake it.
+
+    first_at, seen_at: when it was first and last looked at. offered_at: the station offers it current without
+    a pause since. taking_since: takes it without a stop since; taken_s: how long in all; sips: less than the
+    minimum of late. has_enough: it has stopped by itself. step: what is being done, since step_at: "start",
+    "rest", "push", or one of its connector's wake_by. rounds: of rest and push that ended in vain since it
+    last charged well, the last at round_at; pushes: all since it was plugged in. asked: how many of wake_by.
+    """
+
+    session: str
+    first_at: datetime
+    seen_at: datetime
+    offered_at: datetime | None = None
+    taking_since: datetime | None = None
+    taken_s: float = 0.0
+    sips: bool = False
+    has_enough: bool = False
+    step: str | None = None
+    step_at: datetime | None = None
+    rounds: int = 0
+    round_at: datetime | None = None
+    pushes: int = 0
+    asked: int = 0
+    needs_hand: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What one minute must know of the last. Keys of `elements`: (appliance id, element id).
 
     other_a: circuit id -> the current of what is not a load of this system, as last measured. usual_a: the
     same as a mean over the last half hour or so. grid_minutes: the last few, oldest first. over_import_at:
-    the import limit is exceeded since. needs: by load id.
+    the import limit is exceeded since. needs: by load id. plug_ins: by connector id.
     """
 
     elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
@@ -460,3 +497,4 @@ class Memory:
     grid_minutes: tuple[GridMinute, ...] = ()
     usual_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
     needs: Mapping[str, NeedMemory] = field(default_factory=dict)
+    plug_ins: Mapping[str, PlugInMemory] = field(default_factory=dict)

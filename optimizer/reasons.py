@@ -20,6 +20,12 @@ NOT_TAKING_PART = {
     ConnectorState.PLUGGED: ("plugged", "plugged in, waiting for a badge"),
     ConnectorState.FINISHED: ("finished", "finished: the cable is still in"),
     ConnectorState.FAULTED: ("faulted", "the station reports a fault"),
+    ConnectorState.REFUSED: ("refused", "the badge was refused: the station gives nothing"),
+}
+WAKE_WORDS = {
+    "restart": "waking the vehicle: its session is stopped and begun anew",
+    "availability": "waking the vehicle: its connector is taken out of service for a moment",
+    "reset": "waking the vehicle: its station restarts",
 }
 BY_HAND = {"off": "off by hand", "on": "on by hand"}
 ROUNDING_W = 1e-6
@@ -154,6 +160,8 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
         return _limited(outlet.shed_by, limit_a)
     if outlet.held_off_s is not None and rule.target_a != 0:
         return _held("held_off", outlet.held_off_s, outlet.connector.min_off_s)
+    if (told := _of_vehicle(outlet)) is not None:
+        return told
     if outlet.idle and limit_a > 0:
         return _idle(outlet, outlook)
     if rule.code in ("full", "manual", "timer", "need"):
@@ -179,6 +187,33 @@ def _not_taking_part(outlet: Outlet) -> Reason:
         text = f"station not connected: {reserved_a:g} A reserved, as it was charging"
         return Reason("offline", text, {"reserved_a": reserved_a})
     return Reason("offline", "station not connected")
+
+
+def _of_vehicle(outlet: Outlet) -> Reason | None:
+    """What the vehicle itself explains: it is being woken, has had enough, or does not take anything."""
+    plug_in, limit_a = outlet.plug_in, outlet.limit_a
+    if plug_in is None or (outlet.taking and plug_in.step != "start"):
+        return None
+    figures = {"limit_a": limit_a, "round": plug_in.rounds + 1}
+    if plug_in.step == "rest":
+        text = f"waking the vehicle, try {plug_in.rounds + 1}: no offer for a moment, then a larger one"
+        return Reason("waking", text, figures)
+    if plug_in.step == "push":
+        text = (
+            f"waking the vehicle, try {plug_in.rounds + 1}: {limit_a:g} A for a moment, whatever the sun says"
+        )
+        return Reason("waking", text, figures)
+    if plug_in.step == "start":
+        text = f"first minutes at {limit_a:g} A, so that the vehicle does not fall asleep"
+        return Reason("start", text, {"limit_a": limit_a})
+    if plug_in.step is not None:
+        return Reason("waking", WAKE_WORDS[plug_in.step], {"limit_a": limit_a})
+    if plug_in.has_enough:
+        return Reason("has_enough", "full: the vehicle takes no more", {"limit_a": limit_a})
+    if plug_in.needs_hand:
+        figures = {"limit_a": limit_a, "pushes": plug_in.pushes}
+        return Reason("needs_hand", "the vehicle takes no power: full or asleep; needs a hand", figures)
+    return None
 
 
 def _forced(outlet: Outlet, outlook: Outlook) -> Reason:
