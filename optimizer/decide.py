@@ -28,8 +28,10 @@ from optimizer.model import (
     PowerReading,
     Readings,
     Site,
+    Sky,
 )
 from optimizer.reasons import Outlook, why_appliance, why_connector
+from optimizer.sky import watch
 from optimizer.sun import NOTHING_TO_CHOOSE, share_sun
 from optimizer.surplus import Draw, Freshness, age_s, available_of, freshness, surplus_of
 
@@ -46,6 +48,7 @@ class Minute:
     outlets: list[Outlet]
     draws: list[Draw]
     fuses: Fuses
+    sky: Sky | None = None
 
     def switches(self) -> list[Switch]:
         return [switch for plan in self.plans for switch in plan.switches]
@@ -57,12 +60,13 @@ def decide(
     """What every load is to do until the next minute, and what to remember. Pure: same input, same answer."""
     trust = freshness(readings.grid, now)
     minute = _look(site, readings, demands, memory, trust, now)
+    minute.sky = memory.sky
     _claim_minima(minute)
     _raise_evenly(minute.outlets, minute.fuses)
     grid = None if trust is Freshness.LOST else readings.grid
     available_w, method = None, NOTHING_TO_CHOOSE
     if grid is not None:
-        available_w, method = _follow_the_sun(minute, grid, trust)
+        available_w, method = _follow_the_sun(minute, grid, trust, now)
     outlook = _outlook(minute, available_w, trust, age_s(readings.grid, now), now)
     decision = Decision(
         at=now,
@@ -77,6 +81,7 @@ def decide(
         elements=remember_elements(minute.plans, now),
         connectors=remember_connectors(minute.outlets, now),
         other_a=minute.fuses.metered_a,
+        sky=minute.sky,
     )
 
 
@@ -172,7 +177,9 @@ def _raise_evenly(outlets: Sequence[Outlet], fuses: Fuses) -> None:
             heappush(queue, (raised_a, i))
 
 
-def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness) -> tuple[float, str]:
+def _follow_the_sun(
+    minute: Minute, grid: PowerReading, trust: Freshness, now: datetime
+) -> tuple[float, str]:
     """Choose for all loads that the sun decides. Answers the power available to them [W] and the method."""
     switches = [switch for switch in minute.switches() if len(switch.states) > 1]
     outlets = [outlet for outlet in minute.outlets if outlet.sun_decides and outlet.shed_by is None]
@@ -190,7 +197,9 @@ def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness) -> tup
     resting_w = _keep_idle(switches, outlets, available_w, minute.fuses)
     switches = [switch for switch in switches if switch.chosen is OFF]
     outlets = [outlet for outlet in outlets if outlet.limit_a == 0]
-    method = share_sun(minute.site, switches, outlets, available_w - resting_w, minute.fuses)
+    is_short = available_w - resting_w < sum(o.power_at(o.min_a) for o in outlets if o.is_on)
+    minute.sky = watch(minute.sky, available_w + spoken_for_w, is_short, now)
+    method = share_sun(minute.site, switches, outlets, available_w - resting_w, minute.fuses, minute.sky)
     for switch in switches:
         minute.fuses.take(switch.appliance.circuit, switch.chosen.current_a)
     for outlet in outlets:

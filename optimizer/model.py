@@ -120,6 +120,20 @@ class Connector:
 
 
 @dataclass(frozen=True, slots=True)
+class Response:
+    """How a site answers a sky in motion; without it, at once and wholly. See docs/tuning.md.
+
+    start_caution, follow_caution: how much of the sun's unrest is taken back from it before anything may
+    start, and before what charges may follow it upwards. patience_s: how long vehicles are kept at their
+    minimum through a cloud.
+    """
+
+    start_caution: float = 0.0
+    follow_caution: float = 0.0
+    patience_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """What does not change from minute to minute. draw_penalty: W of sun that 1 W of draw must be worth."""
 
@@ -130,6 +144,7 @@ class Site:
     appliances: tuple[Appliance, ...]
     connectors: tuple[Connector, ...]
     draw_penalty: float = 20.0
+    response: Response = Response()
 
 
 @dataclass(frozen=True, slots=True)
@@ -276,6 +291,19 @@ class ConnectorMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class Sky:
+    """What the last minute's meter left for loads, and how much that moves from minute to minute. [W]
+
+    short_at: it does not reach the minima of the vehicles that charge since.
+    """
+
+    at: datetime
+    sun_w: float
+    unrest_w: float
+    short_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What one minute must know of the last. Keys of `elements`: (appliance id, element id).
 
@@ -285,3 +313,4 @@ class Memory:
     elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
     connectors: Mapping[str, ConnectorMemory] = field(default_factory=dict)
     other_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
+    sky: Sky | None = None

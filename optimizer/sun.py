@@ -8,7 +8,8 @@ from optimizer.allocation import allocate
 from optimizer.appliances import OFF, Switch
 from optimizer.connectors import Outlet
 from optimizer.fuses import Fuses
-from optimizer.model import JointState, Site
+from optimizer.model import JointState, Site, Sky
+from optimizer.precedence import urgency_s
 from optimizer.problem import (
     Allocation,
     AllocationProblem,
@@ -17,6 +18,7 @@ from optimizer.problem import (
     Option,
     SwitchedLoad,
 )
+from optimizer.sky import hold_back, sure_of, waits_for_sun
 
 NOTHING_TO_CHOOSE = "nothing to choose"
 NO_DRAW_AT_ALL = 1e6
@@ -25,34 +27,61 @@ Load = SwitchedLoad | ModulatedLoad
 
 
 def share_sun(
-    site: Site, switches: Sequence[Switch], outlets: Sequence[Outlet], available_w: float, fuses: Fuses
+    site: Site,
+    switches: Sequence[Switch],
+    outlets: Sequence[Outlet],
+    available_w: float,
+    fuses: Fuses,
+    sky: Sky,
 ) -> str:
     """Set `chosen` and `limit_a` of the loads the sun decides. Answers the method.
 
     Two problems are solved, for a load that runs may draw a little where switching it off costs more,
     while a load may only start on a surplus of its whole nominal power: (a) nothing starts; (b) all may
-    start, but nothing may be drawn at all. The better one counts, (a) if they are equal.
+    start, but nothing may be drawn at all, of the sun that is sure. The better one counts, (a) if they are
+    equal. What charges then follows the sun up only as far as that is sure.
     """
     # Equal answers go to the last of the list (see allocation): so the first of the site's order is
-    # put last, and of the connectors that are off the one that got least is the very last.
+    # put last, and of the connectors that are off the most urgent one is the very last.
     switches = switches[::-1]
-    outlets = sorted(outlets, key=lambda o: (o.is_on, 0.0 if o.is_on else o.demand.delivered_wh))[::-1]
+    outlets = sorted(outlets, key=lambda o: (o.is_on, 0.0 if o.is_on else urgency_s(o, sky.at)))[::-1]
     circuits = tuple(
         CircuitHeadroom(c.id, c.parent, _not_negative(fuses.room_a[c.id])) for c in site.circuits
     )
-    running: list[Load] = [load for s in switches if (load := _running(s)) is not None]
-    running += [_modulated(o, fuses) for o in outlets if o.is_on or o.must_on]
-    best = Allocation(True, {}, 0.0, 0.0, NOTHING_TO_CHOOSE)
-    if running:
-        best = allocate(AllocationProblem(available_w, site.draw_penalty, circuits, tuple(running)))
-    if _a_start_could_pay(switches, outlets, available_w, best):
+    is_patient = waits_for_sun(site.response, sky, outlets, available_w)
+    best = _without_starts(site, switches, outlets, available_w, fuses, circuits, is_patient)
+    sure_w = sure_of(available_w, sky, site.response.start_caution)
+    worth_w = best.utility_w - max(0.0, min(best.power_w, available_w) - sure_w)
+    if not is_patient and _a_start_could_pay(switches, outlets, sure_w, worth_w):
         everything: list[Load] = [_switched(s, s.states) for s in switches]
         everything += [_modulated(o, fuses) for o in outlets]
-        started = allocate(AllocationProblem(available_w, NO_DRAW_AT_ALL, circuits, tuple(everything)))
-        if started.power_w <= available_w + ROUNDING_W and started.utility_w > best.utility_w:
+        started = allocate(AllocationProblem(sure_w, NO_DRAW_AT_ALL, circuits, tuple(everything)))
+        if started.power_w <= sure_w + ROUNDING_W and started.utility_w > worth_w:
             best = started
     _apply(best, switches, outlets)
+    follow_w = sure_of(available_w, sky, site.response.follow_caution)
+    hold_back(outlets, best.power_w - follow_w)
     return best.method
+
+
+def _without_starts(
+    site: Site,
+    switches: Sequence[Switch],
+    outlets: Sequence[Outlet],
+    available_w: float,
+    fuses: Fuses,
+    circuits: tuple[CircuitHeadroom, ...],
+    is_patient: bool,
+) -> Allocation:
+    """Patient: vehicles that charge are not switched off, unless a fuse will have it."""
+    running: list[Load] = [load for s in switches if (load := _running(s)) is not None]
+    running += [_modulated(o, fuses, keeps_on=is_patient) for o in outlets if o.is_on or o.must_on]
+    if not running:
+        return Allocation(True, {}, 0.0, 0.0, NOTHING_TO_CHOOSE)
+    best = allocate(AllocationProblem(available_w, site.draw_penalty, circuits, tuple(running)))
+    if is_patient and not best.feasible:
+        return _without_starts(site, switches, outlets, available_w, fuses, circuits, False)
+    return best
 
 
 def _not_negative(room_a: Sequence[float]) -> tuple[float, float, float]:
@@ -84,7 +113,7 @@ def _name(state: JointState) -> str:
     return "+".join(sorted(state.elements)) or "off"
 
 
-def _modulated(outlet: Outlet, fuses: Fuses) -> ModulatedLoad:
+def _modulated(outlet: Outlet, fuses: Fuses, keeps_on: bool = False) -> ModulatedLoad:
     connector = outlet.connector
     starts = not outlet.is_on and not outlet.must_on
     off_cost_w = outlet.toggle_cost_w if outlet.is_on else 0.0
@@ -97,14 +126,14 @@ def _modulated(outlet: Outlet, fuses: Fuses) -> ModulatedLoad:
         phases=outlet.phases,
         voltage_v=outlet.watts_per_a / len(outlet.phases),
         on_cost_w=outlet.toggle_cost_w if starts else 0.0,
-        off_cost_w=None if outlet.must_on else off_cost_w,
+        off_cost_w=None if outlet.must_on or (keeps_on and outlet.is_on) else off_cost_w,
     )
 
 
 def _a_start_could_pay(
-    switches: Sequence[Switch], outlets: Sequence[Outlet], available_w: float, best: Allocation
+    switches: Sequence[Switch], outlets: Sequence[Outlet], sure_w: float, worth_w: float
 ) -> bool:
-    """Whether some start fits below the surplus and could still gain on the best answer without it."""
+    """Whether some start fits below the sure surplus and could still gain on what the best is worth without."""
     starts = [
         (state.power_w, switch.toggle_cost_w)
         for switch in switches
@@ -112,8 +141,8 @@ def _a_start_could_pay(
         if _starts(switch, state)
     ]
     starts += [(o.power_at(o.min_a), o.toggle_cost_w) for o in outlets if not o.is_on and not o.must_on]
-    fitting = [cost_w for power_w, cost_w in starts if power_w <= available_w + ROUNDING_W]
-    return bool(fitting) and best.utility_w < available_w - min(fitting)
+    fitting = [cost_w for power_w, cost_w in starts if power_w <= sure_w + ROUNDING_W]
+    return bool(fitting) and worth_w < sure_w - min(fitting)
 
 
 def _apply(answer: Allocation, switches: Sequence[Switch], outlets: Sequence[Outlet]) -> None:
