@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
@@ -20,6 +20,7 @@ from optimizer.model import (
     Site,
 )
 from optimizer.schedule import open_until
+from optimizer.starts import StartsUsed, ran_today_s, starts_used
 from optimizer.surplus import Draw, Freshness
 
 SETTLED_AFTER_S = 45.0
@@ -46,7 +47,7 @@ class Switch:
 
     states: what it may be this minute, least power first. drawn: what it takes now, `present` what it
     takes if it stays as it is. idle: closed for a while, takes nothing (its thermostat is open).
-    toggle_cost_w: of one element. shed_by: the fuse that forbade `states`.
+    toggle_cost_w: of one element. shed_by: the fuse that forbade `states`. ran_s: today.
     """
 
     id: str
@@ -59,6 +60,7 @@ class Switch:
     toggle_cost_w: float
     chosen: JointState = OFF
     shed_by: Fuse | None = None
+    ran_s: float = 0.0
 
     def cost_of(self, state: JointState) -> float:
         return self.toggle_cost_w * len(state.elements ^ self.present.elements)
@@ -82,7 +84,10 @@ class Rule:
 
 @dataclass(slots=True)
 class AppliancePlan:
-    """held_on, held_off: elements within a minimum time. memory: of its elements, as of this minute."""
+    """held_on, held_off: elements within a minimum time. memory: of its elements, as of this minute.
+
+    spent: those of held_off that have no start left.
+    """
 
     appliance: Appliance
     reachable: bool
@@ -91,6 +96,7 @@ class AppliancePlan:
     held_on: frozenset[str]
     held_off: frozenset[str]
     switches: list[Switch]
+    spent: dict[str, StartsUsed] = field(default_factory=dict)
 
     def closed(self) -> frozenset[str]:
         """What is to be closed; where nothing can be switched, what was asked for last."""
@@ -126,7 +132,17 @@ def plan_appliance(
         plan.held_off = frozenset(
             e for e, m in current.items() if not m.on and _within(m, appliance.min_off_s, now)
         )
+        plan.spent = {
+            e: used
+            for e, m in current.items()
+            if not m.on
+            and (used := starts_used(appliance, memory.runs.get((appliance.id, e)), site.timezone, now))
+        }
+        plan.held_off |= plan.spent.keys()
     plan.switches = _switches(plan, share, now)
+    for switch in plan.switches:
+        elements = frozenset().union(*(state.elements for state in switch.states), switch.present.elements)
+        switch.ran_s = ran_today_s(memory, [(appliance.id, e) for e in elements], site.timezone, now)
     return plan
 
 

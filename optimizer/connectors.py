@@ -17,9 +17,11 @@ from optimizer.model import (
     ConnectorState,
     Mode,
     PhaseTriple,
+    RunMemory,
     Site,
 )
 from optimizer.schedule import open_until
+from optimizer.starts import StartsUsed, starts_used
 from optimizer.surplus import Draw, Freshness
 
 TAKING_A = 1.0
@@ -58,7 +60,7 @@ class Outlet:
     vehicle is thought to take.
     must_on: not below min_a, by its mode or a minimum time. held_on_s, held_off_s: of a minimum time, how
     much has passed. idle: offered for a while and takes nothing, or less than the minimum.
-    limit_a is the answer; shed_by: the fuse that kept it from more.
+    limit_a is the answer; shed_by: the fuse that kept it from more. spent: it has no start left.
     """
 
     connector: Connector
@@ -82,6 +84,7 @@ class Outlet:
     idle: bool = False
     limit_a: float = 0.0
     shed_by: Fuse | None = None
+    spent: StartsUsed | None = None
 
     @property
     def takes_part(self) -> bool:
@@ -90,7 +93,12 @@ class Outlet:
 
     @property
     def sun_decides(self) -> bool:
-        return self.takes_part and self.rule.target_a is None and self.held_off_s is None
+        return self.takes_part and self.rule.target_a is None and self.may_run
+
+    @property
+    def may_run(self) -> bool:
+        """Whether neither a minimum off-time nor its number of starts keeps it off."""
+        return self.held_off_s is None and self.spent is None
 
     @property
     def rank(self) -> Rank:
@@ -126,6 +134,7 @@ def plan_connector(
     known: ConnectorMemory | None,
     trust: Freshness,
     now: datetime,
+    runs: RunMemory | None = None,
 ) -> Outlet:
     memory = observe(connector, demand, known, site.voltage_v, now)
     rule = _rule(site, connector, trust, now)
@@ -151,6 +160,8 @@ def plan_connector(
         drawn_w=drawn_w,
         drawn_a=drawn_a,
     )
+    if outlet.takes_part and not outlet.is_on and not rule.by_hand:
+        outlet.spent = starts_used(connector, runs, site.timezone, now)
     if memory is not None and outlet.takes_part:
         _apply_memory(outlet, memory, now)
     return outlet
@@ -169,7 +180,7 @@ def _apply_memory(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> Non
             outlet.held_on_s = passed_s
         elif not outlet.is_on and passed_s < connector.min_off_s:
             outlet.held_off_s = passed_s
-    outlet.must_on = outlet.held_off_s is None and (
+    outlet.must_on = outlet.may_run and (
         rule.always_on or bool(rule.target_a) or outlet.held_on_s is not None
     )
     outlet.idle = outlet.is_on and (_asleep(outlet, memory, now) or _sips(outlet, memory, now))

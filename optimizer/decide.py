@@ -27,11 +27,13 @@ from optimizer.model import (
     Memory,
     PowerReading,
     Readings,
+    RunMemory,
     Site,
     Sky,
 )
 from optimizer.reasons import Outlook, why_appliance, why_connector
 from optimizer.sky import watch
+from optimizer.starts import OUTLET, ElementKey, remember_runs
 from optimizer.sun import NOTHING_TO_CHOOSE, share_sun
 from optimizer.surplus import Draw, Freshness, age_s, available_of, freshness, surplus_of
 
@@ -82,6 +84,7 @@ def decide(
         connectors=remember_connectors(minute.outlets, now),
         other_a=minute.fuses.metered_a,
         sky=minute.sky,
+        runs=_remember_runs(minute, memory, now),
     )
 
 
@@ -100,6 +103,7 @@ def _look(
             memory.connectors.get(connector.id),
             trust,
             now,
+            memory.runs.get((connector.id, OUTLET)),
         )
         for connector in site.connectors
     ]
@@ -264,6 +268,20 @@ def _keep_idle(
             _give(outlet, outlet.min_a, fuses)
             taken_w += outlet.drawn_w
     return taken_w
+
+
+def _remember_runs(minute: Minute, memory: Memory, now: datetime) -> dict[ElementKey, RunMemory]:
+    was_on = {key: element.on for key, element in memory.elements.items()}
+    was_on |= {(id, OUTLET): known.limit_a > 0 for id, known in memory.connectors.items()}
+    is_on = {
+        (plan.appliance.id, element): element in closed
+        for plan in minute.plans
+        if plan.reachable
+        for closed in (plan.closed(),)
+        for element in plan.memory
+    }
+    is_on |= {(o.connector.id, OUTLET): o.limit_a > 0 for o in minute.outlets if o.takes_part}
+    return remember_runs(minute.site, memory.runs, was_on, is_on, now)
 
 
 def _outlook(

@@ -94,6 +94,8 @@ class Appliance:
     min_off_s: float = 120.0
     switching_cost_w: float = 150.0
     manual_on: frozenset[str] = frozenset()
+    max_starts_per_hour: int | None = None
+    max_starts_per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +119,8 @@ class Connector:
     min_off_s: float = 300.0
     switching_cost_w: float = 1000.0
     manual_a: float = 0.0
+    max_starts_per_hour: int | None = None
+    max_starts_per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -291,6 +295,18 @@ class ConnectorMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class RunMemory:
+    """What one element of an appliance, or one connector, did. at: known until then.
+
+    ran_s: since local midnight. starts: of this day and the last hour, where they are limited.
+    """
+
+    at: datetime
+    ran_s: float = 0.0
+    starts: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class Sky:
     """What the last minute's meter left for loads, and how much that moves from minute to minute. [W]
 
@@ -307,10 +323,12 @@ class Sky:
 class Memory:
     """What one minute must know of the last. Keys of `elements`: (appliance id, element id).
 
-    other_a: circuit id -> the current of what is not a load of this system, as last measured.
+    other_a: circuit id -> the current of what is not a load of this system, as last measured. Keys of `runs`:
+    as of `elements`, and (connector id, "").
     """
 
     elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
     connectors: Mapping[str, ConnectorMemory] = field(default_factory=dict)
     other_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
     sky: Sky | None = None
+    runs: Mapping[tuple[str, str], RunMemory] = field(default_factory=dict)

@@ -1,10 +1,13 @@
-"""Who charges first where the sun does not suffice for all."""
+"""Who charges first where the sun does not suffice for all, and when one makes room for another."""
 
 from __future__ import annotations
 
-from datetime import datetime
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 
-from optimizer.connectors import Outlet
+from optimizer.connectors import ASLEEP_AFTER_S, Outlet
 
 TYPICAL_STAY_S = 4 * 3600.0
 TYPICAL_NEED_WH = 15_000.0
@@ -12,14 +15,28 @@ TYPICAL_POWER_W = 7_400.0
 OVERSTAYED_S = 3600.0
 """A driver who said to leave and is still there is taken to leave within this time."""
 
+TURN_S = 1800.0
+TURN_LEAD_S = 1500.0
+"""A vehicle makes room after this time, for one that can wait so much less: about 3 kWh less served."""
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """One vehicle makes room for another."""
+
+    leaves: Outlet
+    comes: Outlet
+
 
 def urgency_s(outlet: Outlet, now: datetime) -> float:
     """The vehicle's laxity: how long it could still wait and be charged in time. The least comes first. [s]
 
     Of what its driver has not told something usual is assumed, the same for all: among vehicles of which
-    nothing is known, the one that got least comes first.
+    nothing is known, the one that got least comes first. One that had enough is in no hurry.
     """
     demand = outlet.demand
+    if _had_enough(outlet):
+        return math.inf
     stays_s, need_wh, power_w = TYPICAL_STAY_S, TYPICAL_NEED_WH, TYPICAL_POWER_W
     if demand.departs_at is not None:
         left_s = (demand.departs_at - now).total_seconds()
@@ -27,5 +44,35 @@ def urgency_s(outlet: Outlet, now: datetime) -> float:
         power_w = outlet.power_at(outlet.connector.max_a)
     if demand.requested_wh is not None:
         need_wh = demand.requested_wh
-    missing_wh = need_wh - demand.delivered_wh
-    return stays_s - 3600 * missing_wh / power_w
+    return stays_s - 3600 * (need_wh - demand.delivered_wh) / power_w
+
+
+def _had_enough(outlet: Outlet) -> bool:
+    """It took nothing any more when it was last switched off."""
+    memory = outlet.memory
+    if outlet.is_on or memory is None or memory.changed_at is None or memory.taking_at is None:
+        return False
+    return memory.changed_at - memory.taking_at >= timedelta(seconds=ASLEEP_AFTER_S)
+
+
+def next_turn(outlets: Sequence[Outlet], choices: Mapping[str, str | float], now: datetime) -> Turn | None:
+    """Who is to make room for whom, if for anybody; `choices`: what this minute would bring otherwise.
+
+    Long turns: each costs a stop and a start, and a vehicle that is stopped may fall asleep.
+    """
+    waiting = [o for o in outlets if not o.is_on and not o.must_on and not choices.get(o.connector.id)]
+    charging = [o for o in outlets if choices.get(o.connector.id) and _may_leave(o, now)]
+    if not waiting or not charging:
+        return None
+    comes = min(waiting, key=lambda o: urgency_s(o, now))
+    leaves = max(charging, key=lambda o: urgency_s(o, now))
+    if urgency_s(leaves, now) - urgency_s(comes, now) < TURN_LEAD_S:
+        return None
+    return Turn(leaves, comes)
+
+
+def _may_leave(outlet: Outlet, now: datetime) -> bool:
+    if not outlet.is_on or outlet.must_on or outlet.memory is None:
+        return False
+    changed_at = outlet.memory.changed_at
+    return changed_at is None or (now - changed_at).total_seconds() >= TURN_S

@@ -10,6 +10,7 @@ from optimizer.appliances import AppliancePlan, Switch
 from optimizer.connectors import Outlet
 from optimizer.fuses import Fuse, Fuses
 from optimizer.model import ConnectorState, JointState, Mode, Reason
+from optimizer.starts import StartsUsed
 from optimizer.surplus import LATE_AFTER_S, Freshness
 
 NOT_TAKING_PART = {
@@ -133,6 +134,8 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
         return _limited(outlet.shed_by, limit_a)
     if outlet.held_off_s is not None and rule.target_a != 0:
         return _held("held_off", outlet.held_off_s, outlet.connector.min_off_s)
+    if outlet.spent is not None and rule.target_a != 0:
+        return _starts_used(outlet.spent)
     if outlet.idle and limit_a > 0:
         return _idle(outlet, outlook)
     if rule.code in ("full", "manual", "timer"):
@@ -227,7 +230,15 @@ def _held_on(plan: AppliancePlan, outlook: Outlook) -> Reason:
 
 
 def _held_off(plan: AppliancePlan, outlook: Outlook) -> Reason:
-    return _held("held_off", _passed_s(plan, plan.held_off, outlook.now), plan.appliance.min_off_s)
+    resting = plan.held_off - plan.spent.keys()
+    if not resting:
+        return _starts_used(plan.spent[min(plan.spent)])
+    return _held("held_off", _passed_s(plan, resting, outlook.now), plan.appliance.min_off_s)
+
+
+def _starts_used(used: StartsUsed) -> Reason:
+    when = "this hour" if used.of_hour else "today"
+    return Reason("starts_used", f"no more starts {when}: {used.count} of {used.count} used", {"starts": used.count})
 
 
 def _passed_s(plan: AppliancePlan, elements: frozenset[str], now: datetime) -> float:

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from optimizer.allocation import allocate
 from optimizer.appliances import OFF, Switch
 from optimizer.connectors import Outlet
 from optimizer.fuses import Fuses
 from optimizer.model import JointState, Site, Sky
-from optimizer.precedence import urgency_s
+from optimizer.precedence import Turn, next_turn, urgency_s
 from optimizer.problem import (
     Allocation,
     AllocationProblem,
@@ -41,9 +42,9 @@ def share_sun(
     start, but nothing may be drawn at all, of the sun that is sure. The better one counts, (a) if they are
     equal. What charges then follows the sun up only as far as that is sure.
     """
-    # Equal answers go to the last of the list (see allocation): so the first of the site's order is
-    # put last, and of the connectors that are off the most urgent one is the very last.
-    switches = switches[::-1]
+    # Equal answers go to the last of the list (see allocation): so what ran least today and, among
+    # equals, the first of the site's order is put last; of the connectors that are off the most urgent one.
+    switches = sorted(switches[::-1], key=lambda switch: -switch.ran_s)
     outlets = sorted(outlets, key=lambda o: (o.is_on, 0.0 if o.is_on else urgency_s(o, sky.at)))[::-1]
     circuits = tuple(
         CircuitHeadroom(c.id, c.parent, _not_negative(fuses.room_a[c.id])) for c in site.circuits
@@ -58,6 +59,11 @@ def share_sun(
         started = allocate(AllocationProblem(sure_w, NO_DRAW_AT_ALL, circuits, tuple(everything)))
         if started.power_w <= sure_w + ROUNDING_W and started.utility_w > worth_w:
             best = started
+    turn = next_turn(outlets, best.choices, sky.at)
+    if turn is not None and not is_patient:
+        taken = _with_turn(turn, switches, outlets, sure_w, fuses, circuits)
+        if taken.feasible and taken.power_w <= sure_w + ROUNDING_W:
+            best = taken
     _apply(best, switches, outlets)
     follow_w = sure_of(available_w, sky, site.response.follow_caution)
     hold_back(outlets, best.power_w - follow_w)
@@ -82,6 +88,23 @@ def _without_starts(
     if is_patient and not best.feasible:
         return _without_starts(site, switches, outlets, available_w, fuses, circuits, False)
     return best
+
+
+def _with_turn(
+    turn: Turn,
+    switches: Sequence[Switch],
+    outlets: Sequence[Outlet],
+    sure_w: float,
+    fuses: Fuses,
+    circuits: tuple[CircuitHeadroom, ...],
+) -> Allocation:
+    loads: list[Load] = [_switched(s, s.states) for s in switches]
+    for outlet in outlets:
+        if outlet is turn.comes:
+            loads.append(replace(_modulated(outlet, fuses), on_cost_w=0.0, off_cost_w=None))
+        elif outlet is not turn.leaves:
+            loads.append(_modulated(outlet, fuses))
+    return allocate(AllocationProblem(sure_w, NO_DRAW_AT_ALL, circuits, tuple(loads)))
 
 
 def _not_negative(room_a: Sequence[float]) -> tuple[float, float, float]:
