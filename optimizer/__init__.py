@@ -23,7 +23,10 @@ from optimizer.model import (
     PowerReading,
     Readings,
     Reason,
+    Response,
+    RunMemory,
     Site,
+    Sky,
     Window,
 )
 
@@ -49,7 +52,10 @@ __all__ = [
     "PowerReading",
     "Readings",
     "Reason",
+    "Response",
+    "RunMemory",
     "Site",
+    "Sky",
     "Window",
     "decide",
 ]

@@ -61,6 +61,7 @@ class Outlet:
     must_on: not below min_a, by its mode or a minimum time. held_on_s, held_off_s: of a minimum time, how
     much has passed. idle: offered for a while and takes nothing, or less than the minimum.
     limit_a is the answer; shed_by: the fuse that kept it from more. spent: it has no start left.
+    held_back: from more, for the sun moves. waits_s: at its minimum through a cloud, so long.
     """
 
     connector: Connector
@@ -85,6 +86,8 @@ class Outlet:
     limit_a: float = 0.0
     shed_by: Fuse | None = None
     spent: StartsUsed | None = None
+    held_back: bool = False
+    waits_s: float | None = None
 
     @property
     def takes_part(self) -> bool:

@@ -181,9 +181,7 @@ def _raise_evenly(outlets: Sequence[Outlet], fuses: Fuses) -> None:
             heappush(queue, (raised_a, i))
 
 
-def _follow_the_sun(
-    minute: Minute, grid: PowerReading, trust: Freshness, now: datetime
-) -> tuple[float, str]:
+def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness, now: datetime) -> tuple[float, str]:
     """Choose for all loads that the sun decides. Answers the power available to them [W] and the method."""
     switches = [switch for switch in minute.switches() if len(switch.states) > 1]
     outlets = [outlet for outlet in minute.outlets if outlet.sun_decides and outlet.shed_by is None]

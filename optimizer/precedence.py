@@ -15,9 +15,12 @@ TYPICAL_POWER_W = 7_400.0
 OVERSTAYED_S = 3600.0
 """A driver who said to leave and is still there is taken to leave within this time."""
 
-TURN_S = 1800.0
-TURN_LEAD_S = 1500.0
-"""A vehicle makes room after this time, for one that can wait so much less: about 3 kWh less served."""
+TURN_S = 3600.0
+TURN_LEAD_S = 1200.0
+"""A vehicle makes room after this time, for one that can wait so much less: about 2.5 kWh less served.
+
+One that has had its share already must be behind by as much again as it got.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +69,8 @@ def next_turn(outlets: Sequence[Outlet], choices: Mapping[str, str | float], now
         return None
     comes = min(waiting, key=lambda o: urgency_s(o, now))
     leaves = max(charging, key=lambda o: urgency_s(o, now))
-    if urgency_s(leaves, now) - urgency_s(comes, now) < TURN_LEAD_S:
+    lead_s = TURN_LEAD_S + 3600 * comes.demand.delivered_wh / TYPICAL_POWER_W
+    if urgency_s(leaves, now) - urgency_s(comes, now) < lead_s:
         return None
     return Turn(leaves, comes)
 

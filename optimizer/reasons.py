@@ -190,8 +190,15 @@ def _charging_by_sun(outlet: Outlet, outlook: Outlook, left_w: float) -> Reason:
     figures = {"surplus_w": sun_w, "limit_a": limit_a, "power_w": power_w}
     if outlet.connector.mode is Mode.MIN_AND_SOLAR and left_w < -ROUNDING_W and limit_a == outlet.min_a:
         return Reason("minimum", f"minimum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+    if left_w < -ROUNDING_W and outlet.waits_s is not None:
+        waits_min = int(outlet.waits_s // 60)
+        text = f"kept on at {limit_a:g} A through a cloud: {_watts(sun_w)} surplus, {waits_min} min"
+        return Reason("cloud", text, {**figures, "waits_s": outlet.waits_s})
     if left_w < -ROUNDING_W:
         return Reason("kept_on", f"kept on at {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+    if outlet.held_back:
+        text = f"on: {_watts(sun_w)} surplus, {limit_a:g} A ({_watts(power_w)}) as long as clouds move"
+        return Reason("held_back", text, figures)
     if limit_a >= outlet.connector.max_a:
         return Reason("on", f"on at its maximum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
     if limit_a >= outlet.most_a:
@@ -238,7 +245,9 @@ def _held_off(plan: AppliancePlan, outlook: Outlook) -> Reason:
 
 def _starts_used(used: StartsUsed) -> Reason:
     when = "this hour" if used.of_hour else "today"
-    return Reason("starts_used", f"no more starts {when}: {used.count} of {used.count} used", {"starts": used.count})
+    return Reason(
+        "starts_used", f"no more starts {when}: {used.count} of {used.count} used", {"starts": used.count}
+    )
 
 
 def _passed_s(plan: AppliancePlan, elements: frozenset[str], now: datetime) -> float:

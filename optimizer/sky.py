@@ -26,7 +26,7 @@ SOFT_W = 500.0
 def watch(known: Sky | None, sun_w: float, is_short: bool, now: datetime) -> Sky:
     """The sky as this minute's meter shows it.
 
-    sun_w: what is there for all loads [W]. is_short: it does not reach the minima of the vehicles that charge.
+    sun_w: what is there for all loads [W]. is_short: less than the minima of the vehicles that charge.
     """
     short_at = None
     if is_short:
@@ -49,9 +49,15 @@ def sure_of(available_w: float, sky: Sky, caution: float) -> float:
 
 def waits_for_sun(response: Response, sky: Sky, outlets: Sequence[Outlet], available_w: float) -> bool:
     """Whether what charges is kept at its minimum through a cloud: for a while, and if half of it is sun."""
-    if sky.short_at is None or (sky.at - sky.short_at).total_seconds() >= response.patience_s:
+    if sky.short_at is None:
         return False
-    return available_w >= sum(o.power_at(o.min_a) for o in outlets if o.is_on) / 2
+    waited_s = (sky.at - sky.short_at).total_seconds()
+    charging = [outlet for outlet in outlets if outlet.is_on]
+    if waited_s >= response.patience_s or 2 * available_w < sum(o.power_at(o.min_a) for o in charging):
+        return False
+    for outlet in charging:
+        outlet.waits_s = waited_s
+    return True
 
 
 def hold_back(outlets: Sequence[Outlet], excess_w: float) -> None:
@@ -64,4 +70,5 @@ def hold_back(outlets: Sequence[Outlet], excess_w: float) -> None:
         before_a, step_a = outlet.limit_a, outlet.connector.step_a
         wanted_a = max(outlet.min_a, before_a - excess_w / outlet.watts_per_a)
         outlet.limit_a = legal_current(wanted_a, outlet.min_a, before_a, step_a)
+        outlet.held_back = True
         excess_w -= outlet.power_at(before_a - outlet.limit_a)

@@ -63,8 +63,9 @@ def remember_runs(
     is_on: Mapping[ElementKey, bool],
     now: datetime,
 ) -> dict[ElementKey, RunMemory]:
-    """was_on: what ran until now. is_on: what runs from now on. Loads that are in neither keep what they had."""
-    limited = {load.id for load in (*site.appliances, *site.connectors) if _is_limited(load)}
+    """was_on: what ran until now. is_on: what runs from now on. What is in neither keeps what it had."""
+    limited = {appliance.id for appliance in site.appliances if _is_limited(appliance)}
+    limited |= {connector.id for connector in site.connectors if _is_limited(connector)}
     today = start_of_day(site.timezone, now)
     result = {}
     for key in {**known, **is_on}:

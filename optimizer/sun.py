@@ -44,7 +44,7 @@ def share_sun(
     """
     # Equal answers go to the last of the list (see allocation): so what ran least today and, among
     # equals, the first of the site's order is put last; of the connectors that are off the most urgent one.
-    switches = sorted(switches[::-1], key=lambda switch: -switch.ran_s)
+    switches = sorted(switches, key=lambda switch: switch.ran_s)[::-1]
     outlets = sorted(outlets, key=lambda o: (o.is_on, 0.0 if o.is_on else urgency_s(o, sky.at)))[::-1]
     circuits = tuple(
         CircuitHeadroom(c.id, c.parent, _not_negative(fuses.room_a[c.id])) for c in site.circuits
@@ -156,7 +156,7 @@ def _modulated(outlet: Outlet, fuses: Fuses, keeps_on: bool = False) -> Modulate
 def _a_start_could_pay(
     switches: Sequence[Switch], outlets: Sequence[Outlet], sure_w: float, worth_w: float
 ) -> bool:
-    """Whether some start fits below the sure surplus and could still gain on what the best is worth without."""
+    """Whether some start fits below the sure surplus and could gain on what the best is worth without."""
     starts = [
         (state.power_w, switch.toggle_cost_w)
         for switch in switches

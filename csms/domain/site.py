@@ -36,6 +36,8 @@ ConnectorMode = Literal[
 ApplianceKind = Literal[
     "water_heater", "water_heater_no_neutral", "sg_ready", "heat_pump", "radiator", "pool_pump", "generic"
 ]
+ResponseName = Literal["calm", "balanced", "eager"]
+Starts = Annotated[int, Field(ge=1, le=1000, strict=True)]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -93,6 +95,7 @@ class SiteInfo(SiteModel):
     timezone: str
     voltage_v: float = Field(default=230, ge=100, le=300)
     control_interval_s: float = Field(default=60, ge=1, le=900)
+    response: ResponseName = "balanced"
 
     @field_validator("timezone")
     @classmethod
@@ -151,14 +154,15 @@ class NoNeutralRelays(SiteModel):
 
 class ApplianceConfig(SiteModel):
     """Most kinds have `steps`; water_heater_no_neutral has `relays` and `rated_power_w`; sg_ready has one or
-    two `relays` (lowest bit first: recommendation, then forced) and `power_w`."""
+    two `relays` (lowest bit first: recommendation, then forced) and `power_w`. Without min_on_min
+    its kind and the site's response say how long it stays on. max_starts_…: of each of its elements."""
 
     id: Id
     name: str | None = None
     kind: ApplianceKind
     circuit: Id
     mode: ApplianceMode = "solar_only"
-    min_on_min: float = Field(default=10, ge=0, le=1440)
+    min_on_min: float | None = Field(default=None, ge=0, le=1440)
     min_off_min: float = Field(default=2, ge=0, le=1440)
     windows: list[WindowConfig] = []
     steps: list[StepConfig] = []
@@ -167,6 +171,8 @@ class ApplianceConfig(SiteModel):
     power_w: Watts | None = None
     phases: Phases = ["L1", "L2", "L3"]
     meter: Id | None = None
+    max_starts_per_hour: Starts | None = None
+    max_starts_per_day: Starts | None = None
 
     @model_validator(mode="after")
     def _shape_fits_the_kind(self) -> Self:
@@ -204,6 +210,8 @@ class ConnectorConfig(SiteModel):
     windows: list[WindowConfig] = []
     modulates: bool = True
     safe_a: Amps | None = None
+    max_starts_per_hour: Starts | None = None
+    max_starts_per_day: Starts | None = None
 
     @model_validator(mode="after")
     def _currents_fit(self) -> Self:

@@ -75,7 +75,10 @@ def site(*loads: Appliance | Connector, circuits: tuple[Circuit, ...] = (), **fi
 
 @dataclass
 class Car:
-    """takes_a: the most it draws. phases: how many of the connector's it uses. session: its transaction."""
+    """takes_a: the most it draws. phases: how many of the connector's it uses. session: its transaction.
+
+    departs_at, requested_wh: what its driver told.
+    """
 
     takes_a: float = 32.0
     phases: int = 3
@@ -83,6 +86,8 @@ class Car:
     state: ConnectorState | None = None
     delivered_wh: float = 0.0
     tells_power: bool = True
+    departs_at: datetime | None = None
+    requested_wh: float | None = None
 
 
 @dataclass
@@ -147,6 +152,8 @@ class House:
             self.offered_a.get(connector.id, 0.0),
             car.session,
             car.delivered_wh,
+            car.departs_at,
+            car.requested_wh,
         )
 
     def grid_a(self) -> PhaseTriple:
