@@ -251,6 +251,7 @@ def observe(
         less_at=less_at,
         most_a=most_a,
         phases=phases,
+        seen_at=known.seen_at,
     )
 
 
@@ -258,7 +259,9 @@ def _first_sight(connector: Connector, demand: ConnectorDemand, now: datetime) -
     """A new session, or one met after a restart: on if it charges already."""
     offered_a = connector.min_a if demand.offered_a is None else _legal(connector, demand.offered_a)
     limit_a = offered_a if demand.state is ConnectorState.CHARGING else 0.0
-    return ConnectorMemory(limit_a, None, demand.session, now if limit_a > 0 else None)
+    return ConnectorMemory(
+        limit_a, None, demand.session, offered_at=now if limit_a > 0 else None, seen_at=now
+    )
 
 
 def _is_taking(demand: ConnectorDemand) -> bool:

@@ -281,7 +281,7 @@ class ConnectorMemory:
 
     offered_at: offered without a pause since. taking_at: when it was last seen taking. less_at: takes
     clearly less than offered since. most_a: what it is thought to take at most, learnt from that; None =
-    all it may. phases: those of the site's phases the vehicle was seen to use.
+    all it may. phases: those of the site's phases the vehicle was seen to use. seen_at: its session first.
     """
 
     limit_a: float
@@ -292,6 +292,7 @@ class ConnectorMemory:
     less_at: datetime | None = None
     most_a: float | None = None
     phases: tuple[int, ...] | None = None
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)

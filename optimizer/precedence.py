@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
-from optimizer.connectors import ASLEEP_AFTER_S, Outlet
+from optimizer.connectors import Outlet
 
 TYPICAL_STAY_S = 4 * 3600.0
 TYPICAL_NEED_WH = 15_000.0
@@ -15,9 +15,9 @@ TYPICAL_POWER_W = 7_400.0
 OVERSTAYED_S = 3600.0
 """A driver who said to leave and is still there is taken to leave within this time."""
 
-TURN_S = 3600.0
+TURN_S = 5400.0
 TURN_LEAD_S = 1200.0
-"""A vehicle makes room after this time, for one that can wait so much less: about 2.5 kWh less served.
+"""A vehicle makes room after this time, for one that waits as long and can wait so much less: about 2.5 kWh less served.
 
 One that has had its share already must be behind by as much again as it got.
 """
@@ -55,7 +55,7 @@ def _had_enough(outlet: Outlet) -> bool:
     memory = outlet.memory
     if outlet.is_on or memory is None or memory.changed_at is None or memory.taking_at is None:
         return False
-    return memory.changed_at - memory.taking_at >= timedelta(seconds=ASLEEP_AFTER_S)
+    return memory.taking_at < memory.changed_at
 
 
 def next_turn(outlets: Sequence[Outlet], choices: Mapping[str, str | float], now: datetime) -> Turn | None:
@@ -63,7 +63,7 @@ def next_turn(outlets: Sequence[Outlet], choices: Mapping[str, str | float], now
 
     Long turns: each costs a stop and a start, and a vehicle that is stopped may fall asleep.
     """
-    waiting = [o for o in outlets if not o.is_on and not o.must_on and not choices.get(o.connector.id)]
+    waiting = [o for o in outlets if not choices.get(o.connector.id) and _waits(o, now)]
     charging = [o for o in outlets if choices.get(o.connector.id) and _may_leave(o, now)]
     if not waiting or not charging:
         return None
@@ -75,8 +75,20 @@ def next_turn(outlets: Sequence[Outlet], choices: Mapping[str, str | float], now
     return Turn(leaves, comes)
 
 
+def _waits(outlet: Outlet, now: datetime) -> bool:
+    """A vehicle that has just come stays longest, most likely: unless it is told, it does not take a turn yet."""
+    if outlet.is_on or outlet.must_on or outlet.memory is None:
+        return False
+    times = [at for at in (outlet.memory.seen_at, outlet.memory.changed_at) if at is not None]
+    return outlet.demand.departs_at is not None or not times or _has_passed(max(times), now)
+
+
 def _may_leave(outlet: Outlet, now: datetime) -> bool:
     if not outlet.is_on or outlet.must_on or outlet.memory is None:
         return False
     changed_at = outlet.memory.changed_at
-    return changed_at is None or (now - changed_at).total_seconds() >= TURN_S
+    return changed_at is None or _has_passed(changed_at, now)
+
+
+def _has_passed(since: datetime, now: datetime) -> bool:
+    return (now - since).total_seconds() >= TURN_S

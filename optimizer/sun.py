@@ -24,6 +24,7 @@ from optimizer.sky import hold_back, sure_of, waits_for_sun
 NOTHING_TO_CHOOSE = "nothing to choose"
 NO_DRAW_AT_ALL = 1e6
 ROUNDING_W = 1e-6
+WORTH_A_TURN = 0.9  # of the sun used otherwise
 Load = SwitchedLoad | ModulatedLoad
 
 
@@ -62,7 +63,8 @@ def share_sun(
     turn = next_turn(outlets, best.choices, sky.at)
     if turn is not None and not is_patient:
         taken = _with_turn(turn, switches, outlets, sure_w, fuses, circuits)
-        if taken.feasible and taken.power_w <= sure_w + ROUNDING_W:
+        at_least_w = WORTH_A_TURN * min(best.power_w, sure_w)
+        if taken.feasible and at_least_w <= taken.power_w <= sure_w + ROUNDING_W:
             best = taken
     _apply(best, switches, outlets)
     follow_w = sure_of(available_w, sky, site.response.follow_caution)
