@@ -8,28 +8,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from multiprocessing import get_context
 from typing import Any
 
 from benchmarks.figures import Figure, at_least, at_most
-from benchmarks.value_scenarios import DATA, SERIES, Case, cases, scenario
+from benchmarks.naive_loop import LeastServedFirst
+from benchmarks.value_scenarios import DATA, SERIES, Case, cases, scenario, workplace
 from simulation.bound import perfect_foresight
-from simulation.scenario import run_controller
+from simulation.scenario import replay, run_controller
 from simulation.score import score, score_bound
+from simulation.series import Series
 
 PROCESSES = 2
 RIVALS = ("rule", "evcc", "none", "bound")
-NAMES = {
-    "helianthus": "**ours**",
-    "rule": "plain rule",
-    "evcc": "evcc",
-    "none": "no control",
-    "bound": "bound",
-}
+ORDER = "ours · plain rule · evcc · no control · perfect foresight"
 COLUMNS = (
-    "days of", "controller", "sun used on site", "solar captured", "sun into loads", "draw caused a day",
-    "switchings a day", "of stations", "missing",
-)  # fmt: skip
+    ("captured, % of the possible", "captured", 1),
+    ("sun into loads, kWh", "solar_into_loads_kwh", 0),
+    ("sun used on site, %", "self_consumption_percent", 1),
+    ("draw caused, kWh a day", "caused_import_kwh_per_day", 2),
+    ("switchings a day", "switchings_per_day_total", 0),
+    ("missing, kWh", "energy_missing_kwh", 0),
+)
+MEASURE = workplace(30, declared=False)
+NAIVE, LATE = "least served first", "vehicles known, sun seen a minute late"
 
 Scores = dict[tuple[Case, str], dict[str, Any]]
 
@@ -40,10 +43,18 @@ def run(quick: bool = False) -> list[Figure]:
     wanted = cases(quick)
     jobs = dict.fromkeys((case, "helianthus") for case in wanted)
     jobs |= dict.fromkeys((case.rivals_same_as, rival) for case in wanted for rival in RIVALS)
+    jobs |= {(MEASURE, NAIVE): None, (MEASURE, LATE): None}
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
         scores: Scores = dict(zip(jobs, pool.map(_score, jobs), strict=True))
+    for (case, _), figures in scores.items():
+        possible_kwh = scores[case.rivals_same_as, "bound"]["solar_into_loads_kwh"]
+        figures["captured"] = 100 * figures["solar_into_loads_kwh"] / possible_kwh
     print("\n".join(_table(wanted, scores)))
-    return _figures(wanted, scores)
+    return [
+        *_workplace_figures(wanted, scores),
+        *_house_figures(wanted, scores),
+        _fuse_figure(wanted, scores),
+    ]
 
 
 def _score(job: tuple[Case, str]) -> dict[str, Any]:
@@ -51,66 +62,73 @@ def _score(job: tuple[Case, str]) -> dict[str, Any]:
     days = scenario(case)
     if controller == "bound":
         return score_bound(perfect_foresight(days), days.series)
+    if controller == LATE:
+        return score_bound(perfect_foresight(replace(days, series=_a_step_late(days.series))), days.series)
+    if controller == NAIVE:
+        return score(replay(days, LeastServedFirst(days.site)))
     return score(run_controller(days, controller))
 
 
-def _of(scores: Scores, case: Case, controller: str) -> dict[str, Any]:
-    return scores[case if controller == "helianthus" else case.rivals_same_as, controller]
-
-
-def captured_percent(scores: Scores, case: Case, controller: str) -> float:
-    bound_kwh = _of(scores, case, "bound")["solar_into_loads_kwh"]
-    return 100.0 * float(_of(scores, case, controller)["solar_into_loads_kwh"]) / float(bound_kwh)
+def _a_step_late(series: Series) -> Series:
+    """What a controller sees that acts on the means of the last step."""
+    l1_w, l2_w, l3_w = ([0.0, *column[:-1]] for column in series.load_phases_w)
+    return replace(
+        series,
+        pv_w=[0.0, *series.pv_w[:-1]],
+        load_w=[0.0, *series.load_w[:-1]],
+        load_phases_w=(l1_w, l2_w, l3_w),
+    )
 
 
 def _table(wanted: Sequence[Case], scores: Scores) -> list[str]:
-    lines = [f"| {' | '.join(COLUMNS)} |", "|" + "---|" * 2 + "--:|" * (len(COLUMNS) - 2)]
+    heads = [f"each cell: {ORDER}", *(head for head, _, _ in COLUMNS)]
+    lines = [f"| {' | '.join(heads)} |", "|" + "---|" * len(heads)]
     for case in wanted:
-        for controller in ("helianthus", *RIVALS):
-            cells = [
-                case.name if controller == "helianthus" else "",
-                NAMES[controller],
-                *_cells(_of(scores, case, controller), captured_percent(scores, case, controller)),
-            ]
-            lines.append(f"| {' | '.join(cells)} |")
+        runs = [scores[case, "helianthus"], *(scores[case.rivals_same_as, rival] for rival in RIVALS)]
+        cells = [_cell([run[key] for run in runs], digits) for _, key, digits in COLUMNS]
+        lines.append(f"| {' | '.join([case.name, *cells])} |")
     return lines
 
 
-def _cells(figures: dict[str, Any], captured: float) -> list[str]:
-    per_day = [
-        f"{figures[key]:.1f}" if key in figures else "–"
-        for key in ("switchings_per_day_total", "start_stops_per_day")
-    ]
-    return [
-        f"{figures['self_consumption_percent']:.1f} %",
-        f"{captured:.1f} %",
-        f"{figures['solar_into_loads_kwh']:.0f} kWh",
-        f"{figures['caused_import_kwh_per_day']:.2f} kWh",
-        *per_day,
-        f"{figures['energy_missing_kwh']:.0f} kWh",
-    ]
+def _cell(values: Sequence[float | None], digits: int) -> str:
+    ours, *others = ("–" if value is None else f"{value:.{digits}f}" for value in values)
+    return " · ".join([f"**{ours}**", *others])
 
 
-def _figures(wanted: Sequence[Case], scores: Scores) -> list[Figure]:
+def _workplace_figures(wanted: Sequence[Case], scores: Scores) -> list[Figure]:
     found = []
     for case in wanted:
-        captured, ours = captured_percent(scores, case, "helianthus"), scores[case, "helianthus"]
-        if case.kind.startswith("workplace") and case.kwp == 30:
-            found.append(
-                at_least(f"{case.name}: solar captured", captured, 96 if case.declared else 93, " %")
-            )
-            found.append(at_most("… start/stops a day", ours["start_stops_per_day"], 40))
-            found.append(at_most("… grid draw caused a day", ours["caused_import_kwh_per_day"], 1, " kWh", 2))
-    houses = [case for case in wanted if case.sessions is None]
-    margins = [
-        captured_percent(scores, c, "helianthus") - captured_percent(scores, c, "rule") for c in houses
-    ]
-    found.append(at_least("houses with boilers: captured above the plain rule, least", min(margins), 0, " %"))
-    more = [
-        scores[c, "helianthus"]["switchings_per_day_total"] - scores[c, "rule"]["switchings_per_day_total"]
-        for c in houses
-    ]
-    found.append(at_most("… switchings a day above the plain rule's, most", max(more), 0))
-    excess_s = max(scores[case, "helianthus"]["fuse_excess_s"] for case in wanted)
-    found.append(at_most("seconds above a fuse limit, most", excess_s, 0, " s", 0))
+        if case.rivals_same_as != MEASURE:
+            continue
+        ours, least = scores[case, "helianthus"], 96 if case.declared else 93
+        found += [
+            at_least(f"{case.name}: solar captured", ours["captured"], least, " %"),
+            at_most("… start/stops a day", ours["start_stops_per_day"], 40),
+            at_most("… grid draw caused a day", ours["caused_import_kwh_per_day"], 1, " kWh", 2),
+        ]
+    for run, name in (("rule", "plain rule"), ("evcc", "evcc"), (NAIVE, NAIVE), (LATE, LATE)):
+        figures = scores[MEASURE, run]
+        said = f"{figures['captured']:.1f} %, {figures['caused_import_kwh_per_day']:.2f} kWh a day"
+        if figures["start_stops_per_day"] is not None:
+            said += f", {figures['start_stops_per_day']:.0f} start/stops"
+        found.append(Figure(f"… {name}", said))
     return found
+
+
+def _house_figures(wanted: Sequence[Case], scores: Scores) -> list[Figure]:
+    houses = [case for case in wanted if case.sessions is None]
+
+    def above_rule(case: Case, key: str) -> float:
+        return float(scores[case, "helianthus"][key]) - float(scores[case, "rule"][key])
+
+    captured = min(above_rule(case, "captured") for case in houses)
+    switchings = max(above_rule(case, "switchings_per_day_total") for case in houses)
+    return [
+        at_least("houses with boilers: captured beyond the plain rule, least", captured, 0, " %"),
+        at_most("… switchings a day beyond the plain rule's, most", switchings, 0),
+    ]
+
+
+def _fuse_figure(wanted: Sequence[Case], scores: Scores) -> Figure:
+    most_s = max(scores[case, "helianthus"]["fuse_excess_s"] for case in wanted)
+    return at_most("seconds above a fuse limit in 15 days, most", most_s, 0, " s", 0)

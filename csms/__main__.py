@@ -115,7 +115,7 @@ def simulate(
     pv_scale: Annotated[float, typer.Option(help="Multiply the photovoltaic power.")] = 1.0,
     start: Annotated[str | None, typer.Option("--from", help="First minute; UTC without an offset.")] = None,
     end: Annotated[str | None, typer.Option("--to", help="End, not included.")] = None,
-    compare: Annotated[str, typer.Option(help="Other controllers, by comma: rule.")] = "",
+    compare: Annotated[str, typer.Option(help="Other controllers, by comma: rule, evcc, bound.")] = "",
     daily_kwh: Annotated[
         list[str] | None, typer.Option(help="Energy an appliance takes a day: boiler=6. Repeatable.")
     ] = None,

@@ -38,6 +38,7 @@ from csms.services.commands import Commands
 from csms.services.events import EventBus
 from csms.services.files import MB, Files
 from csms.services.frame_log import FrameLog
+from csms.services.limit_ladder import LimitLadder
 from csms.services.live import LiveSites
 from csms.services.local_lists import LocalLists
 from csms.services.provisioning import Provisioning
@@ -99,7 +100,8 @@ class App:
         self._stops: list[Callable[[], Awaitable[None]]] = []
 
     def _build_control(self) -> None:
-        self.setpoints = Setpoints(self.charge_points, self.commands, self.profiles, self.clock)
+        self.limits = LimitLadder(self.database, self.charge_points, self.clock)
+        self.setpoints = Setpoints(self.charge_points, self.commands, self.profiles, self.limits, self.clock)
         self.provisioning = Provisioning(
             self.charge_points, self.commands, self.setpoints, self.events, self.clock
         )
@@ -181,6 +183,8 @@ class App:
             reservations=self.reservations,
             local_lists=self.local_lists,
             profiles=self.profiles,
+            limits=self.limits,
+            setpoints=self.setpoints,
             security_events=self.security_events,
             clock=self.clock,
             login_required=self.settings.web_login == "required",
@@ -198,6 +202,7 @@ class App:
             await self._started(self.charge_points.start)
             await self._started(self.quirk_records.start, self.quirk_records.stop)
             await self._started(self.profiles.start, self.profiles.stop)
+            await self._started(self.limits.start)
             self._stops.append(self.setpoints.stop)
             await self._started(self.jobs.start, self.jobs.stop)
             await self._started(self.reservations.start, self.reservations.stop)

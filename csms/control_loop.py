@@ -19,7 +19,9 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from csms.clock import Clock
 from csms.control_model import control_site
+from csms.decide_at_fuses import LIMITED_BY_FUSE, decide_at_fuses
 from csms.domain.charging_profile import ConnectorWiring
+from csms.domain.control_slot import Wish
 from csms.domain.site import ChargePointConfig, ConnectorConfig, SiteConfig, safe_currents
 from csms.domain.snapshot import MeasuredPower, SiteSnapshot
 from csms.errors import CsmsError, NotFound
@@ -27,12 +29,11 @@ from csms.services.charge_points import ChargePoints
 from csms.services.events import Event, EventBus
 from csms.services.live import LiveSites
 from csms.services.reporting import Reporting
-from csms.services.setpoints import Setpoints, Wish
+from csms.services.setpoints import Setpoints
 from csms.services.sites import Sites
 from csms.site_devices import RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
 from drivers.device import DeviceConfigError
-from optimizer import decide
 from optimizer.memory import decision_to_dict, inputs_to_dict, memory_from_dict, memory_to_dict
 from optimizer.model import ConnectorDemand, ConnectorState, Decision, Demands, Memory, Mode, Site
 from optimizer.schedule import open_until
@@ -43,7 +44,13 @@ LIVE_INTERVAL_S = 5.0
 SETTLE_S = 10.0  # after a change, samples younger than this still show the old state
 WOKEN_AT_MOST_EVERY_S = 2.0
 WIRE_RESOLUTION_A = 0.1
-WAKING_EVENTS = {"load.mode", "transaction.started", "transaction.stopped", "station.connected"}
+WAKING_EVENTS = {
+    "load.mode",
+    "transaction.started",
+    "transaction.stopped",
+    "station.connected",
+    "station.profiles_cleared",
+}
 
 
 class SiteControl:
@@ -141,14 +148,17 @@ class SiteControl:
         self._site = control_site(self._config, self._modes(), self._vehicle_min_a())
         window_s = self._window_s(now)
         readings = self.devices.readings(window_s, now, self._changed_at)
-        demands = self._demands(now)
-        decision, memory = decide(self._site, readings, demands, self._memory, now)
+        demands, outranked = self._demands(now), self._outranked()
+        decision, memory, demands = decide_at_fuses(
+            self._site, readings, demands, self._memory, now, outranked
+        )
+        overruled = {id for id in outranked if demands.connectors[id].controllable}
         inputs = inputs_to_dict(self._site, readings, demands, self._memory, now)
         self._memory, self._decision = memory, decision
         if _changes(decision, demands):
             self._changed_at = now
         minute = self._snapshot(demands, self.devices.measured(now, window_s), now)
-        self._faults = await self._apply(decision, demands, now)
+        self._faults = await self._apply(decision, demands, overruled, now)
         self._publish()
         await self._record(minute, decision, inputs)
         return decision
@@ -210,6 +220,16 @@ class SiteControl:
             },
         )
 
+    def _outranked(self) -> set[str]:
+        """Connectors where an operator's own charging profile rules."""
+        found = set()
+        for point in self._config.charge_point:
+            for connector in point.connectors:
+                with contextlib.suppress(NotFound):  # it has never called
+                    if self._setpoints.is_outranked(point.id, connector.id):
+                        found.add(f"{point.id}/{connector.id}")
+        return found
+
     def _connector_demand(self, point: ChargePointConfig, connector: ConnectorConfig) -> ConnectorDemand:
         try:
             station = self._charge_points.station(point.id)
@@ -220,6 +240,7 @@ class SiteControl:
             state = ConnectorState.FREE if station.connected else ConnectorState.OFFLINE
             return ConnectorDemand(state)
         now = self._clock.now()
+        self._setpoints.verify(point.id, connector.id)
         transaction, reading = live.transaction, live.trusted_reading(now)
         if reading is not None and live.offered_at is not None:
             settled_at = live.offered_at + timedelta(seconds=SETTLE_S)
@@ -235,19 +256,31 @@ class SiteControl:
             offered_a=offered_a,
             session=str(transaction.id) if transaction else None,
             delivered_wh=transaction.energy_wh if transaction else 0.0,
+            controllable=transaction is None or self._setpoints.is_controllable(point.id, connector.id),
+            is_over=live.following.is_over,
         )
 
     def _wiring(self, connector: ConnectorConfig) -> ConnectorWiring:
         return ConnectorWiring(connector.id, len(connector.phases), self._config.site.voltage_v)
 
-    async def _apply(self, decision: Decision, demands: Demands, now: datetime) -> list[RelayFault]:
-        limits = {c.id: c.limit_a for c in decision.connectors}
+    async def _apply(
+        self, decision: Decision, demands: Demands, overruled: set[str], now: datetime
+    ) -> list[RelayFault]:
+        decided = {c.id: c for c in decision.connectors}
         for point in self._config.charge_point:
-            wishes = {
-                c.id: Wish(self._wiring(c), limits[f"{point.id}/{c.id}"], self._safe_a[point.id, c.id])
-                for c in point.connectors
-            }
-            self._setpoints.want(point.id, wishes)
+            wishes = {}
+            for connector in point.connectors:
+                id = f"{point.id}/{connector.id}"
+                safe_a = self._safe_a[point.id, connector.id]
+                wishes[connector.id] = Wish(
+                    self._wiring(connector),
+                    decided[id].limit_a if demands.connectors[id].controllable else safe_a,
+                    safe_a,
+                    step_a=connector.step_a,
+                    is_urgent=decided[id].reason.code == LIMITED_BY_FUSE,
+                    overrules=id in overruled,
+                )
+            self._setpoints.want(point.id, wishes, point.max_profile_writes_per_day)
         wanted = {a.id: a.on for a in decision.appliances}
         lost = {id for id in wanted if demands.appliances[id].on is None}
         for id in lost:

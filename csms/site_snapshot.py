@@ -8,6 +8,7 @@ from datetime import datetime
 from typing import get_args
 
 from csms.domain.charge_point import Station
+from csms.domain.following import in_words
 from csms.domain.site import (
     ApplianceConfig,
     ApplianceMode,
@@ -68,7 +69,13 @@ def site_snapshot(
             id = f"{point.id}/{connector.id}"
             loads.append(
                 _connector(
-                    point, connector, modes[id], demands.connectors[id], limits[id], stations.get(point.id)
+                    point,
+                    connector,
+                    modes[id],
+                    demands.connectors[id],
+                    limits[id],
+                    stations.get(point.id),
+                    now,
                 )
             )
     loads = _without_idle_watts(loads, measured)
@@ -159,6 +166,7 @@ def _connector(
     demand: ConnectorDemand,
     decision: ConnectorDecision,
     station: Station | None,
+    now: datetime,
 ) -> LoadSnapshot:
     live = station.connectors.get(connector.id) if station else None
     name = point.name or point.id
@@ -181,6 +189,8 @@ def _connector(
         figures=decision.reason.figures,
         setpoint_a=decision.limit_a,
         offered_a=demand.offered_a,
+        limit_state=live.following.state if live and transaction else None,
+        limit_words=(live.overruled or in_words(live.following, now)) if live and transaction else None,
         current_a=_site_phases(demand.current_a, connector),
         session_wh=transaction.energy_wh if transaction else None,
         id_tag=transaction.id_tag if transaction else None,

@@ -1,6 +1,6 @@
 """The exact choice for one minute: which relays close, how many amperes each station may take.
 
-Four paths, cheapest first, all exact in utility:
+Four paths, cheapest first, all exact; the answer's `method` names the one taken:
 
 - "budget": only the total power matters; sums of powers as bit sets (`optimizer.budget`).
   The answer stands if it happens to keep every circuit.
@@ -8,10 +8,16 @@ Four paths, cheapest first, all exact in utility:
 - "search": circuits bind; partial choices side by side (`optimizer.search`).
 - "pools": the same for many loads, with alike stations taken together (`optimizer.pooling`).
 
+"least excess" means that no choice keeps the circuits (`optimizer.excess`).
+
 Ties: highest utility, then lowest total cost, then the first in list order: comparing load by load
 in the order of the list, the lower option wins (options as listed; for a modulated load 0 A, then
-min_a upwards). Where circuits bind, ties among more than some hundred partial choices are left as
-found, and "pools" decides on and off before amperes. The same input always gets the same answer.
+min_a upwards). The same input always gets the same answer.
+
+Where an answer may be less than that, `method` says so: "…, ties as found" (worth the most, but not
+proven to be the first of its equals), "…, stopped after n states: at most x W short of the best",
+"…, up to x A more than need be", "…, but a choice within the circuits may exist". The limits behind
+it count states, not time.
 """
 
 from __future__ import annotations
@@ -19,13 +25,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from optimizer.budget import first_in_order, reachable_sums, separable_choice
+from optimizer.budget import first_in_order, loss_of, reachable_sums, separable_choice
 from optimizer.descent import first_within_rows
 from optimizer.electrical import NANO, nano
+from optimizer.excess import least_excess
 from optimizer.levels import Levels, levels_of
 from optimizer.problem import Allocation, AllocationProblem
 from optimizer.rows import Row, binding_rows, keeps_rows
-from optimizer.search import search, search_least_excess
+from optimizer.search import MOST_STATES, Found, Search, search_within_excess
 
 
 def allocate(problem: AllocationProblem) -> Allocation:
@@ -40,46 +47,62 @@ def allocate(problem: AllocationProblem) -> Allocation:
     rows = binding_rows(problem, loads)
     feasible = all(row.slack >= 0 for row in rows)
     rows = [Row(max(row.slack, 0), row.phase_of) for row in rows]
-    method, chosen = _choose(loads, available, penalty, rows)
-    if chosen is None:
-        gap = available - sum(load.least_power for load in loads)
-        feasible, method = False, "least excess"
-        chosen = search_least_excess(loads, gap, penalty, rows)
-    return _answer(problem, loads, chosen, available, penalty, feasible, method)
+    found = _choose(loads, available, penalty, rows)
+    if found.options is None:
+        feasible, found = False, _least_excess(loads, available, penalty, rows, found)
+    return _answer(problem, loads, found, available, penalty, feasible)
 
 
-def _choose(
-    loads: Sequence[Levels], available: int, penalty: Fraction, rows: Sequence[Row]
-) -> tuple[str, list[int] | None]:
+def _choose(loads: Sequence[Levels], available: int, penalty: Fraction, rows: Sequence[Row]) -> Found:
     chosen = separable_choice(loads, available, penalty)
     if chosen is not None and keeps_rows(rows, loads, chosen):
-        return "budget", chosen
-    if chosen is None:
-        sums = reachable_sums(loads, available, penalty)
-        if sums is not None:
-            chosen = first_in_order(loads, sums, sums.best())
-            if keeps_rows(rows, loads, chosen):
-                return "budget", chosen
-            chosen = first_within_rows(loads, sums, rows)
-            if chosen is not None:
-                return "descent", chosen
-    return search(loads, available - sum(load.least_power for load in loads), penalty, rows)
+        return Found("budget", chosen)
+    sums = reachable_sums(loads, available, penalty) if chosen is None else None
+    if sums is not None:
+        chosen = first_in_order(sums, sums.best())
+        if keeps_rows(rows, loads, chosen):
+            return Found("budget", chosen)
+    search = Search(loads, available - sum(load.least_power for load in loads), penalty, rows)
+    if sums is not None:
+        chosen = first_within_rows(loads, sums, rows, search.least_loss())
+        if chosen is not None:
+            return Found("descent", chosen)
+    return search.best()
+
+
+def _least_excess(
+    loads: Sequence[Levels], available: int, penalty: Fraction, rows: Sequence[Row], searched: Found
+) -> Found:
+    excess, chosen, bound = least_excess(loads, rows)
+    gap = available - sum(load.least_power for load in loads)
+    found = search_within_excess(loads, gap, penalty, rows, excess)
+    method = found.method
+    if searched.open_loss is not None:
+        method += ", but a choice within the circuits may exist"
+    elif bound < excess:
+        method += f", up to {(excess - bound) / NANO:g} A more than need be"
+    return Found(method, chosen if found.options is None else found.options, found.open_loss)
 
 
 def _answer(
     problem: AllocationProblem,
     loads: Sequence[Levels],
-    chosen: Sequence[int],
+    found: Found,
     available: int,
     penalty: Fraction,
     feasible: bool,
-    method: str,
 ) -> Allocation:
-    power = sum(load.powers[k] for load, k in zip(loads, chosen, strict=True))
-    cost = sum(load.costs[k] for load, k in zip(loads, chosen, strict=True))
+    assert found.options is not None
+    chosen = list(zip(loads, found.options, strict=True))
+    power, cost = sum([x.powers[k] for x, k in chosen]), sum([x.costs[k] for x, k in chosen])
+    method = found.method
+    if found.open_loss is not None:
+        least_cost = sum([x.least_cost for x in loads])
+        short = float(loss_of(power, cost - least_cost, available, penalty)) - found.open_loss
+        method += f", stopped after {MOST_STATES} states: at most {short / NANO:.3f} W short of the best"
     return Allocation(
         feasible=feasible,
-        choices={p.id: load.answers[k] for p, load, k in zip(problem.loads, loads, chosen, strict=True)},
+        choices={p.id: x.answers[k] for p, (x, k) in zip(problem.loads, chosen, strict=True)},
         power_w=power / NANO,
         utility_w=float((min(power, available) - penalty * max(power - available, 0) - cost) / NANO),
         method=method,

@@ -91,8 +91,8 @@ class Outlet:
 
     @property
     def takes_part(self) -> bool:
-        """Whether current can flow at all."""
-        return self.demand.state in TAKERS
+        """Whether current can flow at all, and as much as is decided here."""
+        return self.demand.state in TAKERS and self.demand.controllable
 
     @property
     def sun_decides(self) -> bool:
@@ -125,9 +125,20 @@ class Outlet:
             return self.drawn_w
         return self.power_at(self.limit_a)
 
+    @property
+    def is_ours(self) -> bool:
+        return self.demand.state is not ConnectorState.OFFLINE and self.demand.controllable
+
     def draw(self) -> Draw:
-        reachable = self.demand.state is not ConnectorState.OFFLINE
-        return Draw(self.connector.circuit, self.drawn_w if reachable else 0.0, self.drawn_a, reachable)
+        return Draw(self.connector.circuit, self.drawn_w if self.is_ours else 0.0, self.drawn_a, self.is_ours)
+
+    def over_offered_a(self) -> PhaseTriple:
+        """What a station that does not follow takes beyond its offer. Until it does, that remains."""
+        offered_a = self.demand.offered_a
+        if not self.demand.is_over or offered_a is None or not self.takes_part:
+            return NO_CURRENT
+        l1, l2, l3 = (max(0.0, amps - offered_a) for amps in self.drawn_a)
+        return (l1, l2, l3)
 
 
 def plan_connector(

@@ -115,7 +115,8 @@ def _look(
 def _claim_minima(minute: Minute) -> None:
     """Give what must run its least current, the most entitled first, and shed what then does not fit.
 
-    A station that is not connected cannot be shed: what it was last allowed is reserved before all others.
+    A station that is not connected, or not controllable, cannot be shed: what it was last allowed, or is
+    measured to take, is reserved before all others; so is what one takes beyond its offer.
     """
     claims: list[tuple[Rank, bool, float, int, Switch | Outlet]] = []
     for switch in minute.switches():
@@ -123,9 +124,9 @@ def _claim_minima(minute: Minute) -> None:
             was_off = not switch.states[0].elements <= switch.present.elements
             claims.append((switch.rank, was_off, 0.0, len(claims), switch))
     for outlet in minute.outlets:
-        if outlet.demand.state is ConnectorState.OFFLINE:
-            minute.fuses.take(outlet.connector.circuit, outlet.drawn_a)
-        elif outlet.must_on:
+        circuit = outlet.connector.circuit
+        minute.fuses.take(circuit, outlet.over_offered_a() if outlet.is_ours else outlet.drawn_a)
+        if outlet.is_ours and outlet.must_on:
             served_wh = outlet.demand.delivered_wh
             claims.append((outlet.rank, not outlet.is_on, served_wh, len(claims), outlet))
     for *_, load in sorted(claims, key=lambda claim: claim[:4]):
@@ -187,6 +188,7 @@ def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness, now: d
     outlets = [outlet for outlet in minute.outlets if outlet.sun_decides and outlet.shed_by is None]
     spoken_for_w = sum(s.chosen.power_w for s in minute.switches() if len(s.states) == 1)
     spoken_for_w += sum(o.expected_w() for o in minute.outlets if o.limit_a > 0 and not o.sun_decides)
+    spoken_for_w += sum(sum(o.over_offered_a()) for o in minute.outlets) * minute.site.voltage_v
     available_w = available_of(grid, minute.draws, spoken_for_w)
     for switch in switches:
         minute.fuses.release(switch.appliance.circuit, switch.chosen.current_a)

@@ -16,6 +16,7 @@ from optimizer.levels import Levels
 from optimizer.rows import Row, row_uses
 
 STEPS_PER_LOAD = 6
+MOST_LOADS = 400  # one level of recursion each
 
 
 class TooManySteps(Exception):
@@ -38,30 +39,26 @@ class _Walk:
     left: list[list[int]]
     steps: int = 0
 
-    def descend(self, i: int, slacks: list[int], targets: list[tuple[int, int]]) -> list[int] | None:
+    def descend(self, i: int, slacks: list[int], cost: int, powers: int) -> list[int] | None:
         if i == len(self.loads):
             return []
-        if not self._enough_left(i, slacks, min(power for _, power in targets) * self.sums.unit):
+        if not self._enough_left(i, slacks, ((powers & -powers).bit_length() - 1) * self.sums.unit):
             return None
         self.steps += 1
         if self.steps > STEPS_PER_LOAD * len(self.loads):
             raise TooManySteps
-        load, rest, unit = self.loads[i], self.sums.tables[i + 1], self.sums.unit
-        for k, uses in enumerate(self.uses[i]):
+        rest = self.sums.tables[i + 1]
+        for k, extra_power, extra_cost in self.sums.options[i]:
+            uses = self.uses[i][k]
             if any(slacks[r] < amps for r, amps in uses):
                 continue
-            power, cost = (load.powers[k] - load.least_power) // unit, load.costs[k] - load.least_cost
-            open_targets = [
-                (c - cost, p - power)
-                for c, p in targets
-                if p >= power and rest.get(c - cost, 0) >> (p - power) & 1
-            ]
-            if not open_targets:
+            open_powers = powers >> extra_power & rest.get(cost - extra_cost, 0)
+            if not open_powers:
                 continue
             left = slacks.copy()
             for r, amps in uses:
                 left[r] -= amps
-            found = self.descend(i + 1, left, open_targets)
+            found = self.descend(i + 1, left, cost - extra_cost, open_powers)
             if found is not None:
                 return [k, *found]
         return None
@@ -75,18 +72,26 @@ class _Walk:
         return True
 
 
-def first_within_rows(loads: Sequence[Levels], sums: Sums, rows: Sequence[Row]) -> list[int] | None:
-    """The best answer within the rows, None if it is not among the sums or not found soon."""
+def first_within_rows(
+    loads: Sequence[Levels], sums: Sums, rows: Sequence[Row], least_loss: float
+) -> list[int] | None:
+    """The best answer within the rows, None if it is not among the sums or not found soon.
+
+    least_loss [nW]: no answer within the rows loses less.
+    """
+    if least_loss > sums.limit + sums.booked or len(loads) > MOST_LOADS:
+        return None
     uses = row_uses(loads, rows)
     prices = _lookahead_prices(loads, rows)
-    ahead = [_ahead(loads, uses, p) for p in prices]
-    walk = _Walk(loads, sums, uses, prices, ahead, _left(uses, len(rows)))
+    ahead = [_ahead(sums, uses, p) for p in prices]
+    walk = _Walk(loads, sums, uses, prices, ahead, _left(sums, uses, len(rows)))
     slacks = [row.slack for row in rows]
     try:
-        for targets in sums.targets():
-            found = walk.descend(0, slacks, [(cost, power) for _, cost, power in targets])
-            if found is not None:
-                return found
+        for loss, cost, powers in sums.targets():
+            if loss + sums.booked >= least_loss:
+                found = walk.descend(0, slacks, cost, powers)
+                if found is not None:
+                    return found
     except TooManySteps:
         pass
     return None
@@ -110,27 +115,24 @@ def _spread(voltage: float, rows: Sequence[Row], ranked: Sequence[int]) -> list[
     return prices
 
 
-def _ahead(
-    loads: Sequence[Levels], uses: list[list[list[tuple[int, int]]]], prices: list[float]
-) -> list[float]:
+def _ahead(sums: Sums, uses: list[list[list[tuple[int, int]]]], prices: list[float]) -> list[float]:
     total = 0.0
     ahead = [total]
-    for load, options in zip(reversed(loads), reversed(uses), strict=True):
+    for options, used in zip(reversed(sums.options), reversed(uses), strict=True):
         total += max(
-            power - load.least_power - sum([prices[r] * amps for r, amps in used])
-            for power, used in zip(load.powers, options, strict=True)
+            [power * sums.unit - sum([prices[r] * amps for r, amps in used[k]]) for k, power, _ in options]
         )
         ahead.append(total)
     return ahead[::-1]
 
 
-def _left(uses: list[list[list[tuple[int, int]]]], row_count: int) -> list[list[int]]:
+def _left(sums: Sums, uses: list[list[list[tuple[int, int]]]], row_count: int) -> list[list[int]]:
     most = [0] * row_count
     left = [most.copy()]
-    for options in reversed(uses):
+    for options, used in zip(reversed(sums.options), reversed(uses), strict=True):
         largest: dict[int, int] = {}
-        for used in options:
-            for r, amps in used:
+        for k, _, _ in options:
+            for r, amps in used[k]:
                 largest[r] = max(largest.get(r, 0), amps)
         for r, amps in largest.items():
             most[r] += amps

@@ -199,6 +199,8 @@ class ConnectorDemand:
     (L1, L2, L3) of the site: it is in the station's own order, see `Connector.phases`. session: changes
     with each transaction. offered_a: the limit the station last accepted. departs_at, requested_wh: what
     the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
+    controllable: False = its limit is not ours to set; what it takes is the house's. is_over: it is measured
+    to take more than what it was offered, by more than meters err.
     """
 
     state: ConnectorState
@@ -209,6 +211,8 @@ class ConnectorDemand:
     delivered_wh: float = 0.0
     departs_at: datetime | None = None
     requested_wh: float | None = None
+    controllable: bool = True
+    is_over: bool = False
 
 
 @dataclass(frozen=True, slots=True)

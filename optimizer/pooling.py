@@ -11,6 +11,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+import numpy as np
+from numpy.typing import NDArray
+
 from optimizer.levels import Levels, levels_from
 from optimizer.rows import Row
 
@@ -23,23 +26,26 @@ Kind = tuple[tuple[tuple[int, int], ...], int, tuple[int, ...]]
 class PooledProblem:
     """loads: the problem's, stations reduced to off or minimum, then a load per pool. stages: when to decide.
 
-    members: the stations of each pool.
+    members: the stations of each pool. first_on, steps: of each of the problem's loads, the option of its
+    minimum and the steps above it.
     """
 
     loads: list[Levels]
     rows: list[Row]
     stages: list[int]
     members: list[list[int]]
+    first_on: list[int]
+    steps: list[int]
 
-    def unpooled(self, originals: Sequence[Levels], chosen: Sequence[int]) -> list[int]:
-        """Deal each pool's steps out, to the last stations first."""
-        options = list(chosen[: len(originals)])
-        for members, steps in zip(self.members, chosen[len(originals) :], strict=True):
+    def unpooled(self, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Deal each pool's steps out, to the last stations first. chosen: a row of options per load."""
+        options = chosen[: len(self.steps)].copy()
+        for members, steps in zip(self.members, chosen[len(self.steps) :], strict=True):
+            left = steps.copy()
             for i in reversed(members):
-                if _is_on(originals[i], options[i]):
-                    taken = min(steps, _steps(originals[i]))
-                    options[i] = _first_on(originals[i]) + taken
-                    steps -= taken
+                taken = np.where(options[i] >= self.first_on[i], np.minimum(left, self.steps[i]), 0)
+                options[i] += taken
+                left -= taken
         return options
 
 
@@ -63,15 +69,12 @@ def pooled(loads: Sequence[Levels], rows: Sequence[Row]) -> PooledProblem:
         result_rows.append(Row(steps, dict.fromkeys([*users, len(loads) + n], POOL_PHASE)))
     kept = [Row(row.slack, phase_of) for row, phase_of in zip(rows, phases, strict=True)]
     stages = [0 if i in stations else 1 for i in range(len(loads))] + [2] * len(members)
-    return PooledProblem(reduced, kept + result_rows, stages, members)
+    first_on, steps_of = [_first_on(load) for load in loads], [_steps(load) for load in loads]
+    return PooledProblem(reduced, kept + result_rows, stages, members, first_on, steps_of)
 
 
 def _first_on(load: Levels) -> int:
     return 1 if load.answers[0] == 0.0 else 0
-
-
-def _is_on(load: Levels, option: int) -> bool:
-    return option >= _first_on(load)
 
 
 def _steps(load: Levels) -> int:
@@ -107,15 +110,17 @@ def _off_or_minimum(load: Levels) -> Levels:
         load.answers[: on + 1],
         load.powers[: on + 1],
         load.costs[: on + 1],
-        tuple((*load.currents[k], 0 if k == on else steps) for k in kept),
+        tuple([(*load.currents[k], 0 if k == on else steps) for k in kept]),
+        tuple(kept),
     )
 
 
 def _pool(example: Levels, steps: int) -> Levels:
     power, amps = _step(example)
     return levels_from(
-        tuple(float(k) for k in range(steps + 1)),
-        tuple(k * power for k in range(steps + 1)),
+        tuple([float(k) for k in range(steps + 1)]),
+        tuple([k * power for k in range(steps + 1)]),
         (0,) * (steps + 1),
-        tuple((*(k * a for a in amps), k) for k in range(steps + 1)),
+        tuple([(*(k * a for a in amps), k) for k in range(steps + 1)]),
+        (0, steps),
     )

@@ -11,12 +11,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from optimizer.electrical import current_levels
 from optimizer.model import PhaseTriple
 
 PHASES = ("L1", "L2", "L3")
 LARGEST_LOAD_NUMBER = 1e7
 LARGEST_SITE_NUMBER = 1e12
 LARGEST_LEVEL_COUNT = 10_000
+SMALLEST_STEP_A = 1e-9
+LONGEST_QUOTE = 40
 
 
 class ProblemError(ValueError):
@@ -193,14 +196,15 @@ def _parse_modulation(data: Any, path: str, id: str, circuit: str) -> ModulatedL
     min_a = _number(modulation, "min_a", path, at_least=0)
     max_a = _number(modulation, "max_a", path, at_least=min_a)
     step_a = _number(modulation, "step_a", path)
-    if step_a <= 0 or (max_a - min_a) / step_a > LARGEST_LEVEL_COUNT:
+    if step_a < SMALLEST_STEP_A or (max_a - min_a) / step_a > LARGEST_LEVEL_COUNT:
         raise ProblemError(
-            f"{path}.step_a", f"above 0 and at most {LARGEST_LEVEL_COUNT} steps expected, not {step_a:g}"
+            f"{path}.step_a",
+            f"at least {SMALLEST_STEP_A:g} and at most {LARGEST_LEVEL_COUNT} steps expected, not {step_a:g}",
         )
     off_cost_w = None
     if modulation.get("off_cost_w", 0) is not None:
         off_cost_w = _number(modulation, "off_cost_w", path) if "off_cost_w" in modulation else 0.0
-    if off_cost_w is None and min_a == 0 and step_a > max_a:
+    if off_cost_w is None and not current_levels(min_a, max_a, step_a):
         raise ProblemError(f"{path}.max_a", "a current above 0 expected where off_cost_w is null")
     voltage_v = _number(modulation, "voltage_v", path)
     if voltage_v <= 0:
@@ -274,9 +278,14 @@ def _triple(parent: dict[str, Any], key: str, path: str, limit: float = LARGEST_
 
 def _checked_number(value: Any, field: str, at_least: float, limit: float) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise ProblemError(field, f"a number expected, not {value!r}")
+        raise ProblemError(field, f"a number expected, not {_shortened(value)}")
     if value != value or abs(value) > limit:
-        raise ProblemError(field, f"a finite number up to {limit:g} expected, not {value!r}")
+        raise ProblemError(field, f"a finite number up to {limit:g} expected, not {_shortened(value)}")
     if value < at_least:
         raise ProblemError(field, f"at least {at_least:g} expected, not {value:g}")
     return float(value)
+
+
+def _shortened(value: Any) -> str:
+    text = repr(value)
+    return text if len(text) <= LONGEST_QUOTE else text[:LONGEST_QUOTE] + "…"

@@ -151,8 +151,11 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
 
 def _not_taking_part(outlet: Outlet) -> Reason:
     state = outlet.demand.state
-    if state is not ConnectorState.OFFLINE:
+    if state in NOT_TAKING_PART:
         return Reason(*NOT_TAKING_PART[state])
+    if state is not ConnectorState.OFFLINE:
+        text = "not controlled from here: what it takes counts as the house's"
+        return Reason("not_controllable", text, {"taken_a": max(outlet.drawn_a)})
     reserved_a = max(outlet.drawn_a)
     if reserved_a > 0:
         text = f"station not connected: {reserved_a:g} A reserved, as it was charging"

@@ -31,22 +31,23 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """One load's options in the plan's units. uses: (resource, amperes above the least)."""
+    """The options of a load, or of several together, in the plan's units.
 
-    powers: Ints
+    needs: of each option, what it takes of each resource above the least: power, amperes of each row.
+    ties: what it adds to the ties of a state, as a column.
+    """
+
+    needs: Ints
     losses: Numbers
-    costs: Ints
-    uses: tuple[tuple[int, Ints], ...]
-    field: Field
-    ranks: Ints
+    ties: Ints
 
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """A price of each resource. least_after[i]: the least priced loss of the loads from the i-th on.
+    """A price of each resource. least_after[i]: the least priced loss of the steps from the i-th on.
 
     signs: what a unit of resource left adds to the bound (sun left is lost, amperes left are spared).
-    reduced: the priced loss of each option of all loads.
+    reduced: the priced loss of each option of all steps.
     """
 
     signs: Floats
@@ -56,9 +57,9 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class Relaxation:
-    """needs, losses: one row per option of all loads in order, those of load i from starts[i] on.
+    """needs, losses: one row per option of all steps in order, those of step i from starts[i] on.
 
-    gains, usage, groups: columns of the linear programme, those of load i from column_starts[i] on;
+    gains, usage, groups: columns of the linear programme, those of step i from column_starts[i] on;
     columns of one group (not −1) exclude each other.
     """
 
@@ -74,20 +75,31 @@ class Relaxation:
     allows_excess: bool
 
     @classmethod
-    def of(cls, drafts: Sequence[Draft], size: int, over: int, under: int, allows_excess: bool) -> Relaxation:
-        needs = [_needs(draft, size) for draft in drafts]
-        columns = [_columns(draft) for draft in drafts]
-        pairs = list(zip(drafts, needs, columns, strict=True))
+    def of(
+        cls,
+        groups: Sequence[Sequence[Draft]],
+        joint: Sequence[Draft],
+        over: int,
+        under: int,
+        allows_excess: bool,
+    ) -> Relaxation:
+        """groups: the loads of each step; joint: their options together."""
+        singles = [draft for group in groups for draft in group]
+        columns = [_columns(draft) for draft in singles]
         return cls(
-            needs=np.vstack(needs),
-            losses=np.concatenate([draft.losses for draft in drafts]).astype(np.float64),
-            starts=_starts([len(draft.powers) for draft in drafts]),
-            gains=np.concatenate([_gains(draft, base, picks, under) for draft, _, (base, picks) in pairs]),
-            usage=np.vstack([need[picks] for _, need, (_, picks) in pairs]),
+            needs=np.vstack([draft.needs for draft in joint]).astype(np.float64),
+            losses=np.concatenate([draft.losses for draft in joint]).astype(np.float64),
+            starts=_starts([len(draft.needs) for draft in joint]),
+            gains=np.concatenate(
+                [_gains(draft, *picked, under) for draft, picked in zip(singles, columns, strict=True)]
+            ),
+            usage=np.vstack([d.needs[picks] for d, (_, picks) in zip(singles, columns, strict=True)]).astype(
+                np.float64
+            ),
             groups=np.concatenate(
                 [np.full(len(p), i if len(p) > 1 else -1) for i, (_, p) in enumerate(columns)]
             ),
-            column_starts=_starts([len(picks) for _, picks in columns]),
+            column_starts=_starts([len(picks) for _, picks in columns])[_starts([len(g) for g in groups])],
             over=over,
             under=under,
             allows_excess=allows_excess,
@@ -105,7 +117,7 @@ class Relaxation:
         return Bound(signs, priced, least_after)
 
     def prices(self, amounts: Ints, first: int) -> Floats:
-        """Of the linear programme of the loads from `first` on with these amounts left."""
+        """Of the linear programme of the steps from `first` on with these amounts left."""
         at = self.column_starts[first]
         gains, usage, groups = self.gains[at:], self.usage[at:], self.groups[at:]
         prices = np.zeros(len(amounts))
@@ -135,25 +147,18 @@ def _starts(lengths: Sequence[int]) -> Ints:
     return np.cumsum([0, *lengths])
 
 
-def _needs(draft: Draft, size: int) -> Floats:
-    needs = np.zeros((len(draft.powers), size))
-    needs[:, 0] = draft.powers
-    for r, amps in draft.uses:
-        needs[:, r] = amps
-    return needs
-
-
 def _columns(draft: Draft) -> tuple[int, list[int]]:
     """The smallest option, and those that become columns 0 <= x <= 1 beside it."""
-    base = int(np.lexsort((draft.losses, draft.powers))[0])
-    options = set(range(len(draft.powers))) - {base}
+    powers, losses = draft.needs[:, 0].tolist(), draft.losses.tolist()
+    ranked = sorted(range(len(powers)), key=lambda k: (powers[k], losses[k]))
+    base, options = ranked[0], set(ranked[1:])
     if len(options) > MANY_OPTIONS:
-        options = {int(draft.powers.argmax()), int(draft.losses.argmin())} - {base}
+        options = {max(options, key=powers.__getitem__), min(ranked, key=losses.__getitem__)} - {base}
     return base, sorted(options)
 
 
 def _gains(draft: Draft, base: int, picks: list[int], under: int) -> Floats:
     """What an option is worth more than the smallest one while sun is left over."""
-    worth = under * draft.powers.astype(np.float64) - draft.losses
+    worth = under * draft.needs[:, 0].astype(np.float64) - draft.losses
     gains: Floats = worth[picks] - worth[base]
     return gains

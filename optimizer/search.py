@@ -10,7 +10,11 @@ and the choice itself. Four things keep the columns few:
 - a column whose loss plus the least further loss (linear relaxation; powers that the remaining
   loads cannot compose) exceeds a known answer's is dropped;
 - quick passes with few columns find that known answer. They are proof by themselves if they dropped
-  nothing as good; else the last pass goes through all columns, in portions of bounded size.
+  nothing as good; else a pass goes through all columns, in portions of bounded size, and another through
+  those as good as the answer, for the first in order.
+
+Passes that try more than MOST_STATES columns are stopped. What was left is known to be at least as
+bad as its bound, and the answer says so. Counting columns, not time, keeps replays alike.
 
 Source: beam-stack search, Zhou and Hansen (ICAPS 2005), with the bounds above.
 """
@@ -25,52 +29,69 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.electrical import NANO
 from optimizer.levels import Levels
-from optimizer.pooling import pooled
+from optimizer.pooling import PooledProblem, pooled
 from optimizer.relaxation import Bound, Floats, Ints
 from optimizer.rows import Row
 from optimizer.steps import Plan, States, plan_search
 
 QUICK_WIDTHS = (40, 400)
-PORTION = 10_000
+PORTION = 2_000
+MOST_STATES = 1_000_000
+MOST_TIED_STATES = 100_000
 FEW_LOADS = 24
-REFINE_ABOVE = 100
-MOST_REFINEMENTS = 4
+REFINE_ABOVE = 200
+MOST_PRICINGS = 40
+NEGLIGIBLE = 1000  # nW
 MOST_BOUNDS = 16
 
 
-def search(
-    loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row]
-) -> tuple[str, list[int] | None]:
-    """(method, the best option of each load); the options are None if no choice keeps the rows.
+@dataclass(frozen=True, slots=True)
+class Found:
+    """options: of each load, None if there is none (or none was found, if open_loss is set).
 
-    gap: the sun left if each load takes its least power (may be negative).
+    open_loss [nW]: set if the search was stopped: what was left may lose as little as that.
     """
-    if not loads:
-        return "search", []
-    if len(loads) <= FEW_LOADS:
-        passes = _Passes.of(plan_search(loads, gap, penalty, rows, _stages(loads)))
-        if passes.quickly():
-            return "search", passes.answer()
-    pools = pooled(loads, rows)
-    passes = _Passes.of(plan_search(pools.loads, gap, penalty, pools.rows, pools.stages))
-    if not passes.quickly():
-        passes.exhaustively()
-    answer = passes.answer()
-    return "pools", None if answer is None else pools.unpooled(loads, answer)
+
+    method: str
+    options: list[int] | None
+    open_loss: float | None = None
 
 
-def search_least_excess(
-    loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row]
-) -> list[int]:
-    """The choice whose amperes beyond the rows are fewest in all, and best among those."""
-    least_excess = _least_excess(loads, rows)
-    passes = _Passes.of(plan_search(loads, gap, penalty, rows, _stages(loads), least_excess))
-    if not passes.quickly():
-        passes.exhaustively()
-    found = passes.answer()
-    assert found is not None, "the least excess is some choice's"
-    return found
+class Search:
+    """loads: in list order. gap: the sun left if each takes its least power (may be negative)."""
+
+    def __init__(self, loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row]) -> None:
+        self.loads, self.gap, self.penalty, self.rows = loads, gap, penalty, rows
+        self._passes = self._pooled() if len(loads) > FEW_LOADS else self._plain()
+
+    def least_loss(self) -> float:
+        """No choice loses less [nW]."""
+        return self._passes.least_loss()
+
+    def best(self) -> Found:
+        """The best choice that keeps the rows."""
+        if self._passes.pools is None:
+            if self._passes.quickly():
+                return self._passes.found("search")
+            self._passes = self._pooled()
+        return self._passes.complete("pools")
+
+    def _plain(self) -> _Passes:
+        return _Passes.of(plan_search(self.loads, self.gap, self.penalty, self.rows, _stages(self.loads)))
+
+    def _pooled(self) -> _Passes:
+        pools = pooled(self.loads, self.rows)
+        return _Passes.of(plan_search(pools.loads, self.gap, self.penalty, pools.rows, pools.stages), pools)
+
+
+def search_within_excess(
+    loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row], excess: int
+) -> Found:
+    """The best of the choices whose amperes beyond the rows are at most `excess` in all."""
+    plan = plan_search(loads, gap, penalty, rows, _stages(loads), excess)
+    return _Passes.of(plan).complete("least excess")
 
 
 def _stages(loads: Sequence[Levels]) -> list[int]:
@@ -78,63 +99,75 @@ def _stages(loads: Sequence[Levels]) -> list[int]:
     return [0 if isinstance(load.answers[0], str) else 1 for load in loads]
 
 
-def _least_excess(loads: Sequence[Levels], rows: Sequence[Row]) -> int:
-    """Only loads that cannot take their least on all rows at once have a say; they are few."""
-    slacks = {tuple(row.slack for row in rows)}
-    for i, load in enumerate(loads):
-        touched = [(r, row.phase_of[i]) for r, row in enumerate(rows) if i in row.phase_of]
-        takes = {
-            tuple((r, c[phase] - load.least_current[phase]) for r, phase in touched) for c in load.currents
-        }
-        if not any(all(amps == 0 for _, amps in take) for take in takes):
-            slacks = {_after(slack, take) for slack in slacks for take in takes}
-    return min(sum(-min(s, 0) for s in slack) for slack in slacks)
-
-
-def _after(slack: tuple[int, ...], take: tuple[tuple[int, int], ...]) -> tuple[int, ...]:
-    left = list(slack)
-    for r, amps in take:
-        left[r] -= amps
-    return tuple(left)
-
-
 @dataclass(slots=True)
 class _Passes:
     """bounds: prices learnt so far, from the linear programmes of promising states.
 
-    best_dropped: the best bound among the states dropped for width.
+    best_dropped: the best bound among the states dropped for width, or left when states_left ran out.
     """
 
     plan: Plan
     bounds: list[Bound]
+    pools: PooledProblem | None = None
     known: States | None = None
     best_dropped: float = inf
+    states_left: int = MOST_STATES
 
     @classmethod
-    def of(cls, plan: Plan) -> _Passes:
+    def of(cls, plan: Plan, pools: PooledProblem | None = None) -> _Passes:
         size = len(plan.left)
         whole_sun = np.eye(size)[0] * plan.under
         start = np.clip(plan.start.resources[:, 0], 0, plan.left)
         vectors = (plan.relaxation.prices(start, 0), whole_sun, np.zeros(size))
-        return cls(plan, [plan.relaxation.bound(prices) for prices in vectors])
+        return cls(plan, [plan.relaxation.bound(prices) for prices in vectors], pools)
+
+    def least_loss(self) -> float:
+        start = self._start()
+        further = max([(b.signs @ start.resources)[0] + b.least_after[0] for b in self.bounds])
+        return self._nanowatts(float(start.loss[0] + max(further, 0.0)) - self.plan.tolerance)
+
+    def complete(self, method: str) -> Found:
+        """The best choice, and of equal ones the first in order, as far as the states allowed reach."""
+        if self.quickly():
+            return self.found(method)
+        if self.best_dropped < self._limit(strictly=True):
+            self._exhaustively(MOST_STATES, strictly=True)
+            if self.best_dropped < inf:
+                return self.found(method, self._nanowatts(self.best_dropped))
+        if self.known is not None:
+            self._exhaustively(MOST_TIED_STATES, strictly=False)
+            if self.best_dropped < inf:
+                method += ", ties as found" + self._within()
+        return self.found(method)
 
     def quickly(self) -> bool:
-        """Find a good choice; tells whether it is proven to be the best, or that there is none."""
+        """Find a good choice; tells if it is proven the best and the first, or that there is none."""
         for width in QUICK_WIDTHS:
             self.best_dropped = inf
-            self._descend(self._start(), 0, width, exhaustive=False)
+            self._descend(self._start(), 0, width)
             if self.best_dropped > self._limit():
                 return True
-        return self.known is not None and self.best_dropped >= self._limit(strictly=True)
+        return False
 
-    def exhaustively(self) -> None:
-        """Go through all that could be better."""
-        self._descend(self._start(), 0, PORTION, exhaustive=True)
-
-    def answer(self) -> list[int] | None:
+    def found(self, method: str, open_loss: float | None = None) -> Found:
         if self.known is None:
-            return None
-        return [int(self.known.ties[1 + f.word, 0] >> f.shift & f.mask) for f in self.plan.fields]
+            return Found(method, None, open_loss)
+        return Found(method, _options(self.plan, self.pools, self.known.ties)[:, 0].tolist(), open_loss)
+
+    def _exhaustively(self, most_states: int, *, strictly: bool) -> None:
+        """Go through all that could be better (strictly), or as good and before what is known."""
+        self.states_left, self.best_dropped = most_states, inf
+        self._descend(self._start(), 0, PORTION, exhaustive=True, strictly=strictly)
+
+    def _within(self) -> str:
+        """States better by less than rounding are found among the ties only; whole losses leave none."""
+        if self.plan.tolerance < 1 and self.plan.start.loss.dtype == np.int64:
+            return ""
+        tolerance = self.plan.tolerance * self.plan.unit / self.plan.under
+        return f" within {tolerance / NANO:.1g} W" if tolerance > NEGLIGIBLE else ""
+
+    def _nanowatts(self, loss: float) -> float:
+        return loss * self.plan.unit / self.plan.under + self.plan.spare
 
     def _start(self) -> States:
         start = self.plan.start
@@ -147,17 +180,20 @@ class _Passes:
             return inf
         return float(self.known.loss[0]) + (-self.plan.tolerance if strictly else self.plan.tolerance)
 
-    def _descend(self, states: States, first: int, width: int, *, exhaustive: bool) -> None:
-        """Take the loads from `first` on. Exhaustive passes look for strictly less loss only."""
+    def _descend(
+        self, states: States, first: int, width: int, *, exhaustive: bool = False, strictly: bool = False
+    ) -> None:
+        """Take the loads from `first` on; beyond the width, exhaustive passes go portion by portion."""
         for i in range(first, len(self.plan.steps)):
-            limit = self._limit(strictly=exhaustive)
+            limit = self._limit(strictly=strictly)
+            self.states_left -= len(states.loss) * len(self.plan.steps[i].draft.losses)
             states = _extended(self.plan, states, i, self.bounds[0], limit)
             bounds = self._bounds(states, i)
             states, bounds = _only(states, bounds, bounds <= limit)
             if len(bounds) == 0:
                 return
-            states, bounds = _merged(states, bounds)
-            if len(bounds) > REFINE_ABOVE:
+            states, bounds = _merged(self.plan, self.pools, states, bounds)
+            if len(bounds) > REFINE_ABOVE and i % (1 + len(self.plan.steps) // MOST_PRICINGS) == 0:
                 states, bounds = self._refined(states, bounds, i, limit)
                 if len(bounds) == 0:
                     return
@@ -165,12 +201,28 @@ class _Passes:
                 ranked = np.argsort(bounds, kind="stable")
                 if exhaustive:
                     for k in range(0, len(ranked), width):
-                        self._descend(states.take(ranked[k : k + width]), i + 1, width, exhaustive=True)
+                        if self._exhausted(float(bounds[ranked[k]])):
+                            return
+                        portion = states.take(ranked[k : k + width])
+                        self._descend(portion, i + 1, width, exhaustive=True, strictly=strictly)
                     return
                 self.best_dropped = min(self.best_dropped, float(bounds[ranked[width]]))
                 states = states.take(ranked[:width])
-        if self.known is None or _rank(states) < _rank(self.known):
+            if exhaustive and self._exhausted(float(bounds.min())):
+                return
+        if self.known is None or self._rank(states) < self._rank(self.known):
             self.known = states
+
+    def _exhausted(self, bound: float) -> bool:
+        """Whether to stop, with a state of this bound left."""
+        if self.states_left > 0:
+            return False
+        self.best_dropped = min(self.best_dropped, bound)
+        return True
+
+    def _rank(self, states: States) -> tuple[float, ...]:
+        """After the last load all resources are 0 and merging has left one state."""
+        return (states.loss[0].item(), *_order_keys(self.plan, self.pools, states.ties)[:, 0].tolist())
 
     def _bounds(self, states: States, i: int) -> Floats:
         """The least final loss of each state."""
@@ -185,32 +237,38 @@ class _Passes:
         return bounds
 
     def _refined(self, states: States, bounds: Floats, i: int, limit: float) -> tuple[States, Floats]:
-        """Price the most promising state by its own linear programme, until its bound is true."""
-        for _ in range(MOST_REFINEMENTS):
-            best = int(bounds.argmin())
-            prices = self.plan.relaxation.prices(states.resources[:, best], i + 1)
-            learnt = self.plan.relaxation.bound(prices)
-            better = states.loss + learnt.signs @ states.resources + learnt.least_after[i + 1]
-            gained = better[best] > bounds[best] + self.plan.tolerance
-            if not gained:
-                break
-            self.bounds.append(learnt)
-            if len(self.bounds) > MOST_BOUNDS:
-                del self.bounds[3]
-            bounds = np.maximum(bounds, better)
-            states, bounds = _only(states, bounds, bounds <= limit)
-            if len(bounds) == 0:
-                break
-        return states, bounds
+        """Price the most promising state by its own linear programme, so that its bound is true."""
+        best = int(bounds.argmin())
+        learnt = self.plan.relaxation.bound(self.plan.relaxation.prices(states.resources[:, best], i + 1))
+        better = states.loss + learnt.signs @ states.resources + learnt.least_after[i + 1]
+        if better[best] <= bounds[best] + self.plan.tolerance:
+            return states, bounds
+        self.bounds.append(learnt)
+        if len(self.bounds) > MOST_BOUNDS:
+            del self.bounds[3]
+        bounds = np.maximum(bounds, better)
+        return _only(states, bounds, bounds <= limit)
 
 
 def _only(states: States, bounds: Floats, which: NDArray[np.bool_]) -> tuple[States, Floats]:
     return (states, bounds) if which.all() else (states.take(which), bounds[which])
 
 
-def _rank(states: States) -> tuple[float, ...]:
-    """After the last load all resources are 0 and merging has left one state."""
-    return (states.loss[0].item(), *states.ties[:, 0].tolist())
+def _options(plan: Plan, pools: PooledProblem | None, ties: Ints) -> Ints:
+    """A row of option indices per load."""
+    options = np.array([ties[1 + f.word] >> f.shift & f.mask for f in plan.fields])
+    return options if pools is None else pools.unpooled(options)
+
+
+def _order_keys(plan: Plan, pools: PooledProblem | None, ties: Ints) -> Ints:
+    """Rows by which equal states are ordered: cost, then the options in list order.
+
+    While no pool has steps, the bit fields are in that order already.
+    """
+    pool_fields = [] if pools is None else plan.fields[len(pools.steps) :]
+    if not any((ties[1 + f.word] >> f.shift & f.mask).any() for f in pool_fields):
+        return ties
+    return np.vstack([ties[:1], _options(plan, pools, ties)])
 
 
 def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) -> States:
@@ -220,25 +278,23 @@ def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) ->
     least = states.loss + bound.signs @ states.resources + bound.least_after[i + 1]
     starts = plan.relaxation.starts
     reduced = bound.reduced[starts[i] : starts[i + 1]]
-    possible = least[:, None] + reduced[None, :] <= limit
-    if not plan.allows_excess:
-        for r, amps in draft.uses:
-            possible &= states.resources[r][:, None] >= amps[None, :]
-    parents, options = possible.nonzero()
-    resources = states.resources[:, parents]
-    resources[0] -= draft.powers[options]
-    for r, amps in draft.uses:
-        resources[r] -= amps[options]
-    ties = states.ties[:, parents]
-    ties[0] += draft.costs[options]
-    ties[1 + draft.field.word] += draft.ranks[options]
-    extended = States(resources, states.loss[parents] + draft.losses[options], ties)
+    parents, options = (least[:, None] + reduced[None, :] <= limit).nonzero()
+    resources = states.resources[:, parents] - draft.needs[options].T
     if plan.allows_excess:
         resources[-1] += np.minimum(resources[1:-1], 0).sum(axis=0)
-        extended = extended.take(resources[-1] >= 0)
+        fits = resources[-1] >= 0
+    else:
+        fits = (resources[1:] >= 0).all(axis=0)
+    if not fits.all():
+        parents, options, resources = parents[fits], options[fits], resources[:, fits]
+    extended = States(
+        resources,
+        states.loss[parents] + draft.losses[options],
+        states.ties[:, parents] + draft.ties[:, options],
+    )
     _cut(plan, extended, step.left)
-    if not plan.allows_excess:
-        _round_off(extended, step.current_steps)
+    if not plan.allows_excess and (step.current_steps > 1).any():
+        resources -= resources % step.current_steps[:, None]
     return extended
 
 
@@ -249,16 +305,9 @@ def _cut(plan: Plan, states: States, left: Ints) -> None:
     np.clip(states.resources, 0, left[:, None], out=states.resources)
 
 
-def _round_off(states: States, current_steps: Ints) -> None:
-    for r in (current_steps > 1).nonzero()[0]:
-        states.resources[r] -= states.resources[r] % current_steps[r]
-
-
-def _merged(states: States, bounds: Floats) -> tuple[States, Floats]:
+def _merged(plan: Plan, pools: PooledProblem | None, states: States, bounds: Floats) -> tuple[States, Floats]:
     """Of the states with equal resources the one with least loss, then least cost, then first in order."""
-    keys = np.zeros(len(bounds), dtype=np.int64)
-    for r, resource in enumerate(states.resources):
-        keys = keys * np.int64(6364136223846793005) + resource * np.int64(2 * r + 1442695040888963407)
+    keys = plan.hash_factors @ states.resources
     order = np.lexsort((states.loss, keys))
     sorted_keys = keys[order]
     if not (sorted_keys[1:] == sorted_keys[:-1]).any():
@@ -269,6 +318,7 @@ def _merged(states: States, bounds: Floats) -> tuple[States, Floats]:
     if tied.any():
         involved = np.append(tied, False) | np.append(False, tied)
         subset = order[involved]
-        order[involved] = subset[np.lexsort((*states.ties[::-1, subset], states.loss[subset], keys[subset]))]
+        ranks = _order_keys(plan, pools, states.ties[:, subset])
+        order[involved] = subset[np.lexsort((*ranks[::-1], states.loss[subset], keys[subset]))]
     winners = order[np.append(True, ~same)]
     return states.take(winners), bounds[winners]

@@ -12,32 +12,39 @@ NEGLIGIBLE = 1e-9
 def shadow_prices(gains: Floats, usage: Floats, capacity: Floats) -> Floats:
     """Dual prices of: maximise gains·x with usage·x <= capacity (none negative), 0 <= x <= 1.
 
-    Primal simplex with bounded variables, from the slack basis. A variable at its upper bound is
-    replaced by its complement, so that all non-basic variables stand at 0.
+    Primal simplex with bounded variables, from the slack basis; the table's last row and column are the
+    reduced costs and the values. A variable at its upper bound is replaced by its complement, so that
+    all non-basic variables stand at 0.
     Source: Chvátal, Linear Programming, chapter 8.
     """
     rows, columns = usage.shape
-    table = np.hstack([usage, np.eye(rows)])
+    table = np.zeros((rows + 1, columns + rows + 1))
+    table[:rows, :columns] = usage
+    table[:rows, columns:-1] = np.eye(rows)
+    table[:rows, -1] = capacity
+    table[rows, :columns] = gains
+    values, reduced = table[:rows, -1], table[rows, :-1]
     upper = np.concatenate([np.ones(columns), np.full(rows, np.inf)])
-    reduced = np.concatenate([gains, np.zeros(rows)])
     basis = np.arange(columns, columns + rows)
-    values = capacity.astype(np.float64)
     for _ in range(20 * (rows + columns)):
         entering = int(reduced.argmax())
         if reduced[entering] <= NEGLIGIBLE:
             break
-        column = table[:, entering]
+        column = table[:rows, entering]
         leaving, step = _ratio_test(column, values, upper[basis])
         if upper[entering] <= step:
-            values = values - column * upper[entering]
-            table[:, entering] = -column
-            reduced[entering] = -reduced[entering]
+            values -= column * upper[entering]
+            table[:, entering] *= -1
             continue
         if column[leaving] < 0:
-            table[leaving] = -table[leaving]
+            table[leaving, :-1] *= -1
             table[leaving, basis[leaving]] = 1.0
             values[leaving] = upper[basis[leaving]] - values[leaving]
-        _pivot(table, values, reduced, leaving, entering)
+        table[leaving] /= table[leaving, entering]
+        factors = table[:, entering].copy()
+        factors[leaving] = 0.0
+        table -= factors[:, None] * table[leaving]
+        np.maximum(values, 0.0, out=values)
         basis[leaving] = entering
     prices: Floats = np.maximum(-reduced[columns:], 0.0)
     return prices
@@ -45,21 +52,8 @@ def shadow_prices(gains: Floats, usage: Floats, capacity: Floats) -> Floats:
 
 def _ratio_test(column: Floats, values: Floats, upper: Floats) -> tuple[int, float]:
     """The basic variable that first meets one of its bounds, and how far the entering one can go."""
-    steps = np.full(len(column), np.inf)
-    falling, rising = column > NEGLIGIBLE, column < -NEGLIGIBLE
-    steps[falling] = values[falling] / column[falling]
-    steps[rising] = (upper[rising] - values[rising]) / -column[rising]
+    size = np.abs(column)
+    room = np.where(column > 0, values, upper - values)
+    steps = np.where(size > NEGLIGIBLE, room / np.maximum(size, NEGLIGIBLE), np.inf)
     leaving = int(steps.argmin())
     return leaving, float(steps[leaving])
-
-
-def _pivot(table: Floats, values: Floats, reduced: Floats, row: int, column: int) -> None:
-    pivot = table[row, column]
-    table[row] /= pivot
-    values[row] /= pivot
-    factors = table[:, column].copy()
-    factors[row] = 0.0
-    table -= np.outer(factors, table[row])
-    values -= factors * values[row]
-    np.maximum(values, 0.0, out=values)
-    reduced -= reduced[column] * table[row]

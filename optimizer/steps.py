@@ -16,15 +16,17 @@ from optimizer.relaxation import Draft, Field, Ints, Numbers, Relaxation
 from optimizer.rows import Row
 
 WORD_BITS = 62
+MOST_JOINT_OPTIONS = 8
 LARGEST_EXACT = 1 << 61
+ROUNDING = 1e-13  # of bounds: sums of about a hundred products in floating point
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """A draft, and what the loads after it can still do.
+    """One or several loads, decided together, and what the loads after them can still do.
 
-    left: the most they can use of each resource. power_step, current_steps: greatest common divisors of
-    what they can use.
+    left: the most they can use of each resource. power_step: greatest common divisor of the power they can
+    use, 0 if none; current_steps: of the amperes, at least 1 (and 1 in the place of power).
     """
 
     draft: Draft
@@ -50,7 +52,11 @@ class States:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """over, under: loss per unit of power beyond or short of the surplus."""
+    """over, under: loss per unit of power beyond or short of the surplus.
+
+    unit, spare: nanowatts, of power and of sun that nobody can use. tolerance: what rounding may do to
+    bounds, and to losses if these are too large for integers.
+    """
 
     start: States
     left: Ints
@@ -58,9 +64,12 @@ class Plan:
     relaxation: Relaxation
     over: int
     under: int
+    unit: int
+    spare: int
     fields: tuple[Field, ...]
     tolerance: float
     allows_excess: bool
+    hash_factors: Ints
 
 
 def plan_search(
@@ -77,32 +86,60 @@ def plan_search(
     """
     over, under = penalty.numerator, penalty.denominator
     total_power = sum(load.most_power - load.least_power for load in loads)
-    total_cost = sum(load.by_cost[-1][0] for load in loads)
-    gap = min(gap, total_power)
-    extra_costs = [cost - load.least_cost for load in loads for cost in load.costs]
-    unit = gcd(gap, *(load.power_step for load in loads), *extra_costs) or 1
-    largest = (total_power + abs(gap)) // unit * max(over, under) + total_cost // unit * under
+    spare = max(gap - total_power, 0)
+    gap -= spare
+    unit = _unit(loads, gap)
+    most_cost = sum(load.most_cost - load.least_cost for load in loads)
+    largest = (total_power + abs(gap)) // unit * max(over, under) + most_cost // unit * under
     number: type = np.int64 if largest < LARGEST_EXACT else np.float64
     scales = [_scale(loads, row) for row in rows]
+    amounts = [gap // unit]
     if excess is not None:
         scales = [gcd(excess, *scales, *(row.slack for row in rows)) or 1] * len(rows)
-    fields = _fields(loads)
-    drafts = [
-        _draft(loads[i], i, unit, under, number, rows, scales, fields[i]) for i in _order(loads, rows, stages)
-    ]
-    amounts = [gap // unit] + [row.slack // scale for row, scale in zip(rows, scales, strict=True)]
+    amounts += [row.slack // scale for row, scale in zip(rows, scales, strict=True)]
     if excess is not None:
         amounts.append(excess // scales[0])
-    start = States(
+    fields = _fields(loads)
+    words = 1 + fields[-1].word
+    order = _order(loads, rows, stages)
+    drafts = [_draft(loads[i], i, unit, under, number, rows, scales, len(amounts)) for i in order]
+    drafts = [_with_ties(draft, fields[i], words) for draft, i in zip(drafts, order, strict=True)]
+    groups = _groups(drafts, [stages[i] for i in order])
+    steps = _steps(groups, len(amounts), excess is not None)
+    return Plan(
+        start=_start(amounts, number, words),
+        left=np.sum([_most_of(draft, excess is not None) for draft in drafts], axis=0),
+        steps=steps,
+        relaxation=Relaxation.of(groups, [step.draft for step in steps], over, under, excess is not None),
+        over=over,
+        under=under,
+        unit=unit,
+        spare=spare,
+        fields=tuple(fields),
+        tolerance=ROUNDING * float(largest) + 1e-6,
+        allows_excess=excess is not None,
+        hash_factors=_hash_factors(len(amounts)),
+    )
+
+
+def _unit(loads: Sequence[Levels], gap: int) -> int:
+    """The largest unit in which powers and costs are whole."""
+    extra_costs = [cost - load.least_cost for load in loads for cost in load.costs]
+    return gcd(gap, *(load.power_step for load in loads), *extra_costs) or 1
+
+
+def _start(amounts: Sequence[int], number: type, words: int) -> States:
+    return States(
         np.array(amounts, dtype=np.int64)[:, None],
         np.zeros(1, dtype=number),
-        np.zeros((2 + fields[-1].word, 1), dtype=np.int64),
+        np.zeros((1 + words, 1), dtype=np.int64),
     )
-    left = _most(drafts, len(amounts), excess is not None)
-    steps = _steps(drafts, len(amounts), excess is not None)
-    tolerance = 1e-11 * float(largest) + 1e-6
-    relaxation = Relaxation.of(drafts, len(amounts), over, under, excess is not None)
-    return Plan(start, left, steps, relaxation, over, under, tuple(fields), tolerance, excess is not None)
+
+
+def _hash_factors(size: int) -> Ints:
+    """Odd numbers that look random, so that sums of different resources seldom meet (modulo 2**64)."""
+    factors = [pow(6364136223846793005, 3 + r, 1 << 64) | 1 for r in range(size)]
+    return np.array(factors, dtype=np.uint64).astype(np.int64)
 
 
 def _scale(loads: Sequence[Levels], row: Row) -> int:
@@ -145,45 +182,69 @@ def _draft(
     number: type,
     rows: Sequence[Row],
     scales: Sequence[int],
-    field: Field,
+    size: int,
 ) -> Draft:
-    uses = []
+    """Without ties."""
+    needs = np.zeros((len(load.powers), size), dtype=np.int64)
+    needs[:, 0] = [(p - load.least_power) // unit for p in load.powers]
     for r, (row, scale) in enumerate(zip(rows, scales, strict=True)):
-        if i in row.phase_of:
-            phase = row.phase_of[i]
-            amps = [(c[phase] - load.least_current[phase]) // scale for c in load.currents]
-            uses.append((1 + r, np.array(amps, dtype=np.int64)))
-    powers = np.array([(p - load.least_power) // unit for p in load.powers], dtype=np.int64)
+        phase = row.phase_of.get(i)
+        if phase is not None:
+            least = load.least_current[phase]
+            needs[:, 1 + r] = [(c[phase] - least) // scale for c in load.currents]
     costs = np.array([(c - load.least_cost) // unit for c in load.costs], dtype=np.int64)
-    ranks = np.arange(len(costs), dtype=np.int64) << field.shift
-    return Draft(powers, costs.astype(number) * under, costs, tuple(uses), field, ranks)
+    return Draft(needs, costs.astype(number) * under, costs[None, :])
 
 
-def _most(drafts: Sequence[Draft], size: int, allows_excess: bool) -> Ints:
-    most = np.zeros(size, dtype=np.int64)
-    for draft in drafts:
-        most += _most_of(draft, size, allows_excess)
+def _with_ties(draft: Draft, field: Field, words: int) -> Draft:
+    ties = np.zeros((1 + words, len(draft.needs)), dtype=np.int64)
+    ties[0] = draft.ties
+    ties[1 + field.word] = np.arange(len(draft.needs)) << field.shift
+    return Draft(draft.needs, draft.losses, ties)
+
+
+def _groups(drafts: Sequence[Draft], stages: Sequence[int]) -> list[list[Draft]]:
+    """Neighbours of one stage that have few options together."""
+    groups: list[list[Draft]] = []
+    count, last_stage = MOST_JOINT_OPTIONS, -1
+    for draft, stage in zip(drafts, stages, strict=True):
+        count *= len(draft.needs)
+        if stage != last_stage or count > MOST_JOINT_OPTIONS:
+            groups.append([])
+            count, last_stage = len(draft.needs), stage
+        groups[-1].append(draft)
+    return groups
+
+
+def _joint(group: Sequence[Draft]) -> Draft:
+    """All combinations; of those that take the same only the best."""
+    needs, losses, ties = group[0].needs, group[0].losses, group[0].ties
+    for draft in group[1:]:
+        needs = (needs[:, None] + draft.needs).reshape(-1, needs.shape[1])
+        losses = (losses[:, None] + draft.losses).ravel()
+        ties = (ties[:, :, None] + draft.ties[:, None, :]).reshape(len(ties), -1)
+    order = np.lexsort((*ties[::-1], losses)).tolist()
+    best: dict[bytes, int] = {}
+    for k in order:
+        best.setdefault(needs[k].tobytes(), k)
+    kept = sorted(best.values())
+    return Draft(needs[kept], losses[kept], ties[:, kept])
+
+
+def _most_of(draft: Draft, allows_excess: bool) -> Ints:
+    most: Ints = draft.needs.max(axis=0)
+    if allows_excess:
+        most[-1] = most[1:-1].sum()
     return most
 
 
-def _most_of(draft: Draft, size: int, allows_excess: bool) -> Ints:
-    most = np.zeros(size, dtype=np.int64)
-    most[0] = draft.powers.max()
-    for r, amps in draft.uses:
-        most[r] += amps.max()
-        if allows_excess:
-            most[-1] += amps.max()
-    return most
-
-
-def _steps(drafts: Sequence[Draft], size: int, allows_excess: bool) -> tuple[Step, ...]:
-    left, current_steps = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
-    power_step = 0
+def _steps(groups: Sequence[Sequence[Draft]], size: int, allows_excess: bool) -> tuple[Step, ...]:
+    left, units = np.zeros(size, dtype=np.int64), np.zeros(size, dtype=np.int64)
     steps: list[Step] = []
-    for draft in reversed(drafts):
-        steps.append(Step(draft, left.copy(), power_step, current_steps.copy()))
-        left += _most_of(draft, size, allows_excess)
-        power_step = gcd(power_step, *draft.powers.tolist())
-        for r, amps in draft.uses:
-            current_steps[r] = gcd(int(current_steps[r]), *amps.tolist())
+    for group in reversed(groups):
+        draft = group[0] if len(group) == 1 else _joint(group)
+        steps.append(Step(draft, left.copy(), int(units[0]), np.maximum([1, *units[1:].tolist()], 1)))
+        for single in group:
+            left += _most_of(single, allows_excess)
+            units = np.gcd(units, np.gcd.reduce(single.needs, axis=0))
     return tuple(reversed(steps))

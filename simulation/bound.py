@@ -62,8 +62,11 @@ class Taker:
 
 @dataclass(frozen=True, slots=True)
 class Bound:
-    """solar_wh: load id -> sun taken at the optimum. missing_wh: what departed vehicles lack by sun alone."""
+    """The optimum. taken_w: by all loads, step by step. solar_wh: load id -> sun taken. missing_wh: what
+    departed vehicles lack by sun alone.
+    """
 
+    taken_w: Values
     solar_wh: dict[str, float]
     missing_wh: float
 
@@ -80,14 +83,16 @@ def perfect_foresight(scenario: Scenario) -> Bound:
     solar_wh = dict.fromkeys([*(a.id for a in site.appliances), *(c.id for c in site.connectors)], 0.0)
     takers = [*_appliance_days(scenario, sun_w), *_stays(scenario, sun_w)]
     missing_wh = sum(taker.energy_wh for taker in takers if taker.leaves)
+    taken_w, step_h = np.zeros_like(sun_w), series.step_s / 3600
     fuses = _Fuses(scenario)
     for part in _parts([t for t in takers if t.most_w > 0 and t.energy_wh > 0 and len(t.steps)]):
-        for taker, taken_wh in zip(
-            part, _Programme(part, sun_w, fuses, series.step_s / 3600).solve(highspy), strict=True
-        ):
+        programme = _Programme(part, sun_w, fuses, step_h)
+        for taker, power_w in zip(part, programme.solve(highspy), strict=True):
+            taken_w[taker.steps] += power_w
+            taken_wh = float(power_w.sum()) * step_h
             solar_wh[taker.load] += taken_wh
             missing_wh -= taken_wh if taker.leaves else 0.0
-    return Bound(solar_wh, max(missing_wh, 0.0))
+    return Bound(taken_w, solar_wh, max(missing_wh, 0.0))
 
 
 def load_solver() -> Any:
@@ -193,7 +198,7 @@ class _Fuses:
     def headroom_a(self, circuit: str, phase: int, steps: Steps) -> Values:
         limit_a = self._circuits[circuit].limit_a[phase]
         if circuit != self._home:
-            return np.full(len(steps), limit_a)
+            return np.full(len(steps), float(limit_a))
         return np.maximum(limit_a - self._house_a[phase][steps], 0.0)
 
 
@@ -224,20 +229,23 @@ class _Programme:
         for (circuit, phase), headroom_a in tight.items():
             self._add_fuse(circuit, phase, headroom_a, fuses)
 
-    def solve(self, highspy: Any) -> list[float]:
-        """The energy that each taker gets. [Wh]"""
+    def solve(self, highspy: Any) -> list[Values]:
+        """What each taker takes in its steps. [W]"""
         solver = highspy.Highs()
         solver.setOptionValue("output_flag", False)
         solver.setOptionValue("threads", 1)
         solver.passModel(self._model(highspy))
-        solver.run()
-        if solver.getModelStatus() != highspy.HighsModelStatus.kOptimal:
+        for method in ("ipm", "simplex"):  # the first is ten times faster where dozens of loads compete
+            solver.setOptionValue("solver", method)
+            solver.run()
+            if solver.getModelStatus() == highspy.HighsModelStatus.kOptimal:
+                break
+        else:
             raise RuntimeError(f"HiGHS: {solver.modelStatusToString(solver.getModelStatus())}")
         taken_w = np.array(solver.getSolution().col_value)
-        ends = [*self._first_column[1:], self._columns]
         return [
-            float(taken_w[first:end].sum()) * self._step_h
-            for first, end in zip(self._first_column, ends, strict=True)
+            taken_w[first : first + len(taker.steps) * len(ways)].reshape(len(ways), -1).sum(axis=0)
+            for first, taker, ways in zip(self._first_column, self._takers, self._ways, strict=True)
         ]
 
     def _model(self, highspy: Any) -> Any:

@@ -154,11 +154,12 @@ class RelayLoad:
 
 @dataclass(frozen=True, slots=True)
 class Stay:
-    """A session in whole steps: plugged in from `arrives` up to but without `leaves`."""
+    """A session in whole steps: plugged in from `arrives` up to but without `leaves`. id: its transaction."""
 
     session: Session
     arrives: int
     leaves: int
+    id: str
 
 
 class Outlet:
@@ -247,10 +248,11 @@ class Outlet:
         self._taking_since = None
 
     def demand(self, steps: int) -> ConnectorDemand:
-        count = max(steps, 1)
-        power_w = self._sum_w / count
-        current_a = (self._sum_a[0] / count, self._sum_a[1] / count, self._sum_a[2] / count)
-        self._sum_w, self._sum_a = 0.0, [0.0, 0.0, 0.0]
+        power_w, current_a = 0.0, NO_CURRENT
+        if self._sum_w:
+            power_w = self._sum_w / steps
+            current_a = (self._sum_a[0] / steps, self._sum_a[1] / steps, self._sum_a[2] / steps)
+            self._sum_w, self._sum_a = 0.0, [0.0, 0.0, 0.0]
         if self._stay is None:
             return ConnectorDemand(ConnectorState.FREE, power_w, current_a, self._limit_a)
         taking = self._taking_since is not None and self._left_wh > 0 and self._delivered_wh > 0
@@ -261,7 +263,7 @@ class Outlet:
             power_w,
             current_a,
             self._limit_a,
-            f"{session.station_id} {session.arrival_at.isoformat()}",
+            self._stay.id,
             self._delivered_wh,
             session.declared_departure_at,
             session.requested_wh,
@@ -406,6 +408,7 @@ def stays_of(series: Series, sessions: Sequence[Session], connector: str) -> lis
             session,
             math.ceil((session.arrival_at - series.start_at).total_seconds() / series.step_s),
             math.floor((session.departure_at - series.start_at).total_seconds() / series.step_s),
+            f"{session.station_id} {session.arrival_at.isoformat()}",
         )
         for session in sessions
         if session.connector == connector

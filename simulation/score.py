@@ -15,6 +15,11 @@ from simulation.series import Series
 
 Watts = npt.NDArray[np.float64]
 
+NOT_OF_THE_BOUND = (
+    "switchings", "switchings_per_day", "switchings_per_day_total", "start_stops_per_day", "shortest_on_s",
+    "sessions", "sessions_that_waited",
+)  # fmt: skip
+
 
 @dataclass(frozen=True, slots=True)
 class Flows:
@@ -83,21 +88,24 @@ def score(trace: Trace) -> dict[str, Any]:
 
 def score_bound(bound: Bound, series: Series) -> dict[str, Any]:
     """The figures of the optimum, as far as it has any: it switches nothing."""
-    solar_kwh = sum(bound.solar_wh.values()) / 1000
-    grid_w = np.array(series.load_w) - np.array(series.pv_w)
+    sun_w = np.array(series.pv_w) - np.array(series.load_w)
+    grid_w = bound.taken_w - sun_w
     return {
         **_energy_figures(
             series,
             import_kwh=_kwh(np.maximum(grid_w, 0.0), series.step_s),
-            export_kwh=_kwh(np.maximum(-grid_w, 0.0), series.step_s) - solar_kwh,
-            controlled_kwh=solar_kwh,
-            solar_kwh=solar_kwh,
+            export_kwh=_kwh(np.maximum(-grid_w, 0.0), series.step_s),
+            controlled_kwh=_kwh(bound.taken_w, series.step_s),
+            solar_kwh=_kwh(np.minimum(bound.taken_w, np.maximum(sun_w, 0.0)), series.step_s),
         ),
         "loads": {
             name: {"energy_kwh": round(wh / 1000, 3), "solar_kwh": round(wh / 1000, 3)}
             for name, wh in bound.solar_wh.items()
         },
+        **dict.fromkeys(NOT_OF_THE_BOUND),
         "energy_missing_kwh": round(bound.missing_wh / 1000, 3),
+        "fuse_excess_s": 0.0,
+        "days": round(len(series.pv_w) * series.step_s / 86_400, 4),
     }
 
 
@@ -137,6 +145,7 @@ def sentences(figures: dict[str, Any], compare: dict[str, dict[str, Any]]) -> li
         f"{figures['solar_into_loads_kwh']:.0f} of the {figures['controlled_kwh']:.0f} kWh that vehicles and "
         f"appliances took came straight from the roof; {figures['caused_import_kwh']:.1f} kWh came "
         f"from the grid ({figures['caused_import_kwh_per_day']:.2f} kWh a day, forced times included).",
+        *_possible_sentence(figures),
         f"The site covers {_share(figures, 'self_sufficiency_percent')} of its own consumption.",
     ]
     if figures["sessions"]:
@@ -146,6 +155,13 @@ def sentences(figures: dict[str, Any], compare: dict[str, dict[str, Any]]) -> li
     else:
         lines.append("No fuse limit was exceeded.")
     return lines
+
+
+def _possible_sentence(figures: dict[str, Any]) -> list[str]:
+    if figures.get("solar_captured_pct_of_bound") is None:
+        return []
+    share = _share(figures, "solar_captured_pct_of_bound")
+    return [f"That is {share} of what perfect foresight could have put into them from the roof."]
 
 
 def _vehicle_sentence(figures: dict[str, Any]) -> str:

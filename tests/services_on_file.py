@@ -18,12 +18,14 @@ from csms.services.commands import Commands
 from csms.services.events import EventBus
 from csms.services.files import Files
 from csms.services.frame_log import FrameLog
+from csms.services.limit_ladder import LimitLadder
 from csms.services.live import LiveSites
 from csms.services.local_lists import LocalLists
 from csms.services.reporting import Reporting
 from csms.services.reservations import Reservations
 from csms.services.security_events import SecurityEvents
 from csms.services.security_profiles import Listeners, SecurityProfiles
+from csms.services.setpoints import Setpoints
 from csms.services.sites import Sites
 from csms.services.station_jobs import StationJobs
 from csms.services.station_passwords import StationPasswords
@@ -55,6 +57,8 @@ async def running_services(
     accounts = Accounts(database, clock, events)
     passwords = StationPasswords(database, charge_points, commands, accounts, clock)
     certificates = Certificates(database, charge_points, commands, clock)
+    profiles = ChargingProfiles(database, charge_points, commands, events, clock)
+    limits = LimitLadder(database, charge_points, clock)
     services = Services(
         database=database,
         charge_points=charge_points,
@@ -74,7 +78,9 @@ async def running_services(
         jobs=StationJobs(database, charge_points, commands, files, clock),
         reservations=Reservations(database, charge_points, commands, clock),
         local_lists=LocalLists(database, charge_points, commands, events, clock),
-        profiles=ChargingProfiles(database, charge_points, commands, events, clock),
+        profiles=profiles,
+        limits=limits,
+        setpoints=Setpoints(charge_points, commands, profiles, limits, clock),
         security_events=SecurityEvents(database, charge_points),
         clock=clock,
         login_required=True,
@@ -84,6 +90,7 @@ async def running_services(
     await services.sites.start()
     await charge_points.start()
     await services.profiles.start()
+    await services.limits.start()
     await services.local_lists.start()
     await passwords.start()
     await certificates.start()
@@ -91,6 +98,7 @@ async def running_services(
         yield services
     finally:
         await services.local_lists.stop()
+        await services.setpoints.stop()
         await services.profiles.stop()
         await services.frames.stop()
         await certificates.stop()

@@ -16,6 +16,7 @@ from csms.api import (
     health,
     id_tags,
     jobs,
+    limits,
     local_list,
     reservations,
     security,
@@ -53,7 +54,7 @@ def create_api(services: Services) -> FastAPI:
     app.state.services = services
     app.state.created_at = services.clock.now()
     api = APIRouter(prefix="/api/v1")
-    of_stations = (charge_points, security, reservations, local_list, jobs)
+    of_stations = (charge_points, limits, security, reservations, local_list, jobs)
     for part in (sites, site_parts, *of_stations, files, id_tags, transactions, events, access):
         api.include_router(part.router)
     app.include_router(api)

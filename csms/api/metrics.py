@@ -41,6 +41,24 @@ class ServicesCollector(Collector):
             for kind, count in station.quirks.items():
                 quirks.add_metric([station.identity, kind], count)
         yield quirks
+        yield from self._limits()
+
+    def _limits(self) -> Iterator[Metric]:
+        writes = GaugeMetricFamily(
+            "csms_profile_writes_today",
+            "Charging profiles that the station has accepted on this day (UTC)",
+            labels=["charge_point"],
+        )
+        controllable = GaugeMetricFamily(
+            "csms_station_controllable", "0 = takes no limit in any way", labels=["charge_point"]
+        )
+        for site in self._services.sites.all():
+            for point in site.charge_point:
+                if self._services.charge_points.is_known(point.id):
+                    status = self._services.limits.status(point.id)
+                    writes.add_metric([point.id], status.writes_today)
+                    controllable.add_metric([point.id], float(status.state != "not_controllable"))
+        yield from (writes, controllable)
 
     def _messages(self) -> Iterator[Metric]:
         counts = CounterMetricFamily(

@@ -8,6 +8,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Literal
 
+from csms.domain.following import Following
+from csms.domain.station_clock import ClockOffset
+
 Registration = Literal["Accepted", "Pending", "Rejected"]
 PhaseTriple = tuple[float, float, float]
 
@@ -27,7 +30,7 @@ _SESSION_STATUSES = ("Charging", "SuspendedEV", "SuspendedEVSE")
 _STATES_WITHOUT_SESSION = {"Preparing": "plugged", "Finishing": "finished", "Faulted": "faulted"}
 
 
-_MEASURED = ("power_w", "current_a", "energy_wh", "soc_percent")
+_MEASURED = ("power_w", "current_a", "energy_wh", "soc_percent", "offered_a")
 
 
 @dataclass(slots=True)
@@ -70,13 +73,17 @@ def has_begun_anew(meter_start_wh: float, register_wh: float) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class ConnectorReading:
-    """Measured by the station at `at`. None = it did not say. energy_wh: the meter's register."""
+    """Measured by the station at `at`. None = it did not say. energy_wh: the meter's register.
+
+    offered_a: what the station says it offers [A per phase]; some go on saying what they offered before.
+    """
 
     at: datetime
     power_w: float | None = None
     current_a: PhaseTriple | None = None
     energy_wh: float | None = None
     soc_percent: float | None = None
+    offered_a: float | None = None
 
     def is_taking(self) -> bool | None:
         """Does power flow into the vehicle? None = neither current nor power was measured."""
@@ -88,7 +95,8 @@ class ConnectorReading:
     def completed_by(self, other: ConnectorReading) -> ConnectorReading:
         """This reading, with what it leaves out taken from `other`."""
         left_out = [name for name in _MEASURED if getattr(self, name) is None]
-        return replace(self, **{name: getattr(other, name) for name in left_out}) if left_out else self
+        told = {name: value for name in left_out if (value := getattr(other, name)) is not None}
+        return replace(self, **told) if told else self
 
     def after(self, last: ConnectorReading) -> ConnectorReading:
         """This reading, with what still holds of the `last` one. Its time is that of the power or current."""
@@ -102,7 +110,9 @@ class ConnectorReading:
 class LiveConnector:
     """status, error_code: as last reported; None = never. status_at: when that arrived.
 
-    offered_a: the limit the station last accepted. [A per phase] setpoint_problem: why it does not follow.
+    offered_a: the limit the station last accepted. [A per phase] setpoint_problem: why it was not written.
+    following: whether what is measured keeps to it, within the running transaction. overruled: which profile
+    of an operator had to make way for a fuse in it.
     """
 
     status: str | None = None
@@ -113,6 +123,8 @@ class LiveConnector:
     offered_a: float | None = None
     offered_at: datetime | None = None
     setpoint_problem: str | None = None
+    following: Following = field(default_factory=Following)
+    overruled: str | None = None
 
     def state(self, now: datetime, connected: bool = True) -> str:
         """One of offline, free, plugged, ready, charging, finished, faulted.
@@ -167,7 +179,8 @@ class Station:
     """A charging station. configuration: key -> value as last read, None = set but not told.
 
     quirks: how often which deviation from OCPP was repaired, ever. unsaved_quirks: of these, since they were
-    last stored. quirks_at: when each was last met. options: set by an operator, see `OPTIONS`.
+    last stored. quirks_at: when each was last met. options: set by an operator, see `OPTIONS`. clock: how
+    far it is off.
     """
 
     identity: str
@@ -187,6 +200,7 @@ class Station:
     connectors: dict[int, LiveConnector] = field(default_factory=dict)
     options: dict[str, Any] = field(default_factory=dict)
     security_profile: int = 0
+    clock: ClockOffset = field(default_factory=ClockOffset)
 
     def connector(self, connector_id: int) -> LiveConnector:
         """The connector's record, made when it is first heard of; beyond CONNECTORS_KEPT it is not kept."""

@@ -52,6 +52,11 @@ class InstalledProfile:
     def is_ours(self) -> bool:
         return self.origin == OURS
 
+    @property
+    def is_floor(self) -> bool:
+        """Of ours: floors have odd numbers, see `charging_profile`."""
+        return self.is_ours and self.number % 2 == 1
+
     def is_replaced_by(self, other: InstalledProfile) -> bool:
         """By one of the same id, or on the same connector for the same purpose and stack level."""
         return self.slot == other.slot or self.number == other.number

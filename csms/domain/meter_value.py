@@ -19,6 +19,7 @@ from csms.domain.charge_point import ConnectorReading, PhaseTriple
 
 DEFAULT_MEASURAND = "Energy.Active.Import.Register"
 POWER, CURRENT, VOLTAGE, SOC = "Power.Active.Import", "Current.Import", "Voltage", "SoC"
+OFFERED = "Current.Offered"
 PHASES = ("L1", "L2", "L3")
 NOMINAL_VOLTAGE_V = 230.0
 NO_REGISTER_WH = 2**31 - 1  # some stations say this for "not known"
@@ -32,7 +33,10 @@ Values = dict[tuple[str, str], float]  # (measurand, phase, TOTAL = no phase) ->
 
 def read_sampled_values(samples: Sequence[Sample], at: datetime) -> ConnectorReading:
     """One reading of one moment. What the station does not say is None."""
-    values = _values(samples)
+    return reading_of(_values(samples), at)
+
+
+def reading_of(values: Values, at: datetime) -> ConnectorReading:
     power_w = _total(values, POWER)
     return ConnectorReading(
         at=at,
@@ -40,6 +44,7 @@ def read_sampled_values(samples: Sequence[Sample], at: datetime) -> ConnectorRea
         current_a=_currents(values, power_w),
         energy_wh=register_wh(_total(values, DEFAULT_MEASURAND)),
         soc_percent=values.get((SOC, TOTAL)),
+        offered_a=values.get((OFFERED, TOTAL)),
     )
 
 
@@ -50,7 +55,7 @@ def register_wh(value_wh: float | None) -> float | None:
 
 def is_covered(sample: Sample) -> bool:
     """Does a `ConnectorReading` hold this very value? Else it must be kept as received."""
-    meaning = _meaning(sample)
+    meaning = meaning_of(sample)
     return meaning is not None and meaning.is_covered and number(sample.get("value")) is not None
 
 
@@ -69,18 +74,18 @@ def _values(samples: Sequence[Sample]) -> Values:
     elsewhere: Values = {}
     is_unitless_power = False
     for sample in samples:
-        meaning, value = _meaning(sample), number(sample.get("value"))
+        meaning, value = meaning_of(sample), number(sample.get("value"))
         if meaning is None or value is None:
             continue
         (values if meaning.at_outlet else elsewhere).setdefault(meaning.key, value * meaning.scale)
         is_unitless_power = is_unitless_power or meaning.is_unitless_power
     values = elsewhere | values if elsewhere else values
     if is_unitless_power:
-        _repair_kilowatts(values)
+        repair_kilowatts(values)
     return values
 
 
-def _repair_kilowatts(values: Values) -> None:
+def repair_kilowatts(values: Values) -> None:
     """A power without a unit is W, unless volts times amperes say that it must be kW."""
     volts = _voltage_v(values)
     apparent_w = volts * sum(values.get((CURRENT, phase), 0.0) for phase in PHASES)
@@ -91,7 +96,7 @@ def _repair_kilowatts(values: Values) -> None:
 
 
 @dataclass(frozen=True, slots=True)
-class _Meaning:
+class Meaning:
     """What a sampled value is of, all but its number. scale: to W, A, V or Wh."""
 
     key: tuple[str, str]
@@ -101,24 +106,24 @@ class _Meaning:
     is_unitless_power: bool
 
 
-def _meaning(sample: Sample) -> _Meaning | None:
+def meaning_of(sample: Sample) -> Meaning | None:
     """None for signed data, the neutral conductor and values between two phases."""
     if sample.get("format") == "SignedData":
         return None
-    return _meaning_of(
+    return _meaning_of_words(
         sample.get("measurand"), sample.get("phase"), sample.get("unit"), sample.get("location")
     )
 
 
 @lru_cache(4096)  # a station says the same of every sample: only the number is new
-def _meaning_of(
+def _meaning_of_words(
     measurand: str | None, phase: str | None, unit: str | None, location: str | None
-) -> _Meaning | None:
+) -> Meaning | None:
     name, line = measurand or DEFAULT_MEASURAND, _phase(phase)
     if line is None:
         return None
     is_held = name in (DEFAULT_MEASURAND, POWER, CURRENT, SOC) and (name == CURRENT) == (line != TOTAL)
-    return _Meaning(
+    return Meaning(
         key=(name, line),
         scale=SCALES.get((unit or "").strip().lower(), 1.0),
         at_outlet=(location or "Outlet") == "Outlet",

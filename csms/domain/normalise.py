@@ -71,7 +71,7 @@ _ID_TAGS = ("idTag", "parentIdTag")
 _MOST_KINDS = 50  # of repairs to one message; a flood of fields takes no time
 _LONGEST_NAME = 40  # of an unknown property, where it is counted
 _QUOTED_LIST = re.compile(r"\s*(?:'[^',]*'\s*,\s*)*'[^',]*'\s*")
-_USUAL_TIME = re.compile(r"(?a:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
+USUAL_TIME = re.compile(r"(?a:\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(?:\.\d{1,6})?Z)")
 _TIME_FORMATS = ("%Y-%m-%dT%H:%M:%S", "%Y-%m-%d %H:%M:%S", "%d.%m.%Y %H:%M:%S", "%d-%m-%Y %H:%M:%S")
 
 
@@ -124,7 +124,7 @@ def normalise_answer(action: str, payload: dict[str, Any]) -> tuple[dict[str, An
 
 def parse_time(text: str) -> datetime | None:
     """Read a time as stations write them. Without a zone it is UTC; None if it is no time at all."""
-    if _USUAL_TIME.fullmatch(text) and (usual := _from_iso(text)) is not None and 1900 < usual.year < 2199:
+    if USUAL_TIME.fullmatch(text) and (usual := _from_iso(text)) is not None and 1900 < usual.year < 2199:
         return usual
     cleaned = text.strip().upper().replace("/", "-")
     parsed = _from_epoch(cleaned) or _from_iso(cleaned) or _from_local_format(cleaned.removesuffix("Z"))

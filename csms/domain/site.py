@@ -229,9 +229,13 @@ class ConnectorConfig(SiteModel):
 
 
 class ChargePointConfig(SiteModel):
+    """max_profile_writes_per_day: of charging profiles, for a station whose memory wears; None = as many as
+    its make is known to bear."""
+
     id: Identity
     name: str | None = None
     circuit: Id
+    max_profile_writes_per_day: int | None = Field(default=None, ge=5, le=100_000)
     connectors: Annotated[list[ConnectorConfig], Field(min_length=1)]
 
 

@@ -18,6 +18,7 @@ class LoadSnapshot:
 
     kind: "connector" or the appliance's kind. setpoint_a: for connectors, the limit decided; steps_on /
     steps: for appliances, closed steps of all. power_w: measured where there is a measurement, else expected.
+    limit_state, limit_words: whether a connector follows its limit.
     """
 
     id: str
@@ -33,6 +34,8 @@ class LoadSnapshot:
     figures: Mapping[str, float] = field(default_factory=dict)
     setpoint_a: float | None = None
     offered_a: float | None = None
+    limit_state: str | None = None
+    limit_words: str | None = None
     current_a: tuple[float, float, float] | None = None
     steps_on: tuple[str, ...] = ()
     steps: tuple[str, ...] = ()

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections import deque
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 EXACT_ENOUGH = timedelta(seconds=60)
 STEADY_WITHIN = timedelta(seconds=10)
 FAR_ENOUGH_APART = timedelta(seconds=5)
 HISTORIC_AFTER = timedelta(minutes=10)
+OFFSET_SAMPLES, OFFSET_SAMPLES_NEEDED = 5, 3
+SAMPLES_APART = timedelta(seconds=20)
+OFFSET_THAT_MATTERS = timedelta(seconds=20)  # schedules start a minute in the past anyway
 CLOCK_NEVER_SET = datetime(2010, 1, 1, tzinfo=UTC)  # stations that boot without a network begin in 1970
 
 
@@ -50,3 +54,38 @@ class StationClock:
             self.is_off = True
         self.lag, self.received_at = lag, received_at
         return received_at if self.is_off else measured_at
+
+
+@dataclass(slots=True)
+class ClockOffset:
+    """How far a station's clock is behind ours (ahead: negative), from the times in what it sends now.
+
+    Messages are late by what they waited, never early: the least lag of the last ones is the clock's. A
+    queue that is replayed comes in one burst with lags that differ, so samples are taken apart and must
+    agree. Some stations stamp what they measure with the beginning of the interval: where a change of
+    status tells of a smaller error, that is believed.
+    """
+
+    lags: deque[timedelta] = field(default_factory=lambda: deque(maxlen=OFFSET_SAMPLES))
+    sampled_at: datetime | None = None
+    lag_of_status: timedelta | None = None
+
+    def told_measurement(self, measured_at: datetime, received_at: datetime) -> None:
+        if self.sampled_at is None or abs(received_at - self.sampled_at) >= SAMPLES_APART:
+            self.lags.append(received_at - measured_at)
+            self.sampled_at = received_at
+
+    def told_status(self, status_at: datetime, received_at: datetime) -> None:
+        self.told_measurement(status_at, received_at)
+        self.lag_of_status = received_at - status_at
+
+    def behind(self) -> timedelta:
+        """Zero until some samples agree, and where it is too little to matter."""
+        if len(self.lags) < OFFSET_SAMPLES_NEEDED:
+            return timedelta(0)
+        least, second = sorted(self.lags)[:2]
+        if second - least > STEADY_WITHIN:
+            return timedelta(0)
+        if self.lag_of_status is not None and abs(self.lag_of_status) < abs(least) - STEADY_WITHIN:
+            least = self.lag_of_status
+        return least if abs(least) >= OFFSET_THAT_MATTERS else timedelta(0)

@@ -7,6 +7,20 @@ belongs to the configuration that was read, not here.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
+
+
+@dataclass(frozen=True, slots=True)
+class LimitHints:
+    """How a make takes limits. refuses: purposes of charging profiles that are not worth trying. kinds: the
+    likelier first. only_level_0: it announces stack levels that it refuses. max_writes_per_day: what its
+    memory bears. write_pause_s: it refuses profiles that come faster."""
+
+    refuses: frozenset[str] = frozenset()
+    kinds: tuple[Literal["Absolute", "Relative"], ...] = ("Absolute", "Relative")
+    only_level_0: bool = False
+    max_writes_per_day: int | None = None
+    write_pause_s: float = 10.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,9 +31,12 @@ class Make:
     may_ask_all: bool = True
     measurands: frozenset[str] | None = None
     most_measurands: int | None = None
+    limits: LimitHints = LimitHints()
 
 
 ANY = Make()
+_ALL_BUT_DEFAULT = frozenset({"TxProfile", "ChargePointMaxProfile"})
+_NO_CAP = frozenset({"ChargePointMaxProfile"})
 
 # (how the vendor begins, how the model begins) in lower case. The first that fits counts.
 _MAKES: list[tuple[str, str, Make]] = [
@@ -40,10 +57,27 @@ _MAKES: list[tuple[str, str, Make]] = [
                     "Voltage",
                 }
             ),
+            limits=LimitHints(only_level_0=True),
         ),
     ),
     # EVC04 and its relatives sample four at most. Source: evcc issue 15726.
     ("vestel", "evc04", Make(most_measurands=4)),
+    # About 25 schedules a day; a Relative profile is refused. Source: developer.easee.com.
+    (
+        "easee",
+        "",
+        Make(limits=LimitHints(kinds=("Absolute",), max_writes_per_day=25)),
+    ),
+    # Firmware 5 takes stack level 0 only, 6 takes Relative only. Source: evcc issue 15581.
+    ("wall box", "", Make(limits=LimitHints(only_level_0=True))),
+    ("wallbox", "", Make(limits=LimitHints(only_level_0=True))),
+    # One TxDefaultProfile; refuses writes that come too fast. Source: myenergi's documentation.
+    ("myenergi", "", Make(limits=LimitHints(refuses=_ALL_BUT_DEFAULT, write_pause_s=60.0))),
+    ("timxon", "", Make(limits=LimitHints(refuses=_ALL_BUT_DEFAULT))),  # lbbrhzn/ocpp issue 2158
+    # ChargePointMaxProfile refused or ignored. Source: lbbrhzn/ocpp issues 221, 1703, 2158.
+    ("evbox", "", Make(limits=LimitHints(refuses=_NO_CAP))),
+    ("ev-box", "", Make(limits=LimitHints(refuses=_NO_CAP))),
+    ("united chargers", "", Make(limits=LimitHints(refuses=_NO_CAP))),  # Grizzl-E
 ]
 
 

@@ -1,7 +1,7 @@
 """A station's connection: bytes of one websocket to and from its `Link`, its calls to `StationMessages`.
 
 One `StationConnection` per socket. It reads frames all the time and handles a station's calls one by
-one in a task of their own, so that a handler may ask the station something and wait for the answer.
+one beside that, so that a handler may ask the station something and wait for the answer.
 A call is answered only when its handler has returned; a handler that fails makes the station repeat.
 """
 
@@ -9,21 +9,24 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine
+from collections.abc import Awaitable, Coroutine
 from datetime import datetime
+from functools import partial
 from typing import TYPE_CHECKING, Any, Protocol
 
 import structlog
 from websockets.exceptions import ConnectionClosed
 from websockets.frames import CloseCode
 
-from csms.ocpp.link import Effect, HandleCall, Link, Received, ResolveCall, SendFrame
+from csms.ocpp.link import Effect, HandleCall, Link, Received, SendFrame
 from csms.ocpp.station_socket import Socket as Socket
 
 if TYPE_CHECKING:
     from csms.ocpp.server import OcppServer
 
 log = structlog.get_logger()
+
+Handling = asyncio.Future[dict[str, Any]]
 
 _FAULTS: dict[int, str] = {  # close codes that we send for what is no websocket
     CloseCode.PROTOCOL_ERROR: "not a proper websocket frame",
@@ -33,24 +36,27 @@ _FAULTS: dict[int, str] = {  # close codes that we send for what is no websocket
 
 
 class StationMessages(Protocol):
-    """Whoever handles what stations say. Returns the answer's payload once it is committed."""
+    """Whoever handles what stations say. Returns the answer's payload once it is committed; a future if that
+    needs no task to go on."""
 
-    async def handle(
+    def handle(
         self, identity: str, action: str, payload: dict[str, Any], received_at: datetime
-    ) -> dict[str, Any]: ...
+    ) -> Awaitable[dict[str, Any]]: ...
+
+
+class _Refused(Exception):
+    """The station may not say this now."""
 
 
 class StationConnection:
     """A station's open connection: the StationLink of `ChargePoints`.
 
-    before: the task that still handles a call of the station's previous connection.
+    before: what still handles a call of the station's previous connection.
     """
 
-    def __init__(
-        self, socket: Socket, link: Link, server: OcppServer, before: asyncio.Task[None] | None
-    ) -> None:
+    def __init__(self, socket: Socket, link: Link, server: OcppServer, before: Handling | None) -> None:
         self.identity = socket.identity
-        self.handling: asyncio.Task[None] | None = None
+        self.handling: Handling | None = None
         self._socket, self._link, self._server, self._before = socket, link, server, before
         self._calls: dict[str, asyncio.Future[dict[str, Any]]] = {}
         self._outgoing: deque[str] = deque()
@@ -59,33 +65,35 @@ class StationConnection:
         self._closed = False
 
     @property
-    def busy(self) -> asyncio.Task[None] | None:
-        """The task that still handles a call of this connection or of the one before it."""
+    def busy(self) -> Handling | None:
+        """What still handles a call of this connection or of the one before it."""
         return next((t for t in (self.handling, self._before) if t is not None and not t.done()), None)
 
     async def run(self) -> None:
-        """Read frames until the connection ends."""
+        """Read frames until the connection ends; whole ones come to `_take` without a wait."""
+        self._socket.take = self._take
         try:
             while not self._closed:
-                frame = await self._socket.recv(decode=False)
-                self._take(frame.decode("utf-8", "replace"))
+                self._take(await self._socket.recv(decode=False))
                 if self._outgoing:
                     await self._flush()  # an answer that is not taken: no more is read
         except ConnectionClosed as end:
             self._note_end(end)
         finally:
+            self._socket.take = None
             self._closed = True
             self._carry_out(self._link.close())
 
-    def _take(self, text: str) -> None:
+    def _take(self, frame: bytes) -> None:
+        if self._closed:
+            return
+        text = frame.decode("utf-8", "replace")
         try:
             effects = self._link.feed(text, self._server.clock.now())
-        except Exception:  # supervisor: no frame ends the connection
-            self._server.log_fault("frame not understood", self.identity, None)
+        except Exception as fault:  # supervisor: no frame ends the connection
+            self._server.log_fault("frame not understood", self.identity, None, fault)
             return
-        next_call = self._carry_out(effects, text)
-        if next_call is not None:
-            self.handling = asyncio.create_task(self._handle_calls(next_call))
+        self._handle(self._carry_out(effects, text))
 
     def _note_end(self, end: ConnectionClosed) -> None:
         """Why the connection ended, unless it was closed in an orderly way."""
@@ -110,7 +118,6 @@ class StationConnection:
         timer = loop.call_later(timeout_s, self._time_is_over, now_s + timeout_s)
         try:
             self._carry_out(effects)
-            self._spawn(self._flush())
             return await answered
         finally:
             if not answered.cancelled():  # else the station still owes an answer: its time goes on
@@ -126,55 +133,78 @@ class StationConnection:
     def _time_is_over(self, deadline_s: float) -> None:
         """By the rounding of its clock, a loop's timer may ring a hair before the deadline."""
         self._carry_out(self._link.tick(max(asyncio.get_running_loop().time(), deadline_s)))
-        self._spawn(self._flush())
 
-    async def _handle_calls(self, call: HandleCall | None) -> None:
-        """Handle the station's calls one after the other, until none is waiting."""
-        if self._before is not None:
-            await asyncio.wait([self._before])
-            self._before = None
+    def _handle(self, call: HandleCall | None) -> None:
+        """Begin to handle a call; `_answer` follows when that is done, and then the next call."""
         while call is not None:
-            effects = await self._handle(call)
-            call = self._carry_out(effects)
-            await self._flush()
+            try:
+                self.handling = asyncio.ensure_future(self._work_on(call))
+                self.handling.add_done_callback(partial(self._answer, call))
+                return
+            except Exception as fault:  # supervisor, as in `_answer`
+                call = self._carry_out(self._failed(call, fault))
 
-    async def _handle(self, call: HandleCall) -> list[Effect]:
+    def _work_on(self, call: HandleCall) -> Awaitable[dict[str, Any]]:
+        before, self._before = self._before, None
+        if before is not None and not before.done():
+            return self._work_later(before, call)
         charge_points = self._server.charge_points
         if call.repairs:
             charge_points.mended(self.identity, [f"{call.action}.{kind}" for kind in call.repairs])
         if not charge_points.may_say(self.identity, call.action):
             registration = charge_points.station(self.identity).registration
-            return self._link.refuse("SecurityError", f"{registration}: only BootNotification is taken")
+            raise _Refused(f"{registration}: only BootNotification is taken")
+        return self._server.messages.handle(self.identity, call.action, call.payload, call.received_at)
+
+    async def _work_later(self, before: Handling, call: HandleCall) -> dict[str, Any]:
+        await asyncio.wait([before])
+        return await self._work_on(call)
+
+    def _answer(self, call: HandleCall, work: Handling) -> None:
+        if work.cancelled():
+            return
         try:
-            answer = await self._server.messages.handle(
-                self.identity, call.action, call.payload, call.received_at
-            )
-            return self._link.answer(answer)
-        except Exception:  # supervisor: whatever went wrong, nothing was acknowledged and the station repeats
-            self._server.log_fault("call not handled", self.identity, call.action)
-            return self._link.refuse("InternalError", "not stored, please repeat")
+            effects = self._link.answer(work.result())
+        except Exception as fault:  # supervisor: whatever went wrong, nothing was acknowledged
+            effects = self._failed(call, fault)
+        self._handle(self._carry_out(effects))
+
+    def _failed(self, call: HandleCall, fault: Exception) -> list[Effect]:
+        """The station is told to repeat the call, unless it may not say it at all."""
+        if isinstance(fault, _Refused):
+            return self._link.refuse("SecurityError", str(fault))
+        self._server.log_fault("call not handled", self.identity, call.action, fault)
+        return self._link.refuse("InternalError", "not stored, please repeat")
 
     def _carry_out(self, effects: list[Effect], text: str = "") -> HandleCall | None:
-        """Do what the link says; returns the call that is to be handled now. `_flush` sends the frames."""
+        """Do what the link says; returns the call that is to be handled now."""
         next_call = None
-        is_logged = not any(map(_is_noise, effects)) or self._server.may_log_noise(self.identity)
+        is_noise = any(map(_is_noise, effects))
+        is_logged = not is_noise or self._server.may_log_noise(self.identity)
         for effect in effects:
-            match effect:
-                case Received(action, message_id, note, quirk, repairs):
-                    kinds = [f"frame: {quirk}"] if quirk is not None else []
-                    kinds += [f"{action} answer, {kind}" for kind in repairs]
-                    self._server.charge_points.mended(self.identity, kinds)
-                    if is_logged:
-                        self._server.log_frame(self.identity, "in", action, message_id, text, note)
-                case SendFrame(frame, action, message_id, note):
-                    self._outgoing.append(frame)
-                    if is_logged:
-                        self._server.log_frame(self.identity, "out", action, message_id, frame, note)
-                case HandleCall():
-                    next_call = effect
-                case ResolveCall(id, result):
-                    self._resolve(id, result)
+            if isinstance(effect, HandleCall):
+                next_call = effect
+            elif isinstance(effect, Received):
+                if effect.quirk is not None or effect.repairs:
+                    self._count(effect)
+                if is_logged:
+                    self._log("in", effect, text)
+            elif isinstance(effect, SendFrame):
+                self._outgoing.append(effect.text)
+                if is_logged:
+                    self._log("out", effect, effect.text)
+            else:
+                self._resolve(effect.id, effect.result)
+        self._send()
         return next_call
+
+    def _count(self, received: Received) -> None:
+        kinds = [f"frame: {received.quirk}"] if received.quirk is not None else []
+        kinds += [f"{received.action} answer, {kind}" for kind in received.repairs]
+        self._server.charge_points.mended(self.identity, kinds)
+
+    def _log(self, direction: str, effect: Received | SendFrame, text: str) -> None:
+        self._server.log_frame(self.identity, direction, effect.action, effect.message_id, text, effect.note)
 
     def _resolve(self, id: str, result: dict[str, Any] | Exception) -> None:
         answered = self._calls.get(id)
@@ -184,6 +214,13 @@ class StationConnection:
             answered.set_exception(result)
         else:
             answered.set_result(result)
+
+    def _send(self) -> None:
+        """At once as long as the other side takes it; the rest waits."""
+        while self._outgoing and self._socket.send_at_once(self._outgoing[0]):
+            self._outgoing.popleft()
+        if self._outgoing and not self._writing.locked():
+            self._spawn(self._flush())
 
     async def _flush(self) -> None:
         async with self._writing:
@@ -201,7 +238,6 @@ class StationConnection:
 
 def _is_noise(effect: Effect) -> bool:
     """A frame that nobody understood, or its refusal."""
-    match effect:
-        case Received(quirk=str()) | SendFrame(note=str()):
-            return True
-    return False
+    if isinstance(effect, Received):
+        return effect.quirk is not None
+    return isinstance(effect, SendFrame) and effect.note is not None

@@ -35,6 +35,7 @@ from typing import Any
 from csms.domain.normalise import normalise, normalise_answer
 from csms.domain.ocpp_schemas import ACTIONS, CORE_ACTIONS_FROM_STATION, SchemaViolation
 from csms.errors import CallFailed, CallTimeout, CsmsError, NotConnected
+from csms.ocpp.frame_shapes import read_meter_frame
 from csms.ocpp.messages import (
     BadCall,
     BadResult,
@@ -130,6 +131,9 @@ class Link:
 
     def feed(self, text: str, received_at: datetime) -> list[Effect]:
         """Take a frame. The first effect is always `Received`."""
+        if "MeterValues" in self._supported and (usual := read_meter_frame(text, received_at)) is not None:
+            call = HandleCall(usual.id, "MeterValues", usual.payload, received_at, usual.repairs, len(text))
+            return self._queue(call)
         message = parse(text)
         match message:
             case Call():
@@ -228,14 +232,17 @@ class Link:
                 Received(action, id, f"{violation.code}: {violation}", f"{violation.code}: {action}"),
                 _refusal(call.id, action, violation.code, str(violation)),
             ]
-        taken = HandleCall(call.id, action, payload, received_at, (*notes, *repairs), length)
+        return self._queue(HandleCall(call.id, action, payload, received_at, (*notes, *repairs), length))
+
+    def _queue(self, taken: HandleCall) -> list[Effect]:
+        action, id, length = taken.action, str(taken.id), taken.length
         if self._closed:
             return [Received(action, id, "the connection is over: not handled")]
         if any(_is_same(taken, other) for other in self._inbox):
             return [Received(action, id, "repeated before it was answered: dropped")]
         if self._is_full(length):
             too_many = f"{len(self._inbox)} calls are waiting to be answered"
-            return [Received(action, id, too_many), _refusal(call.id, action, "InternalError", too_many)]
+            return [Received(action, id, too_many), _refusal(taken.id, action, "InternalError", too_many)]
         self._inbox.append(taken)
         self._inbox_characters += length
         received = Received(action, id, "mended: " + ", ".join(taken.repairs) if taken.repairs else None)

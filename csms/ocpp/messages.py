@@ -120,6 +120,8 @@ def serialize(message: Call | CallResult | CallError) -> str:
         case Call():
             frame = [2, message.id, message.action, message.payload]
         case CallResult():
+            if not message.payload:  # most answers
+                return f"[3,{_COMPACT.encode(message.id)},{{}}]"
             frame = [3, message.id, message.payload]
         case CallError():
             frame = [4, message.id, message.code, message.description[:255], message.details]

@@ -190,10 +190,11 @@ class OcppServer:
             log.warning("refused frames are not all logged", charge_point=identity, not_logged=frames)
         return False
 
-    def log_fault(self, what: str, identity: str, action: str | None) -> None:
-        """An exception that is being handled. While the database is down every call makes one."""
+    def log_fault(self, what: str, identity: str, action: str | None, fault: Exception) -> None:
+        """With its traceback, but not all: while the database is down every call makes one."""
         if self._faults.take(time.monotonic()):
-            log.exception(what, charge_point=identity, action=action, not_logged=self._faults.missed)
+            missed = self._faults.missed
+            log.error(what, charge_point=identity, action=action, not_logged=missed, exc_info=fault)
             self._faults.missed = 0
 
     async def _on_request(self, socket: ServerConnection, request: Request) -> Response | None:
@@ -282,4 +283,4 @@ def _without_secrets(text: str) -> str:
 
 def _has_secret(text: str) -> bool:
     lower = text.lower()
-    return any(key in lower for key in SECRET_KEYS)
+    return any([key in lower for key in SECRET_KEYS])  # noqa: C419 - few keys, many texts

@@ -13,11 +13,17 @@ import errno
 import math
 import socket as sockets
 from asyncio import BaseTransport
+from collections.abc import Callable
 from typing import Any
 
 from websockets.asyncio.server import ServerConnection
-from websockets.frames import Frame, Opcode
+from websockets.frames import DATA_OPCODES, Frame, Opcode
 from websockets.protocol import Event, State
+
+try:
+    from websockets.speedups import apply_mask
+except ImportError:
+    from websockets.utils import apply_mask
 
 from csms.ocpp.flood_limits import Handshakes
 
@@ -26,11 +32,17 @@ SILENT_PINGS = 2.5
 SILENT_PINGS_UNANSWERED = 45.0  # a station that never answers pings may be silent between heartbeats
 UNACKNOWLEDGED_PINGS = 1.75  # counted from the ping, which may come a whole interval after the link died
 
+WHOLE_TEXT, MASKED = 0x81, 0x80  # first byte of a frame; bit of the second
+
 STUCK_S = 25.0  # shorter than what is unacknowledged may last: the kernel counts a closed window as well
 
 
 class Socket(ServerConnection):
-    """Any byte it hears shows that the other side lives. address: the other side's, without the port."""
+    """Any byte it hears shows that the other side lives. address: the other side's, without the port.
+
+    take: gets each message that came in one piece at once, without a task that waits for it; in order, so
+    only what finds nothing waiting to be read by `recv`.
+    """
 
     def __init__(self, *args: Any, handshakes: Handshakes, probe_interval_s: float, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -39,6 +51,9 @@ class Socket(ServerConnection):
         self.heard_at_s = self.loop.time()
         self.pinged_at_s = -math.inf
         self.answers_pings = False
+        self.take: Callable[[bytes], None] | None = None
+        self._unparsed = 0  # bytes of a frame that has not come as a whole yet
+        self._is_in_pieces = False  # between two frames of one message
         self._stuck_since_s: float | None = None
         self._unread_bytes = 0
         self._frames_wait = self._reading_paused = False
@@ -68,13 +83,40 @@ class Socket(ServerConnection):
         self._handshakes.end(self.address, self)
 
     def data_received(self, data: bytes) -> None:
+        """Most of what comes is one message, whole: no need to parse it as if it came in bits."""
         self.heard_at_s = self.loop.time()
+        if self.protocol.state is State.OPEN:
+            is_between = self._unparsed == 0 and not self._is_in_pieces and self._has_read_all()
+            message = whole_message(data) if is_between and self.take is not None else None
+            if message is not None and self.take is not None:
+                self.take(message)
+                return
+            self._unparsed += len(data)
         super().data_received(data)
 
     def process_event(self, event: Event) -> None:
-        if isinstance(event, Frame) and event.opcode is Opcode.PONG:
-            self.answers_pings = True
+        if not isinstance(event, Frame):
+            super().process_event(event)
+            return
+        self._unparsed -= _size(event)
+        self.answers_pings = self.answers_pings or event.opcode is Opcode.PONG
+        if event.opcode in DATA_OPCODES:
+            was_in_pieces, self._is_in_pieces = self._is_in_pieces, not event.fin
+            if event.fin and not was_in_pieces and self.take is not None and self._has_read_all():
+                self.take(bytes(event.data))
+                return
         super().process_event(event)
+
+    def _has_read_all(self) -> bool:
+        return not self.recv_messages.frames.queue
+
+    def send_at_once(self, text: str) -> bool:
+        """Send a message unless the other side must take others first, or the connection is over."""
+        if self.paused or self.protocol.state is not State.OPEN:
+            return False
+        self.protocol.send_text(text.encode())
+        self.send_data()
+        return True
 
     def probe(self) -> None:
         """Send a ping if one is due, without waiting for room in the write buffer; into a full one, none."""
@@ -127,6 +169,26 @@ class Socket(ServerConnection):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+
+def whole_message(data: bytes) -> bytes | None:
+    """The message, if the data is just one frame with a whole text message, masked, of less than 64 KiB."""
+    if len(data) < 6 or data[0] != WHOLE_TEXT or data[1] < MASKED:
+        return None
+    length, begin = data[1] - MASKED, 2
+    if length > 125:
+        length, begin = int.from_bytes(data[2:4]), 4
+        if data[1] == MASKED + 127:
+            return None
+    if len(data) != begin + 4 + length:
+        return None
+    return apply_mask(data[begin + 4 :], data[begin : begin + 4])
+
+
+def _size(frame: Frame) -> int:
+    """Of a masked frame, in bytes."""
+    length = len(frame.data)
+    return 6 + length + (0 if length < 126 else 2 if length < 65536 else 8)
 
 
 def watch_acknowledgements(socket: sockets.socket | None, probe_interval_s: float) -> None:

@@ -13,12 +13,14 @@ from csms.services.commands import Commands
 from csms.services.events import EventBus
 from csms.services.files import Files
 from csms.services.frame_log import FrameLog
+from csms.services.limit_ladder import LimitLadder
 from csms.services.live import LiveSites
 from csms.services.local_lists import LocalLists
 from csms.services.reporting import Reporting
 from csms.services.reservations import Reservations
 from csms.services.security_events import SecurityEvents
 from csms.services.security_profiles import SecurityProfiles
+from csms.services.setpoints import Setpoints
 from csms.services.sites import Sites
 from csms.services.station_jobs import StationJobs
 from csms.services.station_passwords import StationPasswords
@@ -49,6 +51,8 @@ class Services:
     reservations: Reservations
     local_lists: LocalLists
     profiles: ChargingProfiles
+    limits: LimitLadder
+    setpoints: Setpoints
     security_events: SecurityEvents
     clock: Clock
     login_required: bool

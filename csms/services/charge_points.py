@@ -288,6 +288,8 @@ class ChargePoints:
         station, connector = self._connector(identity, connector_id)
         connector.transaction = transaction
         connector.offered_a = connector.offered_at = connector.setpoint_problem = None
+        connector.overruled = None
+        connector.following = connector.following.for_next_transaction()
         self._publish(
             "transaction.started",
             station,
@@ -299,7 +301,8 @@ class ChargePoints:
     def stopped(self, identity: str, connector_id: int) -> None:
         station, connector = self._connector(identity, connector_id)
         transaction, connector.transaction = connector.transaction, None
-        connector.offered_a = connector.offered_at = None
+        connector.offered_a = connector.offered_at = connector.overruled = None
+        connector.following = connector.following.for_next_transaction()
         self._publish(
             "transaction.stopped",
             station,

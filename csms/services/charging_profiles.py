@@ -17,7 +17,7 @@ from typing import Any
 import structlog
 
 from csms.clock import Clock
-from csms.domain.installed_profile import InstalledProfile
+from csms.domain.installed_profile import OURS, InstalledProfile
 from csms.errors import CallFailed, CsmsError
 from csms.services.charge_points import ChargePoints
 from csms.services.command_effects import Command, CommandEffect
@@ -90,12 +90,10 @@ class ChargingProfiles:
                 valid.append(one)
         return sorted(valid, key=lambda one: one.slot)
 
-    def ours(self, identity: str, connector_id: int, purpose: str) -> InstalledProfile | None:
-        """What control has had written there and is installed still."""
-        for one in self.known(identity).installed:
-            if one.is_ours and (one.connector_id, one.purpose) == (connector_id, purpose):
-                return one
-        return None
+    def ours(self, identity: str) -> list[InstalledProfile]:
+        """What control has had written and is installed still, the newest first."""
+        found = [one for one in self.known(identity).installed if one.is_ours]
+        return sorted(found, key=lambda one: one.accepted_at, reverse=True)
 
     def outranking(self, identity: str, connector_id: int, purpose: str) -> InstalledProfile | None:
         """The operator's profile that rules instead of the one that control would write there."""
@@ -206,6 +204,9 @@ class _Cleared(CommandEffect):
 
     async def _clear(self, command: Command) -> None:
         known, request = self._installed.known(command.identity), command.payload
+        if command.origin == OURS:  # one of ours, by its id
+            await self._installed.keep(command.identity, lambda one: not one.is_cleared_by(request))
+            return
         known.forgotten += 1
         await self._installed.keep(
             command.identity, lambda one: not (one.is_ours or one.is_cleared_by(request))

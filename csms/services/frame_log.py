@@ -16,6 +16,7 @@ import structlog
 from csms.domain.ocpp_schemas import ACTIONS
 from csms.storage import frames
 from csms.storage.database import STORAGE_FAULTS, Database
+from csms.storage.frames import Frame
 from csms.storage.frames import Wanted as Wanted
 
 log = structlog.get_logger()
@@ -30,7 +31,7 @@ EVERYTHING = Wanted()
 class FrameLog:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: deque[dict[str, Any]] = deque()
+        self._waiting: deque[Frame] = deque()
         self._task: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         self.dropped = 0
@@ -64,17 +65,10 @@ class FrameLog:
         if len(self._waiting) >= QUEUE_LIMIT:
             self.dropped += 1
             return
-        self._waiting.append(
-            {
-                "identity": identity,
-                "at": at,
-                "direction": direction,
-                "action": action[:64] if action else None,
-                "message_id": message_id[:64] if message_id else None,
-                "text": text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…",
-                "note": note,
-            }
-        )
+        action = action[:64] if action else None
+        message_id = message_id[:64] if message_id else None
+        text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+        self._waiting.append((identity, at, direction, action, message_id, text, note))
 
     async def messages(
         self, identity: str, wanted: Wanted = EVERYTHING, limit: int = 200

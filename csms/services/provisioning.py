@@ -42,6 +42,7 @@ KEYS = (
     "MaxChargingProfilesInstalled",
     "ConnectorPhaseRotation",
     "ConnectorSwitch3to1PhaseSupported",
+    "ACPhaseSwitchingSupported",
     "AuthorizeRemoteTxRequests",
     "WebSocketPingInterval",
 )
@@ -133,7 +134,7 @@ class Provisioning:
         self._unfinished.add(identity)
         try:
             if has_booted:  # not every station keeps its profiles over a restart
-                await self._setpoints.forget(identity)
+                await self._setpoints.booted(identity)
             else:
                 await self._let_introduce_itself(station)  # its boot begins all this anew
             async with self._places:

@@ -1,60 +1,55 @@
-"""Setpoints on their way to the stations: what should apply, what was accepted, what needs writing again.
+"""Setpoints on their way to the stations: what should apply, and whether it does.
 
 `want` is called by the control loop once a minute and returns at once. One task per station brings
-the station to what is wanted, so that a mute station delays no other. Writes happen only when
-something differs: the floor once, the control profile when its limit changes or its dead-man time
-is half over.
+the station to what is wanted, so that a mute station delays no other. `LimitWriter` writes where something
+differs and is worth it: the floor once, the control profile when its limit changes or its dead-man time is
+half over. `LimitLadder` knows the way that the station takes them; where one fails the next is tried at once.
+`verify` compares what is measured: a way that is not followed has failed.
 
 A profile that a person or a program has had written (`ChargingProfiles`) and that rules instead of the
 floor or the control profile is not fought with: nothing of ours is written in its place until it is
 cleared, its time or transaction is over, or the station boots. The connector's setpoint_problem says so.
-Until then its vehicle is not controlled: only the other loads make room for it where a fuse is near.
+Until then its vehicle is not controlled, and the other loads make room for it. Only where that is not
+enough for a fuse does the profile have to make way, and people are told.
 """
 
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any
 
 import structlog
 
 from csms.clock import Clock
-from csms.domain.charging_profile import (
-    ConnectorWiring,
-    control_profile,
-    floor_profile,
-    offered_now,
-    profile_abilities,
-)
-from csms.domain.installed_profile import OURS
-from csms.errors import CallTimeout, CsmsError, NotConnected
+from csms.domain.charge_point import ConnectorReading, Station
+from csms.domain.charging_profile import ConnectorWiring, offered_now
+from csms.domain.control_slot import Wish, control_slots
+from csms.domain.following import in_words, observe
+from csms.domain.installed_profile import InstalledProfile
+from csms.domain.profile_ladder import FIRST, Rung
+from csms.domain.station_clock import EXACT_ENOUGH
+from csms.errors import CallTimeout, NotConnected
 from csms.services.charge_points import ChargePoints
 from csms.services.charging_profiles import ChargingProfiles
 from csms.services.commands import Commands
+from csms.services.limit_ladder import LimitLadder
+from csms.services.limit_writer import LimitWriter, StationWrites
+
+__all__ = ["Setpoints", "Wish"]
 
 log = structlog.get_logger()
 
-DEAD_MAN_S = 15 * 60
-RENEW_AFTER = timedelta(seconds=DEAD_MAN_S / 2)
-OUTRANKED = "an operator's own profile rules instead"
-RETRY_AFTER = timedelta(seconds=30)  # a station that refused is asked again with the next minute, not sooner
-
-
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """What a connector should be held to. [A] safe_a: what it falls back to when nobody speaks to it."""
-
-    wiring: ConnectorWiring
-    limit_a: float
-    safe_a: float
+AT_ONCE = timedelta(seconds=5)
+NO_WAY_LEFT = "the station takes no limit in any way, so what it takes counts as the house's"
 
 
 @dataclass(slots=True)
 class _Station:
-    wishes: dict[int, Wish] = field(default_factory=dict)
-    refused_at: dict[tuple[int, str], datetime] = field(default_factory=dict)
+    """rewritten: connectors whose limit was written once more because they did not follow."""
+
+    writes: StationWrites = field(default_factory=StationWrites)
+    rewritten: set[int] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
 
 
@@ -62,10 +57,16 @@ class Setpoints:
     """Identities are compared without regard to case, as everywhere."""
 
     def __init__(
-        self, charge_points: ChargePoints, commands: Commands, profiles: ChargingProfiles, clock: Clock
+        self,
+        charge_points: ChargePoints,
+        commands: Commands,
+        profiles: ChargingProfiles,
+        ladder: LimitLadder,
+        clock: Clock,
     ) -> None:
-        self._charge_points, self._commands, self._clock = charge_points, commands, clock
-        self._profiles = profiles
+        self._charge_points, self._clock = charge_points, clock
+        self._profiles, self._ladder = profiles, ladder
+        self._writer = LimitWriter(charge_points, commands, profiles, ladder, clock)
         self._stations: dict[str, _Station] = {}
 
     async def stop(self) -> None:
@@ -74,150 +75,163 @@ class Setpoints:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    def want(self, identity: str, wishes: dict[int, Wish]) -> None:
-        """Hold the station's connectors to these limits from now on."""
+    # --- what is wanted ---
+
+    def want(self, identity: str, wishes: dict[int, Wish], max_writes_per_day: int | None = None) -> None:
+        """Hold the station's connectors to these limits from now on. max_writes_per_day: a budget for it,
+        None = what is known of its make."""
+        self._ladder.limit_writes(identity, max_writes_per_day)
+        self._hold(identity, wishes)
+
+    def _hold(self, identity: str, wishes: dict[int, Wish]) -> None:
         station = self._known(identity)
-        station.wishes = wishes
+        station.writes.wishes = wishes
         if self._may_write(identity) and (station.task is None or station.task.done()):
             station.task = asyncio.create_task(
                 self._reconcile(identity, station), name=f"setpoints {identity}"
             )
 
-    def _may_write(self, identity: str) -> bool:
-        known = self._charge_points
-        return known.is_connected(identity) and known.may_send_unsolicited(identity)
-
     def renew(self, identity: str) -> None:
         """Bring the station to what was wanted last, also where it has just refused: it may take it now."""
-        station = self._known(identity)
-        station.refused_at.clear()
-        self.want(identity, dict(station.wishes))
+        writes = self._known(identity).writes
+        writes.floors.clear()
+        self._hold(identity, dict(writes.wishes))
 
     async def settle(self) -> None:
         """Wait until every station has been brought to what is wanted, or has refused."""
         running = [s.task for s in self._stations.values() if s.task is not None and not s.task.done()]
         await asyncio.gather(*running, return_exceptions=True)
 
-    async def forget(self, identity: str) -> None:
-        """The station's profiles may be gone (restart): none counts as accepted."""
-        self._known(identity).refused_at = {}
+    async def booted(self, identity: str) -> None:
+        """The station's profiles may be gone: none counts as accepted. It may take others now, too."""
+        self._known(identity).writes.floors.clear()
+        self._ladder.booted(identity)
         await self._profiles.forget(identity)
+
+    async def try_anew(self, identity: str) -> None:
+        """Forget what was learnt of the station and begin with the first way again. Raises NotFound."""
+        await self._ladder.forget(identity)
+        self._known(identity).rewritten.clear()
+        self.renew(identity)
+
+    # --- what applies ---
+
+    def is_controllable(self, identity: str, connector_id: int) -> bool:
+        """Do its limits come from here? Not if it takes none, or if an operator's own profile rules."""
+        is_taking_limits = self._ladder.is_controllable(identity)
+        return is_taking_limits and self._outranking(identity, connector_id) is None
+
+    def is_outranked(self, identity: str, connector_id: int) -> bool:
+        """Does an operator's own profile rule instead of the control profile?"""
+        return self._outranking(identity, connector_id) is not None
 
     def offered_a(self, identity: str, wiring: ConnectorWiring, transaction_id: int) -> float | None:
         """What the control profile of this transaction offers now, or an operator's that rules instead.
         None = there is none, or it cannot be told. [A]"""
         connector = self._charge_points.station(identity).connectors.get(wiring.connector_id)
         running = connector.transaction if connector is not None else None
-        held = self._profiles.outranking(identity, wiring.connector_id, "TxProfile")
+        held = self._outranking(identity, wiring.connector_id)
         if running is not None and held is not None:
             return held.offers_a(wiring, running.started_at, self._clock.now())
-        control = self._profiles.ours(identity, wiring.connector_id, "TxProfile")
-        if control is None or control.profile.get("transactionId") != transaction_id:
+        control = self._writer.installed(identity, wiring.connector_id, transaction_id)
+        if connector is None or control is None:
             return None
-        return offered_now(control.request, wiring, self._clock.now())
+        now, used = self._writer.station_time(identity), connector.following.phases_used
+        began_at = running.started_at if running is not None else None
+        return offered_now(control.request, wiring, now, began_at, used)
+
+    def verify(self, identity: str, connector_id: int) -> None:
+        """Compare the newest measurement with what is offered. A way that is not followed has failed."""
+        connector = self._charge_points.station(identity).connectors.get(connector_id)
+        if connector is None or connector.transaction is None or connector.following.offer is None:
+            return
+        now, before = self._clock.now(), connector.following
+        reading = _in_our_time(connector.trusted_reading(now), self._charge_points.station(identity), now)
+        after = observe(before, connector.following.offer, reading)
+        connector.following = after
+        rung = self._ladder.known_rung(identity)
+        if rung is None or self.is_outranked(identity, connector_id):
+            return
+        if after.state == "following":
+            self._known(identity).rewritten.discard(connector_id)
+        if after.proven and not self._ladder.is_proven(identity, rung):
+            self._ladder.follows(identity, rung)
+        if after.state != before.state and "not_following" in (after.state, before.state):
+            kind = "connector.not_following" if after.is_over else "connector.following"
+            words = in_words(after, now)
+            self._charge_points.report(kind, identity, connector_id=connector_id, words=words)
+        if after.state == "not_following":
+            self._not_followed(identity, connector_id, rung)
+
+    # --- inside ---
 
     def _known(self, identity: str) -> _Station:
         return self._stations.setdefault(identity.casefold(), _Station())
 
+    def _may_write(self, identity: str) -> bool:
+        known = self._charge_points
+        return known.is_connected(identity) and known.may_send_unsolicited(identity)
+
+    def _outranking(self, identity: str, connector_id: int) -> InstalledProfile | None:
+        rung = self._ladder.known_rung(identity) or FIRST
+        place = 0 if rung.on_station else connector_id
+        return self._profiles.outranking(identity, place, rung.purpose)
+
+    def _not_followed(self, identity: str, connector_id: int, rung: Rung) -> None:
+        """What is proven to work is written once more first: the station may have lost it."""
+        station = self._known(identity)
+        if connector_id in station.writes.to_rewrite:
+            return  # about to be
+        if self._ladder.is_proven(identity, rung) and connector_id not in station.rewritten:
+            station.rewritten.add(connector_id)
+            station.writes.to_rewrite.add(connector_id)
+        else:
+            connectors = self._charge_points.station(identity).connectors
+            why = in_words(connectors[connector_id].following, self._clock.now()) or "not followed"
+            self._ladder.fails(identity, rung, "ignored", why)
+            station.rewritten.clear()
+            charging = {number for number, live in connectors.items() if live.transaction is not None}
+            station.writes.to_rewrite.update(charging & set(station.writes.wishes))
+        self._hold(identity, dict(station.writes.wishes))
+
     async def _reconcile(self, identity: str, station: _Station) -> None:
         done: dict[int, Wish] | None = None
-        while done is not station.wishes:  # wishes that came while we were writing count at once
-            done = station.wishes
-            for connector_id in sorted(done):
-                # The running transaction first: a fuse may wait for its limit, nothing waits for the floor.
-                for purpose, bring in (("TxProfile", self._control), ("TxDefaultProfile", self._floor)):
-                    try:
-                        if not self._has_just_refused(station, connector_id, purpose):
-                            await bring(identity, station, connector_id)
-                    except NotConnected:
-                        return  # it has refused nothing: the control loop is woken when it comes back
-                    except CsmsError as error:
-                        self._refused(identity, station, connector_id, purpose, error)
+        try:
+            while done is not station.writes.wishes:  # wishes that came while we were writing count at once
+                done = station.writes.wishes
+                # The running transactions first: a fuse may wait for a limit, nothing waits for the floor.
+                await self._write_limits(identity, station.writes)
+                if rung := self._ladder.known_rung(identity):
+                    for connector_id in sorted(done):
+                        await self._writer.write_floor(identity, station.writes, rung, connector_id)
+        except NotConnected:
+            return  # it has refused nothing: the control loop is woken when it comes back
+        except CallTimeout as error:
+            log.warning("limit not answered", charge_point=identity, why=str(error))
+        finally:
+            await self._ladder.save(identity)
 
-    async def _floor(self, identity: str, station: _Station, connector_id: int) -> None:
-        if (wish := station.wishes.get(connector_id)) is None:
-            return
-        abilities = profile_abilities(self._charge_points.station(identity).configuration)
-        floor = self._numbered(identity, floor_profile(wish.safe_a, wish.wiring, abilities))
-        if self._is_outranked(identity, connector_id, "TxDefaultProfile"):
-            return
-        written = self._profiles.ours(identity, connector_id, "TxDefaultProfile")
-        if written is None or written.request != floor:
-            await self._write(identity, station, connector_id, floor)
-
-    async def _control(self, identity: str, station: _Station, connector_id: int) -> None:
+    async def _write_limits(self, identity: str, writes: StationWrites) -> None:
+        """By the first way that the station takes. Each that fails is not tried again, so this ends."""
         live = self._charge_points.station(identity)
-        wish, connector = station.wishes.get(connector_id), live.connectors.get(connector_id)
-        if wish is None or connector is None or connector.transaction is None:
-            return
-        now, id = self._clock.now(), connector.transaction.id
-        abilities = profile_abilities(live.configuration)
-        control = control_profile(wish.limit_a, wish.safe_a, id, wish.wiring, abilities, now, DEAD_MAN_S)
-        control = self._numbered(identity, control)
-        if self._is_outranked(identity, connector_id, "TxProfile"):
-            connector.offered_a = self.offered_a(identity, wish.wiring, id)
-            return
-        limit_a = offered_now(control, wish.wiring, now)
-        is_new = self.offered_a(identity, wish.wiring, id) != limit_a
-        needs_writing = is_new or self._is_due(identity, connector_id, wish)
-        if needs_writing and not await self._write(identity, station, connector_id, control):
-            return
-        if connector.offered_a != limit_a:
-            connector.offered_a, connector.offered_at = limit_a, self._clock.now()
+        while (rung := self._ladder.rung(identity)) is not None:
+            for slot in control_slots(rung, writes.wishes, live.connectors):
+                if not await self._writer.write_limit(identity, writes, rung, slot):
+                    break
+            else:
+                return
+        for connector_id in writes.wishes:
+            if connector := live.connectors.get(connector_id):
+                connector.setpoint_problem = NO_WAY_LEFT
 
-    def _is_due(self, identity: str, connector_id: int, wish: Wish) -> bool:
-        """A limit equal to the floor needs no dead-man, so it is never written again."""
-        written = self._profiles.ours(identity, connector_id, "TxProfile")
-        is_old = written is None or not self._is_within(written.accepted_at, RENEW_AFTER)
-        return wish.limit_a != wish.safe_a and is_old
 
-    def _numbered(self, identity: str, request: dict[str, Any]) -> dict[str, Any]:
-        """Under another number where an operator's profile has this one: it would be replaced."""
-        profile = request["csChargingProfiles"]
-        number = self._profiles.free_number(identity, profile["chargingProfileId"])
-        return {**request, "csChargingProfiles": {**profile, "chargingProfileId": number}}
-
-    def _is_outranked(self, identity: str, connector_id: int, purpose: str) -> bool:
-        """Whether an operator's profile rules there; told to people in the connector's problem."""
-        held = self._profiles.outranking(identity, connector_id, purpose)
-        connector = self._charge_points.station(identity).connectors.get(connector_id)
-        if connector is None:
-            return held is not None
-        begin = f"{purpose}: {OUTRANKED}"
-        if held is not None:
-            connector.setpoint_problem = f"{begin} (chargingProfileId {held.number})"
-        elif (connector.setpoint_problem or "").startswith(begin):
-            connector.setpoint_problem = None
-        return held is not None
-
-    def _has_just_refused(self, station: _Station, connector_id: int, purpose: str) -> bool:
-        refused_at = station.refused_at.get((connector_id, purpose))
-        return refused_at is not None and self._is_within(refused_at, RETRY_AFTER)
-
-    def _is_within(self, moment: datetime, span: timedelta) -> bool:
-        """A moment still to come means that the clock was set back: it does not count."""
-        return timedelta(0) <= self._clock.now() - moment < span
-
-    async def _write(
-        self, identity: str, station: _Station, connector_id: int, request: dict[str, Any]
-    ) -> bool:
-        purpose = request["csChargingProfiles"]["chargingProfilePurpose"]
-        answer = await self._commands.send(identity, "SetChargingProfile", request, origin=OURS)
-        if answer.get("status") != "Accepted":
-            self._refused(identity, station, connector_id, purpose, f"answered {answer.get('status')}")
-            return False
-        station.refused_at.pop((connector_id, purpose), None)
-        if connector := self._charge_points.station(identity).connectors.get(connector_id):
-            connector.setpoint_problem = None
-        return True
-
-    def _refused(
-        self, identity: str, station: _Station, connector_id: int, purpose: str, why: CsmsError | str
-    ) -> None:
-        if not isinstance(why, CallTimeout):  # no answer is no refusal: waiting for it took long enough
-            station.refused_at[connector_id, purpose] = self._clock.now()
-        if connector := self._charge_points.station(identity).connectors.get(connector_id):
-            connector.setpoint_problem = f"{purpose}: {why}"
-        log.warning(
-            "limit not accepted", charge_point=identity, connector=connector_id, purpose=purpose, why=str(why)
-        )
+def _in_our_time(
+    reading: ConnectorReading | None, station: Station, now: datetime
+) -> ConnectorReading | None:
+    """With the time of our clock. Clocks that are off by more are corrected where readings arrive, but for
+    the first one; one from the future tells nothing."""
+    if reading is None:
+        return None
+    behind = station.clock.behind()
+    at = reading.at + behind if abs(behind) <= EXACT_ENOUGH else reading.at
+    return replace(reading, at=at) if at <= now + AT_ONCE else None

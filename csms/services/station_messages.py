@@ -7,12 +7,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
@@ -23,9 +22,10 @@ from csms.domain.normalise import UNKNOWN_TRANSACTION, parse_time
 from csms.domain.station_clock import EXACT_ENOUGH, StationClock
 from csms.services import transaction_records as records
 from csms.services.charge_points import ChargePoints, open_transaction
+from csms.services.meter_value_batches import MeterValueBatches
 from csms.services.station_notifications import StationNotifications
 from csms.services.transaction_records import Element, Outcome
-from csms.storage import stations, transactions
+from csms.storage import stations
 from csms.storage.database import Database, Job
 from csms.storage.transactions import Row
 
@@ -56,7 +56,7 @@ class StationMessages:
     ) -> None:
         self._database, self._charge_points, self._clock = database, charge_points, clock
         self._heartbeat_interval_s, self._unknown_tags = heartbeat_interval_s, unknown_tags
-        self._batches = _MeterValueBatches(database)
+        self._batches = MeterValueBatches(database)
         self._clocks: dict[str, StationClock] = {}
         self._handlers: dict[str, Handler] = {
             "BootNotification": self._boot_notification,
@@ -64,7 +64,6 @@ class StationMessages:
             "Heartbeat": self._heartbeat,
             "StartTransaction": self._start_transaction,
             "StopTransaction": self._stop_transaction,
-            "MeterValues": self._meter_values,
             "StatusNotification": self._status_notification,
             "DataTransfer": self._data_transfer,
             **StationNotifications(database, charge_points).handlers,
@@ -74,14 +73,22 @@ class StationMessages:
     @property
     def actions(self) -> frozenset[str]:
         """Those that are handled; all others are NotImplemented."""
-        return frozenset(self._handlers)
+        return frozenset(self._handlers) | {"MeterValues"}
 
-    async def handle(self, identity: str, action: str, payload: Payload, received_at: datetime) -> Payload:
+    def handle(
+        self, identity: str, action: str, payload: Payload, received_at: datetime
+    ) -> Awaitable[Payload]:
         """Do what the message asks for and return the answer's payload, once that is committed.
 
-        payload: normalised, camelCase. Raises what the database raises: then nothing was stored and the
-        station may repeat.
+        payload: normalised, camelCase. What is returned is a future if it goes on by itself: most of what
+        comes are meter values, which need no task of their own. Raises what the database raises: then
+        nothing was stored and the station may repeat.
         """
+        if action == "MeterValues":
+            return self._meter_values(identity, payload, received_at)
+        return self._handle(identity, action, payload, received_at)
+
+    async def _handle(self, identity: str, action: str, payload: Payload, received_at: datetime) -> Payload:
         answer = await self._handlers[action](identity, payload, received_at)
         self._charge_points.seen(identity, received_at)
         return answer
@@ -118,34 +125,46 @@ class StationMessages:
             identity, lambda conn: records.end(conn, identity, payload, received_at, self._unknown_tags)
         )
 
-    async def _meter_values(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
+    def _meter_values(self, identity: str, payload: Payload, received_at: datetime) -> Awaitable[Payload]:
         connector_id, sent_id = payload["connectorId"], payload.get("transactionId")
         data = records.elements(identity, connector_id, payload["meterValue"], received_at)
         if not data:
-            return {}
+            return self._nothing_told(identity, received_at)
         connector = self._connector(identity, connector_id)
-        newest = max(element.measured_at for element in data)
-        clock = self._clocks.setdefault(identity, StationClock())
+        newest = data[0].measured_at if len(data) == 1 else max(element.measured_at for element in data)
+        if (clock := self._clocks.get(identity)) is None:
+            clock = self._clocks[identity] = StationClock()
         seen_at = clock.true_time(newest, received_at)
+        self._charge_points.station(identity).clock.told_measurement(newest, received_at)
         if clock.is_off:
             self._charge_points.mended(identity, ["MeterValues.timestamp: clock steadily off"])
+
+        def tell() -> Payload:
+            reading = _read(data, newest)
+            reading = reading if seen_at == newest else replace(reading, at=seen_at)
+            self._charge_points.metered(identity, connector_id, reading)
+            self._charge_points.seen(identity, received_at)
+            return {}
+
         if _is_plain(connector, sent_id, data, received_at, clock.is_off):
-            await self._batches.save(_plain_rows(connector, data), _plain_registers(connector, data))
-        else:
-            status = connector.status
-            await self._change(
-                identity,
-                lambda conn: records.meter(conn, identity, connector_id, sent_id, data, received_at, status),
-            )
-        reading = _read(data, newest)
-        reading = reading if seen_at == newest else replace(reading, at=seen_at)
-        self._charge_points.metered(identity, connector_id, reading)
+            return self._batches.save(_plain_rows(connector, data), _plain_registers(connector, data), tell)
+        status = connector.status
+        return self._change(
+            identity,
+            lambda conn: records.meter(conn, identity, connector_id, sent_id, data, received_at, status),
+            then=tell,
+        )
+
+    async def _nothing_told(self, identity: str, received_at: datetime) -> Payload:
+        self._charge_points.seen(identity, received_at)
         return {}
 
     async def _status_notification(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         connector_id, status = payload["connectorId"], payload["status"]
         error_code = payload.get("errorCode") or "NoError"
         status_at = parse_time(payload["timestamp"]) if payload.get("timestamp") else None
+        if status_at is not None:
+            self._charge_points.station(identity).clock.told_status(status_at, received_at)
         is_live = self._connector(identity, connector_id).transaction is not None
 
         async def job(conn: AsyncConnection) -> Outcome:
@@ -184,7 +203,11 @@ class StationMessages:
         return self._charge_points.station(identity).connectors.get(connector_id) or LiveConnector()
 
     async def _change(
-        self, identity: str, job: Job[Outcome], tell: Callable[[], None] = lambda: None
+        self,
+        identity: str,
+        job: Job[Outcome],
+        tell: Callable[[], None] = lambda: None,
+        then: Callable[[], Payload] | None = None,
     ) -> Payload:
         """Commit, then tell the live state: both, even if the connection breaks meanwhile."""
 
@@ -193,7 +216,7 @@ class StationMessages:
             tell()
             self._apply(identity, outcome)
             self._charge_points.mended(identity, outcome.quirks)
-            return outcome.answer
+            return outcome.answer if then is None else then()
 
         return await asyncio.shield(asyncio.ensure_future(commit_and_tell()))
 
@@ -229,8 +252,9 @@ def _is_plain(
     """Is it plain which transaction the values belong to: the one that runs, or none?"""
     running, names_none = connector.transaction, sent_id in (None, UNKNOWN_TRANSACTION)
     if running is not None:
-        began = all(element.measured_at >= running.started_at for element in data)
-        return began and (names_none or sent_id == running.id)
+        if sent_id != running.id and not names_none:
+            return False
+        return all(element.measured_at >= running.started_at for element in data)
     is_now = clock_is_off or all(received_at - e.measured_at <= EXACT_ENOUGH for e in data)
     return names_none and is_now
 
@@ -246,61 +270,3 @@ def _plain_registers(connector: LiveConnector, data: list[Element]) -> list[tupl
         return []
     known = [(e.reading.energy_wh, e.measured_at) for e in data]
     return [(running.id, wh, at) for wh, at in known if wh is not None]
-
-
-@dataclass(slots=True)
-class _Batch:
-    """waiting: whoever gave rows to it, to be told what became of them."""
-
-    rows: list[Row] = field(default_factory=list)
-    registers: list[tuple[int, float, datetime]] = field(default_factory=list)
-    waiting: list[asyncio.Future[None]] = field(default_factory=list)
-    writing: asyncio.Task[None] | None = None
-
-
-class _MeterValueBatches:
-    """Meter values of all stations that come at about the same time are written with two statements."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._open: _Batch | None = None
-
-    async def save(self, rows: list[Row], registers: list[tuple[int, float, datetime]]) -> None:
-        """Returns once they are committed. Whoever goes away meanwhile does not take the others along."""
-        batch = self._open
-        if batch is None:
-            batch = self._open = _Batch()
-            batch.writing = asyncio.create_task(self._commit(batch))
-        batch.rows += rows
-        batch.registers += registers
-        written: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        batch.waiting.append(written)
-        try:
-            await written
-        except SQLAlchemyError:
-            alone = _Batch(rows, registers)  # a row that cannot be stored spoils its own message only
-            await self._database.write(lambda conn: self._write(conn, alone))
-
-    async def _commit(self, batch: _Batch) -> None:
-        try:
-            await self._database.write(lambda conn: self._write(conn, batch))
-        except Exception as fault:  # it belongs to all who wait
-            for written in batch.waiting:
-                if not written.done():
-                    written.set_exception(fault)
-        else:
-            for written in batch.waiting:
-                if not written.done():
-                    written.set_result(None)
-        finally:
-            self._close(batch)  # also if the job was never begun
-
-    def _close(self, batch: _Batch) -> None:
-        """Later values go into another batch."""
-        if self._open is batch:
-            self._open = None
-
-    async def _write(self, conn: AsyncConnection, batch: _Batch) -> None:
-        self._close(batch)
-        await transactions.save_meter_values(conn, batch.rows)
-        await transactions.raise_registers(conn, batch.registers)

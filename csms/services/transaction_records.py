@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -19,6 +20,7 @@ from csms.domain.charge_point import UNKNOWN_REGISTER_WH, ConnectorReading, has_
 from csms.domain.id_tag import UnknownTags, authorize, same_tag
 from csms.domain.meter_value import is_covered, read_sampled_values, register_wh
 from csms.domain.normalise import parse_time
+from csms.domain.sample_kinds import Samples
 from csms.domain.station_clock import CLOCK_NEVER_SET, is_historic, is_over
 from csms.storage import access, reservations, stations, transactions
 from csms.storage.transactions import Row
@@ -37,13 +39,13 @@ class Outcome:
     quirks: list[str] = field(default_factory=list)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Element:
     """One MeterValue: when, what it reads, and the row to be stored (without its transaction)."""
 
     measured_at: datetime
     reading: ConnectorReading
-    samples: list[dict[str, Any]]
+    samples: Sequence[dict[str, Any]]
     row: Row
 
 
@@ -238,7 +240,7 @@ async def end(
 ) -> Outcome:
     """A stop cannot be refused. One that belongs to no transaction is kept and answered all the same."""
     row = await transactions.by_id(conn, identity, payload["transactionId"])
-    key = _digest(identity, payload)
+    key = _digest(_canonical(identity, payload))
     if row is None and (before := await transactions.unmatched_stop(conn, key)) is not None:
         return Outcome(before["answer"])
     if row is None:
@@ -377,7 +379,15 @@ def _element(
 ) -> Element:
     samples = element["sampledValue"]
     measured_at = _time(element.get("timestamp"), received_at)
-    reading = read_sampled_values(samples, measured_at)
+    key = (measured_at, identity, connector_id)
+    if isinstance(samples, Samples):
+        reading, others, context = samples.reading(measured_at), samples.not_held(), samples.kinds.context
+        digest = _digest_by_time(measured_at, b"%s,%s]" % (orjson.dumps(key)[:-1], samples.canonical()))
+    else:
+        reading = read_sampled_values(samples, measured_at)
+        others = [sample for sample in samples if not is_covered(sample)]
+        context = next((s["context"] for s in samples if s.get("context")), None)
+        digest = _digest_by_time(measured_at, _canonical(*key, samples))
     amps = reading.current_a or (None, None, None)
     row = {
         "identity": identity,
@@ -391,9 +401,9 @@ def _element(
         "current_l3_a": amps[2],
         "energy_wh": reading.energy_wh,
         "soc_percent": reading.soc_percent,
-        "context": next((s["context"] for s in samples if s.get("context")), None),
-        "other": [s for s in samples if not is_covered(s)] or None,
-        "dedup_key": _digest_by_time(measured_at, identity, connector_id, samples),
+        "context": context,
+        "other": others or None,
+        "dedup_key": digest,
     }
     return Element(measured_at, reading, samples, row)
 
@@ -517,16 +527,19 @@ def _time(text: str | None, otherwise: datetime) -> datetime:
     return (parse_time(text) if text else None) or otherwise
 
 
-def _digest_by_time(at: datetime, *parts: Any) -> str:
+def _digest_by_time(at: datetime, text: bytes) -> str:
     """A digest that begins with the time: what comes at one time lies side by side in its index, and a commit
     touches few pages of it. As long as another."""
-    return f"{int(at.timestamp()) & 0xFFFFFFFFFF:010x}{_digest(at, *parts)[:30]}"
+    return f"{int(at.timestamp()) & 0xFFFFFFFFFF:010x}{_digest(text)[:30]}"
 
 
-def _digest(*parts: Any) -> str:
-    """The same parts have the same digest, in whatever order their fields come."""
-    try:
-        text = orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
-    except TypeError:  # integers beyond 64 bits
-        text = json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str).encode()
+def _digest(text: bytes) -> str:
     return hashlib.sha1(text, usedforsecurity=False).hexdigest()
+
+
+def _canonical(*parts: Any) -> bytes:
+    """The same parts are the same text, in whatever order their fields come."""
+    try:
+        return orjson.dumps(parts, option=orjson.OPT_SORT_KEYS)
+    except TypeError:  # integers beyond 64 bits
+        return json.dumps(parts, sort_keys=True, separators=(",", ":"), default=str).encode()

@@ -6,12 +6,15 @@ while it works, where a statement for each row would wait for the lock once a ro
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
+from itertools import chain
 from operator import itemgetter
 from typing import Any
 
-from sqlalchemy import Dialect, Table, Update
+from sqlalchemy import ColumnElement, Dialect, Table, Update, bindparam, column
+from sqlalchemy import table as table_clause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.storage.database import insert
@@ -19,65 +22,90 @@ from csms.storage.database import insert
 ROWS_AT_ONCE = 64
 Row = dict[str, Any]
 Process = Callable[[Any], Any]
+Columns = Mapping[str, ColumnElement[Any]]
+UpdateBy = Callable[[Columns], Update]
+Types = tuple[tuple[str, Any], ...]  # columns and their types
 
 
 async def insert_rows(conn: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
     """Insert them all; those that some unique column forbids are left out. All rows have the same columns."""
+    if rows:
+        names = tuple(rows[0])
+        await insert_tuples(conn, table, names, list(map(itemgetter(*names), rows)))
+
+
+async def insert_tuples(
+    conn: AsyncConnection, table: Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """As `insert_rows`, of rows that are the values of these columns."""
     if not rows:
         return
     if conn.dialect.name != "sqlite":
-        await conn.execute(insert(conn, table).on_conflict_do_nothing(), list(rows))
+        new = insert(conn, table).on_conflict_do_nothing()
+        await conn.execute(new, [dict(zip(names, row, strict=True)) for row in rows])
         return
-    names = tuple(rows[0])
-    values = _values(table, names, conn.dialect, rows)
-    whole = len(values) - len(values) % ROWS_AT_ONCE
-    if whole:
-        chunks = [
-            tuple([value for row in values[n : n + ROWS_AT_ONCE] for value in row])
-            for n in range(0, whole, ROWS_AT_ONCE)
-        ]
-        await conn.exec_driver_sql(_insert(table.name, names, ROWS_AT_ONCE), chunks)
-    if whole < len(values):
-        rest = [tuple(row) for row in values[whole:]]
-        await conn.exec_driver_sql(_insert(table.name, names, 1), rest)
+    written = _written(rows, _processes(table, names, conn.dialect))
+    for at_once, chunks in _chunks(written):
+        await conn.exec_driver_sql(_insert(table.name, names, at_once), chunks)
 
 
-async def update_rows(conn: AsyncConnection, statement: Update, rows: Sequence[Row]) -> None:
-    """Execute the statement once for each row of its bound parameters. statement: one that is kept."""
+async def update_rows(
+    conn: AsyncConnection, update_by: UpdateBy, types: Types, rows: Sequence[tuple[Any, ...]]
+) -> None:
+    """Update a table by rows of these columns, in order.
+
+    update_by: the statement for given columns; by the first of them it finds what is to be updated.
+    """
     if not rows:
         return
     if conn.dialect.name != "sqlite":
-        await conn.execute(statement, list(rows))
+        statement = update_by({name: bindparam(name, type_=type_) for name, type_ in types})
+        await conn.execute(statement, [dict(zip(dict(types), row, strict=True)) for row in rows])
         return
-    text, parameters = _compiled(statement, conn.dialect)
-    values = [tuple([process(row.get(name, fixed)) for name, process, fixed in parameters]) for row in rows]
-    await conn.exec_driver_sql(text, values)
+    written = _written(rows, _writing([type_ for _, type_ in types], conn.dialect))
+    for some in _in_turn(written):
+        for at_once, chunks in _chunks(some):
+            await conn.exec_driver_sql(_update(update_by, types, conn.dialect, at_once), chunks)
 
 
-@lru_cache(100)
-def _compiled(statement: Update, dialect: Dialect) -> tuple[str, list[tuple[str, Process, Any]]]:
-    """The SQL text, and each of its parameters in order: name, how it is written, its value if it has one."""
-    compiled = statement.compile(dialect=dialect)
-    return compiled.string, [
-        (name, _bind_process(compiled.binds[name].type, dialect), compiled.params[name])
-        for name in compiled.positiontup or ()
-    ]
+def _in_turn(rows: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
+    """Rows for the same one of the table come one after the other: of several a statement would take any."""
+    turns: list[list[tuple[Any, ...]]] = []
+    seen: Counter[Any] = Counter()
+    for row in rows:
+        turn = seen[row[0]]
+        seen[row[0]] += 1
+        if turn == len(turns):
+            turns.append([])
+        turns[turn].append(row)
+    return turns
 
 
-def _values(table: Table, names: tuple[str, ...], dialect: Dialect, rows: Sequence[Row]) -> list[list[Any]]:
-    """Each row's values in the order of names, as the database's driver takes them."""
-    processes, take = _processes(table, names, dialect), itemgetter(*names)
-    values = [list(take(row)) for row in rows]
+def _chunks(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """As parameters of a statement for many rows, then of one for a single row: how many, and each time's."""
+    whole = len(rows) - len(rows) % ROWS_AT_ONCE
+    for at_once, some in ((ROWS_AT_ONCE, rows[:whole]), (1, rows[whole:])):
+        chunks = [some[n : n + at_once] for n in range(0, len(some), at_once)]
+        if chunks:
+            yield at_once, [tuple(chain.from_iterable(chunk)) for chunk in chunks]
+
+
+def _written(rows: Sequence[tuple[Any, ...]], processes: list[tuple[int, Process]]) -> list[tuple[Any, ...]]:
+    """The rows as the database's driver takes them: column by column."""
+    columns: list[Any] = list(zip(*rows, strict=True))
     for position, process in processes:
-        for row_values in values:
-            row_values[position] = process(row_values[position])
-    return values
+        columns[position] = map(process, columns[position])
+    return list(zip(*columns, strict=True))
 
 
 @lru_cache(100)
 def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> list[tuple[int, Process]]:
+    return _writing([table.c[name].type for name in names], dialect)
+
+
+def _writing(types: Sequence[Any], dialect: Dialect) -> list[tuple[int, Process]]:
     """Of the columns whose values are not written as they are: their positions, and how they are written."""
-    found = [_bind_process(table.c[name].type, dialect) for name in names]
+    found = [_bind_process(type_, dialect) for type_ in types]
     return [(position, process) for position, process in enumerate(found) if process is not _as_it_is]
 
 
@@ -92,5 +120,16 @@ def _as_it_is(value: Any) -> Any:
 
 @cache
 def _insert(table: str, names: tuple[str, ...], rows: int) -> str:
-    one = f"({', '.join('?' * len(names))})"
-    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {', '.join([one] * rows)} ON CONFLICT DO NOTHING"
+    places = _places(len(names), rows)
+    return f"INSERT INTO {table} ({', '.join(names)}) VALUES {places} ON CONFLICT DO NOTHING"
+
+
+@lru_cache(100)
+def _update(update_by: UpdateBy, types: Types, dialect: Dialect, rows: int) -> str:
+    given = table_clause("given", *(column(name, type_) for name, type_ in types))
+    statement = update_by(dict(given.c)).compile(dialect=dialect, compile_kwargs={"literal_binds": True})
+    return f"WITH given ({', '.join(given.c.keys())}) AS (VALUES {_places(len(types), rows)}) {statement}"
+
+
+def _places(columns: int, rows: int) -> str:
+    return ", ".join([f"({', '.join('?' * columns)})"] * rows)

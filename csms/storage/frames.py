@@ -10,14 +10,18 @@ from typing import Any
 from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.storage.bulk import insert_rows
+from csms.storage.bulk import insert_tuples
 from csms.storage.tables import frames
 
 f = frames.c
 
 
-async def save(conn: AsyncConnection, rows: Sequence[dict[str, Any]]) -> None:
-    await insert_rows(conn, frames, rows)
+Frame = tuple[str, datetime, str, str | None, str | None, str, str | None]
+_COLUMNS = ("identity", "at", "direction", "action", "message_id", "text", "note")  # of a Frame
+
+
+async def save(conn: AsyncConnection, rows: Sequence[Frame]) -> None:
+    await insert_tuples(conn, frames, _COLUMNS, rows)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from sqlalchemy import (
     BigInteger,
     Boolean,
     Column,
+    Date,
     DateTime,
     Float,
     ForeignKey,
@@ -65,7 +66,7 @@ def _utc(value: datetime) -> datetime:
 
 
 def _sqlite_time(value: datetime | None) -> str | None:
-    return None if value is None else _utc(value).replace(tzinfo=None).isoformat(" ", "microseconds")
+    return None if value is None else _utc(value).isoformat(" ", "microseconds")[:26]  # without +00:00
 
 
 # --- the site as described: one row a part; `config` holds the part's keys as in the site file ---
@@ -376,6 +377,17 @@ charging_profiles = Table(
     Column("profile", JSON, nullable=False),  # the accepted SetChargingProfile request
     Column("accepted_at", UtcTime, nullable=False),
     Column("origin", String(16), nullable=False, server_default="setpoints"),  # "" = a person or a program
+)
+
+# How limits reach a station: the way it was seen to take them, and how often it was written to.
+station_limits = Table(
+    "station_limits",
+    metadata,
+    Column("identity", ForeignKey("charge_points.identity", ondelete="CASCADE"), primary_key=True),
+    Column("learnt", JSON, nullable=False),  # domain.profile_ladder.LearntLimits
+    Column("writes_day", Date),  # UTC
+    Column("writes", Integer, nullable=False, server_default="0"),  # accepted on that day
+    Column("last_write_at", UtcTime),
 )
 
 # --- what the controller saw and decided ---

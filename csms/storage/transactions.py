@@ -11,10 +11,9 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
-    BindParameter,
     ColumnElement,
     Select,
-    bindparam,
+    Update,
     case,
     delete,
     exists,
@@ -26,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.charge_point import UNKNOWN_REGISTER_WH
-from csms.storage.bulk import insert_rows, update_rows
+from csms.storage.bulk import Columns, insert_rows, update_rows
 from csms.storage.database import insert
 from csms.storage.tables import id_tags, meter_values, transactions, unmatched_stops
 
@@ -224,34 +223,35 @@ async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, f
 
     The first one is also where a transaction began whose station did not tell.
     """
-    rows = [{"transaction": transaction, "wh": wh, "at": at} for transaction, wh, at in readings]
-    await update_rows(conn, _RAISE_REGISTER, rows)
+    await update_rows(conn, _raise_register, _REGISTERS, readings)
 
 
-_WH: BindParameter[float] = bindparam("wh", type_=t.last_register_wh.type)
-_AT: BindParameter[datetime] = bindparam("at", type_=t.last_register_at.type)
-_other = transactions.alias("other")
-_OF_THE_SAME_START = exists().where(  # two starts may differ by their register only
-    *(_other.c[name] == t[name] for name in ("identity", "connector_id", "id_tag", "started_at")),
-    _other.c.meter_start_wh == _WH,
-)
-_RAISE_REGISTER = (
-    update(transactions)
-    .where(
-        t.id == bindparam("transaction"),
-        t.stop_received_at.is_(None),
-        func.coalesce(t.last_register_wh, t.meter_start_wh) <= _WH,
+_REGISTERS = (("transaction_id", t.id.type), ("wh", t.last_register_wh.type), ("at", t.last_register_at.type))
+
+
+def _raise_register(read: Columns) -> Update:
+    other, wh = transactions.alias("other"), read["wh"]
+    is_of_the_same_start = exists().where(  # two starts may differ by their register only
+        *(other.c[name] == t[name] for name in ("identity", "connector_id", "id_tag", "started_at")),
+        other.c.meter_start_wh == wh,
     )
-    .values(
-        last_register_wh=_WH,
-        last_register_at=_AT,
-        meter_start_wh=case(
-            (t.meter_start_wh != UNKNOWN_REGISTER_WH, t.meter_start_wh),
-            (_OF_THE_SAME_START, t.meter_start_wh),
-            else_=_WH,
-        ),
+    return (
+        update(transactions)
+        .where(
+            t.id == read["transaction_id"],
+            t.stop_received_at.is_(None),
+            func.coalesce(t.last_register_wh, t.meter_start_wh) <= wh,
+        )
+        .values(
+            last_register_wh=wh,
+            last_register_at=read["at"],
+            meter_start_wh=case(
+                (t.meter_start_wh != UNKNOWN_REGISTER_WH, t.meter_start_wh),
+                (is_of_the_same_start, t.meter_start_wh),
+                else_=wh,
+            ),
+        )
     )
-)
 
 
 async def save_meter_values(conn: AsyncConnection, rows: Sequence[Row]) -> None:

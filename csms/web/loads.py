@@ -99,7 +99,7 @@ class LoadCard:
 
     def _build_facts(self) -> None:
         with Tag("dl", classes="facts") as self._fact_list:
-            for fact in ("Limit", "Measured", "Session", "Badge"):
+            for fact in ("Limit", "Measured", "Station", "Session", "Badge"):
                 with Tag("div"):
                     self._facts[fact] = (Tag("dt", fact), Tag("dd"))
 
@@ -195,6 +195,7 @@ class LoadCard:
         measured = None if load.current_a is None else " · ".join(f"{a:.1f}" for a in _carrying(load)) + " A"
         self._fact("Limit", None if limit_a is None else amperes(limit_a))
         self._fact("Measured", measured)
+        self._fact("Station", None if load.limit_words is None else sentence(load.limit_words))
         self._fact("Session", None if load.session_wh is None else f"{kilowatt_hours(load.session_wh)} kWh")
         self._fact("Badge", load.id_tag)
         self._fact_list.show(any((limit_a is not None, measured, load.session_wh is not None, load.id_tag)))

@@ -11,6 +11,7 @@ from csms.domain.charge_point import Station
 from csms.domain.quirk_words import in_words
 from csms.services.bundle import Services
 from csms.web.elements import Tag
+from csms.web.limits import LimitLines
 from csms.web.wording import ago, times, when
 
 REFRESH_S = 2.0
@@ -82,6 +83,7 @@ class StationCard:
             else:
                 self._accept.put(disabled=True)
                 self._reject.put(disabled=True)
+            self._limits = LimitLines(services, station.identity, may_read)
             with Tag("details", classes="deviations") as self._deviations:
                 self._quirks = Tag("summary")
                 self._kinds = Tag("ul")
@@ -103,6 +105,7 @@ class StationCard:
         self._connectors.say(
             " · ".join(connector_words(station, n, now) for n in sorted(station.connectors) if n > 0)
         )
+        self._limits.show(now, timezone_of(self._services, self._identity))
         odd = sum(station.quirks.values())
         self._quirks.say(f"Deviations from OCPP: {odd:,}")
         self._deviations.show(odd > 0)

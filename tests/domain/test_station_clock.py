@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from csms.domain.station_clock import StationClock, is_historic
+from csms.domain.station_clock import ClockOffset, StationClock, is_historic
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 HOUR, SECOND = timedelta(hours=1), timedelta(seconds=1)
@@ -57,3 +57,39 @@ def test_what_is_told_late_is_historic_unless_the_clock_was_never_set(
     happened: datetime, historic: bool
 ) -> None:
     assert is_historic(happened, NOON) is historic
+
+
+def behind_after(*samples: tuple[float, float]) -> float:
+    """Rows of (when it came [s], how much later than it says [s])."""
+    offset = ClockOffset()
+    for at_s, lag_s in samples:
+        received_at = NOON + timedelta(seconds=at_s)
+        offset.told_measurement(received_at - timedelta(seconds=lag_s), received_at)
+    return offset.behind().total_seconds()
+
+
+@pytest.mark.parametrize(
+    ("samples", "behind_s"),
+    [
+        ([(0, 120), (30, 121), (60, 120)], 120),  # two minutes slow
+        ([(0, -120), (30, -119), (60, -120)], -120),  # two minutes fast
+        ([(0, 120), (30, 121)], 0),  # too early to tell
+        ([(0, 120), (1, 120), (2, 120), (3, 120)], 0),  # one burst is one sample
+        ([(0, 3), (30, 1), (60, 2)], 0),  # the network
+        ([(0, 900), (30, 122), (60, 120), (90, 600), (120, 121)], 120),  # some waited in a queue
+        ([(0, 3600), (30, 1800), (60, 900)], 0),  # a queue that is being replayed
+        ([(0, 120), (30, 120), (60, 120), (90, 0), (120, 1)], 0),  # its clock was set
+        ([(0, -7200), (30, -7200), (60, -7199)], -7200),  # local time told as UTC
+    ],
+)
+def test_how_far_a_clock_is_off(samples: list[tuple[float, float]], behind_s: float) -> None:
+    assert behind_after(*samples) == behind_s
+
+
+def test_measurements_stamped_with_the_beginning_of_their_interval_are_no_slow_clock() -> None:
+    offset = ClockOffset()
+    offset.told_status(NOON, NOON + SECOND)
+    for n in range(1, 9):
+        received_at = NOON + n * timedelta(minutes=15)
+        offset.told_measurement(received_at - timedelta(minutes=15), received_at)
+    assert offset.behind() == timedelta(0)

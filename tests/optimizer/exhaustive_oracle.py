@@ -66,3 +66,8 @@ def best_choice(problem: AllocationProblem) -> tuple[bool, dict[str, str | float
     over, worth, _, chosen = max(ranked, key=lambda r: r[:3])
     ids = (load.id for load in problem.loads)
     return over == 0, {id: level[0] for id, level in zip(ids, chosen, strict=True)}, Fraction(worth)
+
+
+def chosen_levels(problem: AllocationProblem, choices: dict[str, str | float]) -> tuple[Level, ...]:
+    """The levels that an answer names. Raises StopIteration if it names one that a load has not."""
+    return tuple(next(x for x in levels(load) if x[0] == choices[load.id]) for load in problem.loads)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from random import Random
 
 import pytest
-from allocation_instances import heater_without_neutral, relay, station, two_zones
-from exhaustive_oracle import best_choice
+from allocation_instances import anything, heater_without_neutral, relay, station, two_zones
+from exact_comparison import difference
+from exhaustive_oracle import best_choice, chosen_levels, excess
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from milp_oracle import milp_utility
@@ -258,6 +260,114 @@ def test_small_problems_are_answered_as_by_trying_everything(given_problem: Allo
     assert allocation.feasible == feasible
     assert allocation.utility_w == pytest.approx(float(utility_w), abs=1e-6)
     assert allocation.choices == choices
+
+
+def among_many(given_problem: AllocationProblem) -> AllocationProblem:
+    """The same decision in a building where two dozen other loads are locked off."""
+    off = (Option("off", 0.0, NOTHING),)
+    circuit = given_problem.circuits[0].id
+    locked = tuple(SwitchedLoad(f"locked{n}", circuit, off) for n in range(24))
+    return replace(given_problem, loads=(*locked, *given_problem.loads))
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(small_problems(), st.booleans())
+def test_many_loads_are_answered_as_by_trying_everything(
+    given_problem: AllocationProblem, twin: bool
+) -> None:
+    """Also where stations are taken together, equal answers fall to the first in list order."""
+    if twin and len(given_problem.loads) < 4:
+        twins = tuple(replace(load, id=f"{load.id}-twin") for load in given_problem.loads[-1:])
+        given_problem = replace(given_problem, loads=(*twins, *given_problem.loads))
+    many = among_many(given_problem)
+    feasible, choices, utility_w = best_choice(many)
+    allocation = allocate(many)
+    assert allocation.feasible == feasible
+    assert allocation.utility_w == pytest.approx(float(utility_w), abs=1e-6)
+    assert allocation.choices == choices
+
+
+def test_free_draw_makes_every_power_above_the_surplus_as_good() -> None:
+    """Without a penalty 188 W and 63 W are equally good for 62.5 W of sun: the first in the list wins."""
+    loads = [
+        SwitchedLoad(id, "main", (Option("on", watts, NOTHING), Option("off", 0.0, NOTHING)))
+        for id, watts in (("a", 62.5), ("b", 125.0))
+    ]
+    assert allocate(problem(62.5, *loads, draw_penalty=0.0)).choices == {"a": "on", "b": "on"}
+
+
+def test_stations_alike_take_their_amperes_from_the_last() -> None:
+    """Three cars, room for 15 A: which of them run and with how much is the first in list order."""
+    zone = CircuitHeadroom("main", None, (15.0, 15.0, 15.0))
+    cars = [car(f"cp{n}/1", max_a=9) for n in range(3)]
+    given_problem = among_many(problem(99999, *cars, circuits=(zone,)))
+    assert allocate(given_problem).choices == best_choice(given_problem)[1]
+    assert [allocate(given_problem).choices[f"cp{n}/1"] for n in range(3)] == [0, 6, 9]
+
+
+def odd_knapsack(seed: int, count: int) -> AllocationProblem:
+    """Heaters with odd currents on all phases that could fill two fuses in countless ways, none exactly."""
+    rng = Random(seed)
+    main = CircuitHeadroom("main", None, (count * 2.01, count * 2.13, count * 1.93))
+    zone = CircuitHeadroom("zone", "main", (count * 1.21, count * 1.13, count * 1.17))
+    loads = []
+    for n in range(count):
+        l1, l2, l3 = (round(rng.uniform(1, 9), 2) for _ in range(3))
+        circuit = rng.choice(("main", "zone"))
+        on = Option("on", round(230 * (l1 + l2 + l3), 1), (l1, l2, l3), 100.0)
+        loads.append(SwitchedLoad(f"h{n}", circuit, (Option("off", 0.0, NOTHING), on)))
+    return problem(500_000, *loads, circuits=(main, zone))
+
+
+def test_a_search_that_is_stopped_says_so_and_how_much_it_may_have_missed() -> None:
+    given_problem = odd_knapsack(1, 30)
+    allocation = allocate(given_problem)
+    stopped = re.fullmatch(
+        r"pools, stopped after [0-9]+ states: at most ([0-9.]+) W short of the best", allocation.method
+    )
+    assert stopped
+    assert allocation.feasible
+    assert excess(given_problem, chosen_levels(given_problem, allocation.choices)) == 0
+    assert 0 < float(stopped[1]) < 0.01 * allocation.utility_w
+    assert allocate(given_problem) == allocation
+
+
+def test_ties_beyond_what_is_looked_through_are_said_to_be_as_found() -> None:
+    given_problem = odd_knapsack(1, 26)
+    allocation = allocate(given_problem)
+    assert allocation.method == "pools, ties as found"
+    assert allocate(given_problem) == allocation
+
+
+def test_a_thousand_loads_behind_a_fuse_that_binds() -> None:
+    """More than the interpreter's depth of calls."""
+    zone = CircuitHeadroom("main", None, (63.0, 63.0, 63.0))
+    heaters = [heater(f"h{n}", on_cost_w=float(n % 7)) for n in range(1100)]
+    allocation = allocate(problem(20_000, *heaters, circuits=(zone,)))
+    assert (allocation.feasible, allocation.power_w, allocation.utility_w) == (True, 14_000, 14_000)
+
+
+def test_many_loads_that_must_take_one_of_two_phases_exceed_both_alike() -> None:
+    """Twenty pumps of odd currents on L1 or L2, with room for half of them: 2 ** 20 ways to exceed."""
+    rng = Random(3)
+    pumps = []
+    for n in range(20):
+        amps = round(rng.uniform(2, 9), 3)
+        either = (Option("l1", 230 * amps, (amps, 0.0, 0.0)), Option("l2", 230 * amps, (0.0, amps, 0.0)))
+        pumps.append(SwitchedLoad(f"p{n}", "main", either))
+    main = CircuitHeadroom("main", None, (25.0, 25.0, 25.0))
+    given_problem = problem(9000, *pumps, circuits=(main,))
+    allocation = allocate(given_problem)
+    assert not allocation.feasible
+    assert difference(given_problem, allocation) is None
+
+
+@pytest.mark.parametrize("block", range(10))
+def test_problems_over_every_feature_are_answered_as_by_highs(block: int) -> None:
+    """The first of those of `python -m benchmarks allocation`, which goes through 5,000."""
+    for seed in range(20 * block, 20 * block + 20):
+        given_problem = anything(Random(seed))
+        assert difference(given_problem, allocate(given_problem)) is None, seed
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -126,6 +126,24 @@ def test_bad_input_names_the_field(path: str, value: Any, field: str) -> None:
     assert result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize("step_a", [1e-12, 1e-300])
+def test_a_step_too_small_to_count_is_refused_even_where_there_is_none(step_a: float) -> None:
+    data = json.loads(changed("loads.1.modulation.step_a", step_a))
+    data["loads"][1]["modulation"] |= {"min_a": 6, "max_a": 6}
+    result = run(json.dumps(data))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("loads[1].modulation.step_a: at least 1e-09 ")
+
+
+def test_a_load_that_may_neither_run_nor_be_off_is_refused() -> None:
+    """0.1 nA are no current."""
+    data = json.loads(changed("loads.1.modulation.off_cost_w", None))
+    data["loads"][1]["modulation"] |= {"min_a": 1e-10, "max_a": 1e-10}
+    result = run(json.dumps(data))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("loads[1].modulation.max_a: ")
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\u2603"])
 def test_what_is_no_problem_at_all_is_refused_in_one_line(text: str) -> None:
     result = run(text)

@@ -55,7 +55,7 @@ async def test_cleared_profiles_are_written_again_at_once(folder: Path) -> None:
 async def test_cleared_profiles_stay_forgotten_over_a_restart(folder: Path) -> None:
     async with running(site(charge_points=[ONE_PHASE]), folder) as home:
         await home.minute()
-        await home.app.setpoints.forget("CP1")  # and the station is gone before it can be written again
+        await home.app.setpoints.booted("CP1")  # and the station is gone before it can be written again
         home.points["CP1"].profiles = ()
         await home.stop_server()
         await home.start_server()

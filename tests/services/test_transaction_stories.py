@@ -531,6 +531,19 @@ async def test_a_hundred_stations_share_few_commits(backend: Backend) -> None:
     assert {row["energy_wh"] for row in await backend.transactions()} == {100}
 
 
+async def test_values_replayed_at_once_raise_the_register_one_after_the_other(backend: Backend) -> None:
+    """After an outage a station tells what it measured meanwhile; a value that falls is kept only."""
+    id = (await backend.say("StartTransaction", start(meter_wh=1000)))["transactionId"]
+    messages = [values(id, later(seconds=n), 1000 + n) for n in range(1, 150)]
+    messages.append(values(id, later(seconds=150), 1100))
+    before, at = backend.database.commits, later(seconds=160)
+    await asyncio.gather(*(backend.messages.handle("CP1", "MeterValues", m, at) for m in messages))
+    assert backend.database.commits == before + 1
+    (row,) = backend.rows("transactions")
+    assert row["last_register_wh"] == 1149
+    assert row["last_register_at"] == f"{later(seconds=149):%Y-%m-%d %H:%M:%S.%f}"
+
+
 async def test_a_message_that_cannot_be_stored_does_not_spoil_its_neighbours(backend: Backend) -> None:
     for identity in ("CP1", "CP2"):
         await backend.charge_points.admit(identity)

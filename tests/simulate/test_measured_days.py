@@ -49,7 +49,7 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
                 pv_scale=3,
                 start=datetime(2016, 6, 6, tzinfo=UTC),
                 end=datetime(2016, 6, 8, tzinfo=UTC),
-                compare=["rule"],
+                compare=["rule", "evcc", "bound"],
                 out=tmp_path_factory.mktemp("workplace"),
             )
         )
@@ -68,6 +68,17 @@ def test_control_is_calmer_than_the_plain_rule_at_about_the_same_sun(workplace: 
     rule = figures["compare"]["rule"]
     assert figures["switchings_per_day_total"] < rule["switchings_per_day_total"]
     assert figures["solar_into_loads_kwh"] > 0.98 * rule["solar_into_loads_kwh"]
+
+
+def test_control_captures_more_than_evccs_rule_and_nobody_more_than_possible(workplace: Replayed) -> None:
+    figures = workplace.figures
+    captured = {
+        name: run["solar_captured_pct_of_bound"]
+        for name, run in {**figures["compare"], "helianthus": figures}.items()
+        if not run["fuse_excess_s"]
+    }
+    assert captured["helianthus"] > captured["evcc"]
+    assert max(captured.values()) == captured["bound"] == 100
 
 
 def test_no_vehicle_gets_more_than_it_took_in_reality(workplace: Replayed) -> None:

@@ -211,7 +211,7 @@ def test_the_report_stands_alone_and_names_what_it_shows(replayed: Replay) -> No
         *run.result.sentences,
     ):
         assert text in page
-    assert page.count("<svg ") == 4
+    assert page.count("<svg ") == 8  # two average days, days, typical day, two fields, switchings of two
     for outside in ("<script", "<link", "<iframe", 'src="', "@import", "url(http"):
         assert outside not in page
 
@@ -220,6 +220,38 @@ def test_a_house_without_any_load_to_control_is_still_told_its_figures(replayed:
     run = replayed(make_site(), RAMP)
     assert run.figures["self_consumption_percent"] > 0
     assert run.figures["compare"]["none"]["import_kwh"] == run.figures["import_kwh"]
+
+
+def test_each_comparison_has_the_figures_of_the_whole(replayed: Replay) -> None:
+    run = replayed(
+        make_site([boiler()], [station()]),
+        RAMP,
+        sessions=[("CP1", 20, 200, 40, 16, 1)],
+        compare=["rule", "evcc", "bound"],
+    )
+    frame = {"site", "from", "to", "step_s", "compare", "notes"}
+    for name in ("none", "rule", "evcc", "bound"):
+        figures = run.figures["compare"][name]
+        assert set(run.figures) - frame == set(figures), name
+        assert figures["solar_captured_pct_of_bound"] <= 100.001
+    bound = run.figures["compare"]["bound"]
+    assert bound["solar_captured_pct_of_bound"] == 100
+    assert bound["caused_import_kwh"] == pytest.approx(0, abs=1e-3)
+    assert bound["pv_kwh"] + bound["import_kwh"] == pytest.approx(
+        bound["load_kwh"] + bound["controlled_kwh"] + bound["export_kwh"], abs=1e-2
+    )
+    assert "perfect foresight" in "".join(run.result.sentences)
+    assert "upper bound" in run.result.report_path.read_text()
+
+
+def test_how_evcc_meets_time_windows_is_said(replayed: Replay) -> None:
+    timed = boiler(mode="solar_and_timer", windows=[{"from": "02:00", "to": "05:00"}])
+    assert "evcc has no time windows" in "".join(
+        replayed(make_site([timed]), [0] * 5, compare=["evcc"]).result.notes
+    )
+    assert replayed(make_site([boiler()]), [0] * 5, compare=["evcc"]).result.notes == [
+        "The house load has no columns per phase: it is spread evenly over L1, L2 and L3."
+    ]
 
 
 def test_progress_rises_to_the_whole(replayed: Replay) -> None:

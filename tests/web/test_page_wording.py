@@ -9,7 +9,9 @@ import pytest
 
 from csms.domain.site import ConnectorConfig
 from csms.domain.snapshot import DeviceSnapshot, LoadSnapshot, SiteSnapshot
+from csms.services.limit_ladder import LimitStatus
 from csms.web.devices import attention
+from csms.web.limits import detail_lines, summary_line
 from csms.web.loads import next_current
 from csms.web.login import FailedLogins, safe_target
 from csms.web.power_flow import description, flows
@@ -164,3 +166,28 @@ def test_moments_by_the_clock_on_the_wall(at: datetime | None, words: str) -> No
 
 def test_how_often() -> None:
     assert (times(1), times(1204)) == ("once", "1,204 times")
+
+
+FOLLOWS = LimitStatus(
+    "follows", "TxProfile on the connector, level 0, Absolute, A", {}, None, 12, 25, 3.0, None
+)
+
+
+def test_a_stations_limits_in_words() -> None:
+    assert summary_line(FOLLOWS) == "Limits: followed · writes today: 12 of 25"
+    assert detail_lines(FOLLOWS, NOON, "UTC") == [
+        "Written as TxProfile on the connector, level 0, Absolute, A"
+    ]
+    deaf = LimitStatus(
+        "not_controllable", None, {"TxProfile": "ignored"}, NOON + timedelta(hours=6), 1, None, -120.0, None
+    )
+    assert summary_line(deaf) == "Takes no limits: what it charges counts as the house's · writes today: 1"
+    assert detail_lines(deaf, NOON, "UTC") == [
+        "Ignored: TxProfile",
+        "Tried again today 18:00, or when it restarts",
+        "Its clock is 120 s ahead; schedules allow for it",
+    ]
+    waiting = replace(FOLLOWS, held_back="the last write was only just now")
+    assert (
+        detail_lines(waiting, NOON, "UTC")[-1] == "Last change not written: the last write was only just now"
+    )

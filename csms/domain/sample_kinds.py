@@ -1,0 +1,123 @@
+"""Samples whose kinds are known: a station says the same of every sample, only its numbers are new. Pure.
+
+What the samples of a MeterValue say of their values is worked out once (`SampleKinds`); a later MeterValue of
+the same kinds is those, with other numbers (`Samples`). It reads like the list of samples it stands for.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, overload
+
+import orjson
+
+from csms.domain.charge_point import ConnectorReading
+from csms.domain.meter_value import (
+    DEFAULT_MEASURAND,
+    is_covered,
+    meaning_of,
+    reading_of,
+    register_wh,
+    repair_kilowatts,
+)
+
+Sample = dict[str, Any]
+_NEUTRAL = "0"
+_PLAIN_NUMBERS = re.compile(r"(?a:(?:-?\d{1,14}(?:\.\d{1,20})?;)+)")  # none is beyond LARGEST
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class SampleKinds:
+    """said: each sample, but for its number. read: what is read from which position, and its scale.
+    kept: positions of those that a reading does not hold. canonical: their JSON, %s for each number."""
+
+    said: tuple[Sample, ...]
+    read: tuple[tuple[tuple[str, str], int, float], ...]
+    is_unitless_power: bool
+    kept: tuple[int, ...]
+    registers: tuple[int, ...]
+    context: str | None
+    canonical: str
+
+    @classmethod
+    def of(cls, samples: Sequence[Sample]) -> SampleKinds | None:
+        """Of samples that conform to OCPP; None if some value is no number (signed data)."""
+        said = tuple({**sample, "value": _NEUTRAL} for sample in samples)
+        if any(sample.get("format") == "SignedData" for sample in said):
+            return None
+        ordered = orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode().replace("%", "%%")
+        measurands = [sample.get("measurand", DEFAULT_MEASURAND) for sample in said]
+        return cls(
+            said=said,
+            read=_read(said),
+            is_unitless_power=any(m.is_unitless_power for m in map(meaning_of, said) if m is not None),
+            kept=tuple(n for n, sample in enumerate(said) if not is_covered(sample)),
+            registers=tuple(n for n, name in enumerate(measurands) if name == DEFAULT_MEASURAND),
+            context=next((sample["context"] for sample in said if sample.get("context")), None),
+            canonical=ordered.replace(f'"value":"{_NEUTRAL}"', '"value":"%s"'),
+        )
+
+    def with_values(self, texts: tuple[str, ...]) -> Samples | None:
+        """None if there is anything about the numbers that asks for a closer look."""
+        if len(texts) != len(self.said) or not _PLAIN_NUMBERS.fullmatch(f"{';'.join(texts)};"):
+            return None
+        numbers = tuple(map(float, texts))
+        for position in self.registers:
+            if texts[position][0] == "-" or register_wh(numbers[position]) is None:
+                return None
+        return Samples(self, texts, numbers)
+
+
+@dataclass(slots=True)
+class Samples(Sequence[Sample]):
+    kinds: SampleKinds
+    texts: tuple[str, ...]
+    numbers: tuple[float, ...]
+
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def __iter__(self) -> Iterator[Sample]:
+        return map(self._sample, range(len(self.texts)))
+
+    @overload
+    def __getitem__(self, index: int) -> Sample: ...
+
+    @overload
+    def __getitem__(self, index: slice) -> list[Sample]: ...
+
+    def __getitem__(self, index: int | slice) -> Sample | list[Sample]:
+        if isinstance(index, slice):
+            return [self._sample(n) for n in range(*index.indices(len(self.texts)))]
+        return self._sample(range(len(self.texts))[index])
+
+    def _sample(self, index: int) -> Sample:
+        return {**self.kinds.said[index], "value": self.texts[index]}
+
+    def reading(self, at: datetime) -> ConnectorReading:
+        """What `read_sampled_values` reads from the list."""
+        numbers = self.numbers
+        values = {key: numbers[position] * scale for key, position, scale in self.kinds.read}
+        if self.kinds.is_unitless_power:
+            repair_kilowatts(values)
+        return reading_of(values, at)
+
+    def not_held(self) -> list[Sample]:
+        """Those that a reading does not hold."""
+        return [self._sample(index) for index in self.kinds.kept]
+
+    def canonical(self) -> bytes:
+        """Their JSON with the fields in order, as orjson writes it."""
+        return (self.kinds.canonical % self.texts).encode()
+
+
+def _read(said: Sequence[Sample]) -> tuple[tuple[tuple[str, str], int, float], ...]:
+    """The outlet's value wins over the same one measured elsewhere, the first over those that follow."""
+    read: dict[tuple[str, str], tuple[tuple[str, str], int, float]] = {}
+    found = [(meaning, n) for n, meaning in enumerate(map(meaning_of, said)) if meaning is not None]
+    for meaning, position in sorted(found, key=lambda one: not one[0].at_outlet):
+        read.setdefault(meaning.key, (meaning.key, position, meaning.scale))
+    return tuple(read.values())
