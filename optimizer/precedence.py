@@ -17,7 +17,7 @@ OVERSTAYED_S = 3600.0
 
 TURN_S = 5400.0
 TURN_LEAD_S = 1200.0
-"""A vehicle makes room after this time, for one that waits as long and can wait so much less: about 2.5 kWh less served.
+"""A vehicle makes room after this time, for one that waits as long and is so much more urgent: about 2.5 kWh.
 
 One that has had its share already must be behind by as much again as it got.
 """
@@ -76,7 +76,7 @@ def next_turn(outlets: Sequence[Outlet], choices: Mapping[str, str | float], now
 
 
 def _waits(outlet: Outlet, now: datetime) -> bool:
-    """A vehicle that has just come stays longest, most likely: unless it is told, it does not take a turn yet."""
+    """Who has just come stays longest, most likely: unless it is told, it does not take a turn yet."""
     if outlet.is_on or outlet.must_on or outlet.memory is None:
         return False
     times = [at for at in (outlet.memory.seen_at, outlet.memory.changed_at) if at is not None]

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from zoneinfo import ZoneInfo
 
 from optimizer.model import Appliance, Connector, Memory, RunMemory, Site
@@ -30,8 +31,10 @@ class StartsUsed:
     of_hour: bool
 
 
+@lru_cache(maxsize=64)
 def start_of_day(timezone: str, now: datetime) -> datetime:
-    return now.astimezone(ZoneInfo(timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    midnight = now.astimezone(ZoneInfo(timezone)).replace(hour=0, minute=0, second=0, microsecond=0)
+    return midnight.astimezone(UTC)
 
 
 def starts_used(
@@ -67,6 +70,7 @@ def remember_runs(
     limited = {appliance.id for appliance in site.appliances if _is_limited(appliance)}
     limited |= {connector.id for connector in site.connectors if _is_limited(connector)}
     today = start_of_day(site.timezone, now)
+    oldest = min(today, now - ONE_HOUR)
     result = {}
     for key in {**known, **is_on}:
         run = known.get(key, RunMemory(now))
@@ -74,7 +78,7 @@ def remember_runs(
         ran_s = run.ran_s if run.at >= today else 0.0
         if was_on.get(key, False) and 0 < gap_s <= LONGEST_GAP_S:
             ran_s += min(gap_s, (now - today).total_seconds())
-        starts = tuple(at for at in run.starts if at >= min(today, now - ONE_HOUR))
+        starts = tuple(at for at in run.starts if at >= oldest) if run.starts else ()
         if key[0] in limited and is_on.get(key, False) and not was_on.get(key, False):
             starts += (now,)
         result[key] = RunMemory(now, ran_s, starts)
