@@ -52,6 +52,11 @@ class Minute:
     fuses: Fuses
     sky: Sky | None = None
 
+    def drawn_w(self) -> float:
+        """What all loads are thought to take now; of a station that is not connected, what it was allowed."""
+        drawn_w = sum(switch.drawn.power_w for switch in self.switches())
+        return drawn_w + sum(outlet.drawn_w for outlet in self.outlets)
+
     def switches(self) -> list[Switch]:
         return [switch for plan in self.plans for switch in plan.switches]
 
@@ -202,7 +207,7 @@ def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness, now: d
     switches = [switch for switch in switches if switch.chosen is OFF]
     outlets = [outlet for outlet in outlets if outlet.limit_a == 0]
     is_short = available_w - resting_w < sum(o.power_at(o.min_a) for o in outlets if o.is_on)
-    minute.sky = watch(minute.sky, available_w + spoken_for_w, is_short, now)
+    minute.sky = watch(minute.sky, surplus_of(grid) + minute.drawn_w(), is_short, now)
     method = share_sun(minute.site, switches, outlets, available_w - resting_w, minute.fuses, minute.sky)
     for switch in switches:
         minute.fuses.take(switch.appliance.circuit, switch.chosen.current_a)
