@@ -1,4 +1,6 @@
-"""Measure what the design aims at: python -m benchmarks [allocation] [value] [ocpp] [connections] [crash]
+"""Measure what the design aims at:
+
+    python -m benchmarks [allocation] [value] [ocpp] [connections] [crash] [setpoints]
 
 Without a name, all of them, about nine minutes on two cores. A missed target is shown in the table and
 is no failure; the exit code is 1 only if something could not be measured.
@@ -12,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from benchmarks import allocation, ocpp_connections, ocpp_crash, ocpp_throughput, value
+from benchmarks import allocation, ocpp_connections, ocpp_crash, ocpp_throughput, setpoints, tuning, value
 from benchmarks.figures import Figure, show
 
 
@@ -33,16 +35,18 @@ def main() -> int:
         "ocpp": lambda: ocpp_throughput.run(given.rounds),
         "connections": lambda: ocpp_connections.run(given.stations),
         "crash": lambda: ocpp_crash.run(given.kills),
+        "setpoints": setpoints.run,
     }
-    if unknown := [name for name in given.part if name not in parts]:
-        options.error(f"there is no part {unknown[0]!r}: {', '.join(parts)} expected")
+    on_request = {"tuning": tuning.run}
+    if unknown := [name for name in given.part if name not in {**parts, **on_request}]:
+        options.error(f"there is no part {unknown[0]!r}: {', '.join([*parts, *on_request])} expected")
     figures: list[Figure] = []
     failed = False
     for name in given.part or parts:
         print(f"--- {name}")
         began_s = monotonic()
         try:
-            figures += parts[name]()
+            figures += {**parts, **on_request}[name]()
         except Exception:  # supervisor: the other parts are measured all the same
             traceback.print_exc()
             figures.append(Figure(f"{name} could not be measured", "", "", False))

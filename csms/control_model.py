@@ -21,6 +21,7 @@ from csms.domain.site import (
     parse_days,
     parse_time,
 )
+from csms.response import PRESETS, Preset
 from optimizer import model
 
 PHASE_INDEX = {"L1": 0, "L2": 1, "L3": 2}
@@ -38,6 +39,7 @@ def control_site(
     vehicle_min_a: what the vehicle at a connector needs, where that is known. [A]
     """
     modes, vehicle_min_a = modes or {}, vehicle_min_a or {}
+    preset = PRESETS[config.site.response]
     return model.Site(
         id=config.site.id,
         timezone=config.site.timezone,
@@ -46,18 +48,41 @@ def control_site(
             model.Circuit(c.id, c.parent, _triple(c.limit_a), metered=c.id in _metered_circuits(config))
             for c in config.circuit
         ),
-        appliances=tuple(_appliance(a, config.site.voltage_v, modes.get(a.id)) for a in config.appliance),
+        battery=_battery(config),
+        load_shedding=_load_shedding(config),
+        import_limit_w=config.site.import_limit_w,
+        appliances=tuple(
+            _appliance(a, config.site.voltage_v, modes.get(a.id), preset) for a in config.appliance
+        ),
         connectors=tuple(
             _connector(
                 point,
                 connector,
                 modes.get(f"{point.id}/{connector.id}"),
                 vehicle_min_a.get(f"{point.id}/{connector.id}", 0.0),
+                preset,
             )
             for point in config.charge_point
             for connector in point.connectors
         ),
+        response=preset.response,
     )
+
+
+def _battery(config: SiteConfig) -> model.BatteryRule | None:
+    """A battery that is measured and not spoken of comes first, as it does by itself."""
+    if (battery := config.battery) is not None:
+        policy = model.BatteryPolicy(battery.policy)
+        return model.BatteryRule(policy, battery.soc_pct or 0.0)
+    measured = any(meter.role == "battery" for meter in config.meter)
+    return model.BatteryRule(model.BatteryPolicy.BATTERY_FIRST, 0.0) if measured else None
+
+
+def _load_shedding(config: SiteConfig) -> model.LoadShedding | None:
+    if (shedding := config.load_shedding) is None:
+        return None
+    off = frozenset(a.id for a in config.appliance if a.kind in shedding.off)
+    return model.LoadShedding(shedding.limit_a, off)
 
 
 def _metered_circuits(config: SiteConfig) -> set[str]:
@@ -78,10 +103,13 @@ def element_relays(appliance: ApplianceConfig) -> dict[str, tuple[str, ...]]:
     return {str(n): tuple(step.relays) for n, step in enumerate(appliance.steps, 1)}
 
 
-def _appliance(a: ApplianceConfig, voltage_v: float, by_hand: tuple[str, Any] | None) -> model.Appliance:
+def _appliance(
+    a: ApplianceConfig, voltage_v: float, by_hand: tuple[str, Any] | None, preset: Preset
+) -> model.Appliance:
     mode, manual = by_hand or (a.mode, None)
     elements, joint_states = _states(a, voltage_v)
     dwell_s = SG_READY_DWELL_S if a.kind == "sg_ready" else 0
+    min_on_s = preset.min_on_s(a.kind) if a.min_on_min is None else a.min_on_min * 60
     return model.Appliance(
         id=a.id,
         circuit=a.circuit,
@@ -89,10 +117,14 @@ def _appliance(a: ApplianceConfig, voltage_v: float, by_hand: tuple[str, Any] | 
         elements=elements,
         joint_states=joint_states,
         windows=_windows(a.windows),
-        min_on_s=max(a.min_on_min * 60, dwell_s),
+        min_on_s=max(min_on_s, dwell_s),
         min_off_s=max(a.min_off_min * 60, dwell_s),
+        switching_cost_w=preset.appliance_cost_w,
         manual_on=frozenset(manual or ()),
+        priority=a.priority,
         needs=_needs(a.need),
+        max_starts_per_hour=a.max_starts_per_hour,
+        max_starts_per_day=a.max_starts_per_day,
     )
 
 
@@ -144,7 +176,11 @@ def _sg_ready_states(
 
 
 def _connector(
-    point: ChargePointConfig, c: ConnectorConfig, by_hand: tuple[str, Any] | None, vehicle_min_a: float
+    point: ChargePointConfig,
+    c: ConnectorConfig,
+    by_hand: tuple[str, Any] | None,
+    vehicle_min_a: float,
+    preset: Preset,
 ) -> model.Connector:
     mode, manual = by_hand or (c.mode, None)
     return model.Connector(
@@ -157,8 +193,15 @@ def _connector(
         mode=model.Mode(mode),
         windows=_windows(c.windows),
         modulates=c.modulates,
+        min_on_s=preset.connector_min_on_s,
+        min_off_s=preset.connector_min_off_s,
+        switching_cost_w=preset.connector_cost_w,
         manual_a=float(manual or 0.0),
+        priority=c.priority,
+        phase_switching=c.phase_switching,
         needs=_needs(c.need),
+        max_starts_per_hour=c.max_starts_per_hour,
+        max_starts_per_day=c.max_starts_per_day,
     )
 
 

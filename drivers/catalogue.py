@@ -246,3 +246,12 @@ def check_relay_number(model: str, number: int, driver: str = "modbus", relays: 
     """number: 1 is the first relay of the module. relays: as the site tells. Raises DeviceConfigError."""
     count = relay_models()[model].relays if driver == "modbus" else relays or _MOST_RELAYS
     check_number("relay", number, count)
+
+
+def check_input_number(model: str, number: int, driver: str = "modbus") -> None:
+    """number: 1 is the first digital input of the module. Raises DeviceConfigError."""
+    if driver == "modbus":
+        inputs = relay_models()[model].inputs
+        check_number("input", number, inputs.count if inputs else 0)
+    else:  # only a Shelly has inputs, and tells itself how many
+        check_number("input", number, _MOST_RELAYS if driver == "shelly" else 0)

@@ -21,7 +21,7 @@ _ASSUMED = {"source": "device file of this site", "confidence": "C"}
 _METER_KEYS = {
     "name", "fc", "e_fc", "words", "max_regs", "gap_ms", "unit", "framing", "port", "sign", "not_available",
     "power_when_not_available_w", "v", "i", "p", "p_tot", "p_import", "p_export", "f", "e_imp", "e_exp",
-    "note", "source", "confidence", "setting", "may_count_from_one", "like",
+    "soc", "note", "source", "confidence", "setting", "may_count_from_one", "like",
 }  # fmt: skip
 _RELAY_KEYS = {
     "name", "framing", "port", "unit", "relays", "coil", "readback", "inputs", "pulse", "watchdog",

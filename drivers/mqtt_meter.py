@@ -8,11 +8,12 @@ from dataclasses import dataclass
 from drivers.device import DeviceConfigError, DeviceUnreachable, ImplausibleReading, MeterReading, PhaseTriple
 from drivers.mqtt_broker import Heard, MqttBroker
 from drivers.mqtt_values import UNITS, number_at
+from drivers.reading import checked_soc_pct
 from drivers.values import with_direction
 
 _PHASED = ("power", "current", "voltage")
 QUANTITIES = (
-    "power", "power_import", "power_export", "frequency", "import", "export",
+    "power", "power_import", "power_export", "frequency", "import", "export", "soc",
     *(f"{kind}_l{n}" for kind in _PHASED for n in (1, 2, 3)),
 )  # fmt: skip
 
@@ -83,6 +84,7 @@ class MqttMeter:
             frequency_hz=values.get("frequency"),
             import_wh=values.get("import"),
             export_wh=values.get("export"),
+            soc_pct=checked_soc_pct(values.get("soc")),
         )
 
     def _power_parts(self) -> tuple[str, ...]:

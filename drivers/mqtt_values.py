@@ -8,7 +8,17 @@ from typing import Any
 
 from drivers.device import ImplausibleReading
 
-UNITS = {"W": 1.0, "kW": 1000.0, "V": 1.0, "A": 1.0, "mA": 0.001, "Hz": 1.0, "Wh": 1.0, "kWh": 1000.0}
+UNITS = {
+    "W": 1.0,
+    "kW": 1000.0,
+    "V": 1.0,
+    "A": 1.0,
+    "mA": 0.001,
+    "Hz": 1.0,
+    "Wh": 1.0,
+    "kWh": 1000.0,
+    "%": 1.0,
+}
 
 
 def number_at(payload: str, path: str) -> float:

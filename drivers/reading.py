@@ -40,7 +40,15 @@ def assemble(model: MeterModel, values: Values, read_at: datetime) -> MeterReadi
         frequency_hz=values.get("f"),
         import_wh=values.get("e_imp"),
         export_wh=values.get("e_exp"),
+        soc_pct=checked_soc_pct(values.get("soc")),
     )
+
+
+def checked_soc_pct(soc_pct: float | None) -> float | None:
+    """Raises ImplausibleReading."""
+    if soc_pct is not None and not 0 <= soc_pct <= 100:
+        raise ImplausibleReading(f"state of charge reads {soc_pct:.4g} %, 0 to 100 % expected")
+    return soc_pct
 
 
 def _power_w(model: MeterModel, values: Values) -> float:

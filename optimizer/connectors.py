@@ -9,6 +9,7 @@ from datetime import datetime
 from optimizer.appliances import DEAREST_TOGGLE, Rank
 from optimizer.electrical import amps_from_watts, legal_current, phase_currents, watts_from_amps
 from optimizer.fuses import Fuse
+from optimizer.import_limit import ImportLimit
 from optimizer.model import (
     NO_CURRENT,
     Connector,
@@ -18,21 +19,29 @@ from optimizer.model import (
     Mode,
     NeedProgress,
     PhaseTriple,
+    PlugInMemory,
+    RunMemory,
     Site,
 )
+from optimizer.phase_switching import changed, has_settled, phase_choices, phases_in_use
 from optimizer.schedule import open_until
+from optimizer.starts import StartsUsed, starts_used
 from optimizer.surplus import Draw, Freshness
 
 TAKING_A = 1.0
 TAKING_W = 200.0
 ASLEEP_AFTER_S = 180.0
 LESS_BY_A = 1.5
-LESS_FOR_S = 120.0
+LESS_FOR_S = 45.0
+"""Seen in two minutes running: the first may have been the vehicle's ramp."""
+
 CLEAR_A = 3.0
 """From this current on a phase it is plain which phases a vehicle uses, and at what voltage."""
 
 MEASURED_VOLTAGE = (0.9, 1.1)
 TAKERS = (ConnectorState.READY, ConnectorState.CHARGING)
+OF_OUR_OWN = ("waking", "start")
+"""Rules for the vehicle's sake that nobody has asked for: all others come first."""
 
 
 @dataclass(slots=True)
@@ -59,7 +68,9 @@ class Outlet:
     vehicle is thought to take.
     must_on: not below min_a, by its mode or a minimum time. held_on_s, held_off_s: of a minimum time, how
     much has passed. idle: offered for a while and takes nothing, or less than the minimum.
-    limit_a is the answer; shed_by: the fuse that kept it from more.
+    phase_count: of a station that can choose, how many phases it is offered; phase_choices: those it may be.
+    limit_a is the answer; shed_by: the fuse, or the ceiling of import, that kept it from more. spent: it has
+    no start left. held_back: from more, for the sun moves. waits_s: at its minimum through a cloud, so long.
     """
 
     connector: Connector
@@ -82,8 +93,14 @@ class Outlet:
     held_off_s: float | None = None
     idle: bool = False
     limit_a: float = 0.0
-    shed_by: Fuse | None = None
+    shed_by: Fuse | ImportLimit | None = None
+    phase_count: int | None = None
+    phase_choices: tuple[int, ...] = ()
     need: NeedProgress | None = None
+    plug_in: PlugInMemory | None = None
+    spent: StartsUsed | None = None
+    held_back: bool = False
+    waits_s: float | None = None
 
     @property
     def takes_part(self) -> bool:
@@ -92,16 +109,40 @@ class Outlet:
 
     @property
     def sun_decides(self) -> bool:
-        return self.takes_part and self.rule.target_a is None and self.held_off_s is None
+        return self.takes_part and self.rule.target_a is None and self.may_run
+
+    @property
+    def may_run(self) -> bool:
+        """Whether neither a minimum off-time nor its number of starts keeps it off."""
+        return self.held_off_s is None and self.spent is None
 
     @property
     def rank(self) -> Rank:
+        if self.rule.code in OF_OUR_OWN:
+            return Rank.FREE
         forced = self.rule.always_on or bool(self.rule.target_a)
         return Rank.FORCED if forced else Rank.HELD if self.held_on_s is not None else Rank.FREE
 
     @property
     def toggle_cost_w(self) -> float:
         return min(self.connector.switching_cost_w, DEAREST_TOGGLE * self.power_at(self.min_a))
+
+    @property
+    def voltage_v(self) -> float:
+        return self.watts_per_a / len(self.phases)
+
+    def phases_of(self, count: int) -> tuple[int, ...]:
+        """Those it would use if it were offered so many."""
+        if count == 1:
+            return self.connector.phases[:1]
+        seen = None if self.memory is None else self.memory.phases
+        return self.connector.phases if seen is None else seen
+
+    def offer_phases(self, count: int) -> None:
+        voltage_v, self.phases = self.voltage_v, self.phases_of(count)
+        self.phase_count = count
+        self.watts_per_a = watts_from_amps(1.0, len(self.phases), voltage_v)
+        self.share_a = phase_currents(1.0, self.phases)
 
     def power_at(self, current_a: float) -> float:
         return current_a * self.watts_per_a
@@ -140,10 +181,11 @@ def plan_connector(
     trust: Freshness,
     now: datetime,
     need: NeedProgress | None = None,
+    runs: RunMemory | None = None,
 ) -> Outlet:
     memory = observe(connector, demand, known, site.voltage_v, now)
     rule = _rule(site, connector, trust, now, need)
-    phases = connector.phases if memory is None or memory.phases is None else memory.phases
+    phases = phases_in_use(connector, memory)
     drawn_a = _drawn_a(connector, demand, memory, site.voltage_v)
     drawn_w = _drawn_w(demand, drawn_a, site.voltage_v)
     voltage_v = _voltage(connector, site.voltage_v, drawn_w, sum(drawn_a), len(phases))
@@ -166,9 +208,23 @@ def plan_connector(
         drawn_a=drawn_a,
         need=need,
     )
+    if outlet.takes_part and not outlet.is_on and not rule.by_hand:
+        outlet.spent = starts_used(connector, runs, site.timezone, now)
     if memory is not None and outlet.takes_part:
         _apply_memory(outlet, memory, now)
+        _choose_phases(outlet, memory, now)
     return outlet
+
+
+def _choose_phases(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> None:
+    """What is given all it can take gets all phases; else the sun may choose, from the present number on."""
+    choices = phase_choices(outlet.connector, memory, now)
+    if not choices:
+        return
+    if outlet.rule.target_a and not outlet.rule.always_on:
+        choices = (max(choices),)
+    outlet.offer_phases(choices[0])
+    outlet.phase_choices = choices
 
 
 def _apply_memory(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> None:
@@ -184,7 +240,7 @@ def _apply_memory(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> Non
             outlet.held_on_s = passed_s
         elif not outlet.is_on and passed_s < connector.min_off_s:
             outlet.held_off_s = passed_s
-    outlet.must_on = outlet.held_off_s is None and (
+    outlet.must_on = outlet.may_run and (
         rule.always_on or bool(rule.target_a) or outlet.held_on_s is not None
     )
     outlet.idle = outlet.is_on and (_asleep(outlet, memory, now) or _sips(outlet, memory, now))
@@ -247,16 +303,24 @@ def observe(
     if not _is_taking(demand):
         return replace(known, less_at=None) if known.less_at is not None else known
     less_at, most_a = _appetite(connector, demand, known, voltage_v, now)
-    phases = _phases_used(connector, demand, voltage_v) or known.phases
+    phases, phase_count = known.phases, known.phase_count
+    if has_settled(known, now) and (used := _phases_used(connector, demand, voltage_v)):
+        if phase_count == 1 and len(used) > 1:
+            phase_count = len(connector.phases)  # the station did not obey: its fuses must know
+        if phase_count != 1:
+            phases = used
     return ConnectorMemory(
         limit_a=known.limit_a,
         changed_at=known.changed_at,
         session=known.session,
         offered_at=known.offered_at,
+        phase_count=phase_count,
+        phase_changes=known.phase_changes,
         taking_at=now,
         less_at=less_at,
         most_a=most_a,
         phases=phases,
+        seen_at=known.seen_at,
     )
 
 
@@ -264,7 +328,9 @@ def _first_sight(connector: Connector, demand: ConnectorDemand, now: datetime) -
     """A new session, or one met after a restart: on if it charges already."""
     offered_a = connector.min_a if demand.offered_a is None else _legal(connector, demand.offered_a)
     limit_a = offered_a if demand.state is ConnectorState.CHARGING else 0.0
-    return ConnectorMemory(limit_a, None, demand.session, now if limit_a > 0 else None)
+    return ConnectorMemory(
+        limit_a, None, demand.session, offered_at=now if limit_a > 0 else None, seen_at=now
+    )
 
 
 def _is_taking(demand: ConnectorDemand) -> bool:
@@ -290,7 +356,7 @@ def _appetite(
 
     The offer then ends one step above, so that a vehicle that wants more can show it; then all is open again.
     """
-    amps = _measured_a(demand, len(known.phases or connector.phases), voltage_v)
+    amps = _measured_a(demand, len(phases_in_use(connector, known)), voltage_v)
     if amps is None:
         return None, known.most_a
     step_a = connector.step_a
@@ -327,7 +393,7 @@ def _drawn_a(
         if memory is None or not was_charging:
             return NO_CURRENT
         return phase_currents(memory.limit_a, memory.phases or connector.phases)
-    phases = (memory.phases if memory is not None else None) or connector.phases
+    phases = phases_in_use(connector, memory)
     if demand.current_a is not None and _all_told(connector, demand, voltage_v):
         amps = [0.0, 0.0, 0.0]
         for i, phase in enumerate(connector.phases):
@@ -395,6 +461,9 @@ def remember_connectors(outlets: list[Outlet], now: datetime) -> dict[str, Conne
             continue
         if outlet.takes_part:
             memory = _after(memory, outlet.limit_a, now)
+            if outlet.phase_count is not None and outlet.limit_a > 0:
+                changes = changed(memory, outlet.phase_count, now)
+                memory = replace(memory, phase_count=outlet.phase_count, phase_changes=changes)
         result[outlet.connector.id] = memory
     return result
 

@@ -29,6 +29,31 @@ class Mode(StrEnum):
     FULL = "full"
 
 
+class BatteryPolicy(StrEnum):
+    """Who takes the sun first. By state of charge: the battery up to a level, the loads above it."""
+
+    BATTERY_FIRST = "battery_first"
+    LOADS_FIRST = "loads_first"
+    BY_SOC = "by_soc"
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryRule:
+    """soc_pct: for `by_soc`, from which state of charge on the loads come first."""
+
+    policy: BatteryPolicy
+    soc_pct: float = 80.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadShedding:
+    """What holds while the grid operator sheds load. limit_a: at most that on each connector; below its
+    minimum it is paused. off: ids of appliances that are switched off."""
+
+    limit_a: float
+    off: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A daily span in local time. `end` <= `start` crosses midnight and belongs to the day it starts on.
@@ -91,7 +116,7 @@ class JointState:
 
 @dataclass(frozen=True, slots=True)
 class Appliance:
-    """A load behind relays.
+    """A load behind relays. priority: a higher one takes the sun first; equal ones are chosen by power.
 
     Without `joint_states` its elements are independent and their powers add. switching_cost_w is
     what one toggle of one element must be worth in the minute [W].
@@ -107,7 +132,10 @@ class Appliance:
     min_off_s: float = 120.0
     switching_cost_w: float = 150.0
     manual_on: frozenset[str] = frozenset()
+    priority: int = 0
     needs: tuple[Need, ...] = ()
+    max_starts_per_hour: int | None = None
+    max_starts_per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +144,9 @@ class Connector:
 
     phases: indices of the site's phases it is wired to, in the station's own order.
     modulates: False for a vehicle or station that cannot vary its current (on at max_a, or off).
+    phase_switching: the station can be told to use the first of its three phases only. priority: as for
+    appliances. start_s: for so long it charges at its minimum once it is plugged in, whatever the sun says.
+    wake_by: what else its station may be asked to do for a vehicle that no offer wakes, in this order.
     """
 
     id: str
@@ -131,12 +162,35 @@ class Connector:
     min_off_s: float = 300.0
     switching_cost_w: float = 1000.0
     manual_a: float = 0.0
+    priority: int = 0
+    phase_switching: bool = False
     needs: tuple[Need, ...] = ()
+    start_s: float = 0.0
+    wake_by: tuple[str, ...] = ()
+    max_starts_per_hour: int | None = None
+    max_starts_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """How a site answers a sky in motion; without it, at once and wholly. See docs/tuning.md.
+
+    start_caution, follow_caution: how much of the sun's unrest is taken back from it before anything may
+    start, and before what charges may follow it upwards. patience_s: how long vehicles are kept at their
+    minimum through a cloud.
+    """
+
+    start_caution: float = 0.0
+    follow_caution: float = 0.0
+    patience_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What does not change from minute to minute. draw_penalty: W of sun that 1 W of draw must be worth."""
+    """What does not change from minute to minute. draw_penalty: W of sun that 1 W of draw must be worth.
+
+    battery: None = the site has none. import_limit_w: what may be drawn from the grid at most.
+    """
 
     id: str
     timezone: str
@@ -145,6 +199,10 @@ class Site:
     appliances: tuple[Appliance, ...]
     connectors: tuple[Connector, ...]
     draw_penalty: float = 20.0
+    battery: BatteryRule | None = None
+    load_shedding: LoadShedding | None = None
+    import_limit_w: float | None = None
+    response: Response = Response()
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,11 +215,33 @@ class PowerReading:
 
 
 @dataclass(frozen=True, slots=True)
+class BatteryReading:
+    """All batteries of a site together, + is charging. soc_pct: None = not told."""
+
+    power_w: float
+    read_at: datetime
+    soc_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactReading:
+    """A digital input. active: whether its signal is given."""
+
+    active: bool
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Readings:
-    """The meters of a site. `zones`: circuit id -> the meter of all that flows through its fuse."""
+    """The meters of a site. `zones`: circuit id -> the meter of all that flows through its fuse.
+
+    load_shedding: the contact of the grid operator, as it was read last.
+    """
 
     grid: PowerReading | None
     zones: Mapping[str, PowerReading] = field(default_factory=dict)
+    battery: BatteryReading | None = None
+    load_shedding: ContactReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,6 +265,7 @@ class ConnectorState(StrEnum):
     CHARGING = "charging"
     FINISHED = "finished"  # transaction over, cable still in
     FAULTED = "faulted"
+    REFUSED = "refused"  # the badge was refused: the station gives nothing
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +278,8 @@ class ConnectorDemand:
     the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
     controllable: False = its limit is not ours to set; what it takes is the house's. is_over: it is measured
     to take more than what it was offered, by more than meters err. from_grid: False = in `solar_only` the
-    target forces nothing, it only says who needs the sun most.
+    target forces nothing, it only says who needs the sun most. soc_percent: of its battery. usual_phases: how
+    many phases the vehicle that comes with this badge used before.
     """
 
     state: ConnectorState
@@ -211,6 +293,8 @@ class ConnectorDemand:
     controllable: bool = True
     is_over: bool = False
     from_grid: bool = True
+    soc_percent: float | None = None
+    usual_phases: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -260,14 +344,18 @@ class ApplianceDecision:
 class ConnectorDecision:
     """limit_a: 0, or at least the connector's minimum. power_w: what is expected to flow then.
 
-    need: what its vehicle is to have got, and by when.
+    phase_count: how many phases the station is to use; None = all it has, it cannot choose.
+    need: what its vehicle is to have got, and by when. wake: what its station is to be asked to do now, one
+    of its connector's wake_by.
     """
 
     id: str
     limit_a: float
     power_w: float
     reason: Reason
+    phase_count: int | None = None
     need: NeedProgress | None = None
+    wake: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -285,18 +373,21 @@ class Decision:
     connectors: tuple[ConnectorDecision, ...]
     feasible: bool
     method: str
+    load_shedding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ElementMemory:
     """changed_at: when it last went on or off; None if that is not known or need not hold it.
 
-    taking_at: when its appliance's sub-meter last saw it taking power.
+    taking_at: when its appliance's sub-meter last saw it taking power. share: what it takes in parts of its
+    nominal power, learnt from its step in the grid meter while it was last on; None = not known.
     """
 
     on: bool
     changed_at: datetime | None
     taking_at: datetime | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -305,7 +396,9 @@ class ConnectorMemory:
 
     offered_at: offered without a pause since. taking_at: when it was last seen taking. less_at: takes
     clearly less than offered since. most_a: what it is thought to take at most, learnt from that; None =
-    all it may. phases: those of the site's phases the vehicle was seen to use.
+    all it may. phases: those of the site's phases the vehicle was seen to use, offered all of them.
+    phase_count: how many of them it was offered last, by a station that can choose; phase_changes: when that
+    was changed within the last hour. seen_at: its session first.
     """
 
     limit_a: float
@@ -316,6 +409,45 @@ class ConnectorMemory:
     less_at: datetime | None = None
     most_a: float | None = None
     phases: tuple[int, ...] | None = None
+    phase_count: int | None = None
+    phase_changes: tuple[datetime, ...] = ()
+    seen_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryMemory:
+    """most_w: what the battery took when it last left some of the sun to the grid; None = never seen.
+
+    spilling_at: it leaves some over since. loads_first: what its state of charge decided last.
+    """
+
+    most_w: float | None = None
+    spilling_at: datetime | None = None
+    loads_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SheddingMemory:
+    """The grid operator's signal as it was told last, and when."""
+
+    active: bool
+    heard_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GridMinute:
+    """What the grid meter showed in a minute and the loads do not explain. [W, A]
+
+    moved_w: by how much that minute's decision changed what connectors are expected to take. battery_w: what
+    the battery took meanwhile. step_w: by how much other_w changed, as far as no load of ours explains it.
+    """
+
+    at: datetime
+    other_w: float
+    other_a: PhaseTriple | None
+    moved_w: float = 0.0
+    battery_w: float = 0.0
+    step_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -340,15 +472,77 @@ class NeedMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class PlugInMemory:
+    """What a vehicle has done since it was plugged in, and what was done to wake it.
+
+    first_at, seen_at: when it was first and last looked at. offered_at: the station offers it current without
+    a pause since. taking_since: takes it without a stop since; taken_s: how long in all; sips: less than the
+    minimum of late. has_enough: it has stopped by itself. step: what is being done, since step_at: "start",
+    "rest", "push", or one of its connector's wake_by. rounds: of rest and push that ended in vain since it
+    last charged well, the last at round_at; pushes: all since it was plugged in. asked: how many of wake_by.
+    """
+
+    session: str
+    first_at: datetime
+    seen_at: datetime
+    offered_at: datetime | None = None
+    taking_since: datetime | None = None
+    taken_s: float = 0.0
+    sips: bool = False
+    has_enough: bool = False
+    step: str | None = None
+    step_at: datetime | None = None
+    rounds: int = 0
+    round_at: datetime | None = None
+    pushes: int = 0
+    asked: int = 0
+    needs_hand: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class RunMemory:
+    """What one element of an appliance, or one connector, did. at: known until then.
+
+    ran_s: since local midnight. starts: of this day and the last hour, where they are limited.
+    """
+
+    at: datetime
+    ran_s: float = 0.0
+    starts: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sky:
+    """What the last minute's meter left for loads, and how much that moves from minute to minute. [W]
+
+    short_at: it does not reach the minima of the vehicles that charge since.
+    """
+
+    at: datetime
+    sun_w: float
+    unrest_w: float
+    short_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What one minute must know of the last. Keys of `elements`: (appliance id, element id).
 
     other_a: circuit id -> the current of what is not a load of this system, as last measured. usual_a: the
-    same as a mean over the last half hour or so. needs: by load id.
+    same as a mean over the last half hour or so. grid_minutes: the last few, oldest first. over_import_at:
+    the import limit is exceeded since. needs: by load id. plug_ins: by connector id. Keys of `runs`: as of
+    `elements`, and (connector id, "").
     """
 
     elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
     connectors: Mapping[str, ConnectorMemory] = field(default_factory=dict)
     other_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
+    battery: BatteryMemory | None = None
+    load_shedding: SheddingMemory | None = None
+    over_import_at: datetime | None = None
+    grid_minutes: tuple[GridMinute, ...] = ()
     usual_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
     needs: Mapping[str, NeedMemory] = field(default_factory=dict)
+    plug_ins: Mapping[str, PlugInMemory] = field(default_factory=dict)
+    sky: Sky | None = None
+    runs: Mapping[tuple[str, str], RunMemory] = field(default_factory=dict)

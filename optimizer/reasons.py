@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,7 +10,10 @@ from zoneinfo import ZoneInfo
 from optimizer.appliances import AppliancePlan, Switch
 from optimizer.connectors import Outlet
 from optimizer.fuses import Fuse, Fuses
+from optimizer.import_limit import ImportLimit
+from optimizer.load_shedding import Shedding
 from optimizer.model import ConnectorState, JointState, Mode, NeedProgress, Reason
+from optimizer.starts import StartsUsed
 from optimizer.surplus import LATE_AFTER_S, Freshness
 
 NOT_TAKING_PART = {
@@ -17,16 +21,26 @@ NOT_TAKING_PART = {
     ConnectorState.PLUGGED: ("plugged", "plugged in, waiting for a badge"),
     ConnectorState.FINISHED: ("finished", "finished: the cable is still in"),
     ConnectorState.FAULTED: ("faulted", "the station reports a fault"),
+    ConnectorState.REFUSED: ("refused", "the badge was refused: the station gives nothing"),
+}
+WAKE_WORDS = {
+    "restart": "waking the vehicle: its session is stopped and begun anew",
+    "availability": "waking the vehicle: its connector is taken out of service for a moment",
+    "reset": "waking the vehicle: its station restarts",
 }
 BY_HAND = {"off": "off by hand", "on": "on by hand"}
 ROUNDING_W = 1e-6
+ODD_SHARE = 0.25
 ONE_DAY = timedelta(days=1)
 TELLING_SHORT = {"kWh": 50.0, "h": 180.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the sentences need besides the load. left_w: sun left over by this decision, None = not known."""
+    """What the sentences need besides the load. left_w: sun left over by this decision, None = not known.
+
+    meter, age_s: the one that is trusted least. battery_note: what a load that waits should know of it.
+    """
 
     now: datetime
     timezone: str
@@ -34,12 +48,17 @@ class Outlook:
     age_s: float | None
     left_w: float | None
     fuses: Fuses
+    meter: str = "meter"
+    battery_note: str = ""
+    shedding: Shedding = Shedding()  # noqa: RUF009 (frozen)
 
 
 def why_appliance(plan: AppliancePlan, outlook: Outlook) -> Reason:
     rule = plan.rule
     if not plan.reachable:
         return Reason("unreachable", "relay module unreachable")
+    if plan.appliance.id in outlook.shedding.affected:
+        return Reason("load_shedding", outlook.shedding.text())
     shed_by = next((switch.shed_by for switch in plan.switches if switch.shed_by is not None), None)
     if shed_by is not None:
         return _limited(shed_by)
@@ -72,8 +91,10 @@ def _by_sun(plan: AppliancePlan, outlook: Outlook, left_w: float) -> Reason:
         if plan.held_on:
             return _held_on(plan, outlook)
         text = f"kept on: {_watts(left_w + on_w)} surplus for {_watts(on_w)}"
-        return Reason("kept_on", text, {"surplus_w": left_w + on_w, "power_w": on_w})
+        return Reason("kept_on", text + _note(outlook), {"surplus_w": left_w + on_w, "power_w": on_w})
     step = _next_step(plan)
+    if (odd := _odd_power(plan, on, left_w)) is not None:
+        return odd
     if step is None:
         text = f"on: {_watts(left_w + on_w)} surplus covers {_watts(on_w)}"
         return Reason("on", text, {"surplus_w": left_w + on_w, "power_w": on_w})
@@ -121,7 +142,8 @@ def _rising(
     figures = {"surplus_w": left_w, "needs_w": needs_w}
     count, total = len(plan.closed()), len(plan.appliance.elements)
     if not count:
-        return Reason("waiting", f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}", figures)
+        text = f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}{_note(outlook)}"
+        return Reason("waiting", text, figures)
     text = f"{count} of {total} steps on; next needs {_watts(needs_w)}, {_watts(left_w)} left"
     return Reason("partly_on", text, {**figures, "on": count, "steps": total})
 
@@ -130,12 +152,19 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
     rule, limit_a = outlet.rule, outlet.limit_a
     if not outlet.takes_part:
         return _not_taking_part(outlet)
+    if outlet.connector.id in outlook.shedding.affected and _is_capped(outlet):
+        text = outlook.shedding.text(limit_a)
+        return Reason("load_shedding", text, {"limit_a": limit_a})
     if rule.code == "off":
         return Reason("off", BY_HAND["off"])
     if outlet.shed_by is not None:
         return _limited(outlet.shed_by, limit_a)
     if outlet.held_off_s is not None and rule.target_a != 0:
         return _held("held_off", outlet.held_off_s, outlet.connector.min_off_s)
+    if (told := _of_vehicle(outlet)) is not None:
+        return told
+    if outlet.spent is not None and rule.target_a != 0:
+        return _starts_used(outlet.spent)
     if outlet.idle and limit_a > 0:
         return _idle(outlet, outlook)
     if rule.code in ("full", "manual", "timer", "need"):
@@ -163,6 +192,33 @@ def _not_taking_part(outlet: Outlet) -> Reason:
     return Reason("offline", "station not connected")
 
 
+def _of_vehicle(outlet: Outlet) -> Reason | None:
+    """What the vehicle itself explains: it is being woken, has had enough, or does not take anything."""
+    plug_in, limit_a = outlet.plug_in, outlet.limit_a
+    if plug_in is None or (outlet.taking and plug_in.step != "start"):
+        return None
+    figures = {"limit_a": limit_a, "round": plug_in.rounds + 1}
+    if plug_in.step == "rest":
+        text = f"waking the vehicle, try {plug_in.rounds + 1}: no offer for a moment, then a larger one"
+        return Reason("waking", text, figures)
+    if plug_in.step == "push":
+        text = (
+            f"waking the vehicle, try {plug_in.rounds + 1}: {limit_a:g} A for a moment, whatever the sun says"
+        )
+        return Reason("waking", text, figures)
+    if plug_in.step == "start":
+        text = f"first minutes at {limit_a:g} A, so that the vehicle does not fall asleep"
+        return Reason("start", text, {"limit_a": limit_a})
+    if plug_in.step is not None:
+        return Reason("waking", WAKE_WORDS[plug_in.step], {"limit_a": limit_a})
+    if plug_in.has_enough:
+        return Reason("has_enough", "full: the vehicle takes no more", {"limit_a": limit_a})
+    if plug_in.needs_hand:
+        figures = {"limit_a": limit_a, "pushes": plug_in.pushes}
+        return Reason("needs_hand", "the vehicle takes no power: full or asleep; needs a hand", figures)
+    return None
+
+
 def _forced(outlet: Outlet, outlook: Outlook) -> Reason:
     figures = {"limit_a": outlet.limit_a}
     if outlook.fuses.is_silent(outlet.connector.circuit) and outlet.limit_a < (outlet.rule.target_a or 0.0):
@@ -187,7 +243,8 @@ def _charging_by_sun(outlet: Outlet, outlook: Outlook, left_w: float) -> Reason:
             return _limited(fuse, limit_a)
     if limit_a == 0:
         figures = {"surplus_w": left_w, "needs_w": needs_w}
-        return Reason("waiting", f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}", figures)
+        text = f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}{_note(outlook)}"
+        return Reason("waiting", text, figures)
     if outlet.is_on and not outlet.taking:
         text = f"offered {limit_a:g} A: the vehicle takes nothing yet"
         return Reason("offered", text, {"limit_a": limit_a})
@@ -195,13 +252,24 @@ def _charging_by_sun(outlet: Outlet, outlook: Outlook, left_w: float) -> Reason:
     figures = {"surplus_w": sun_w, "limit_a": limit_a, "power_w": power_w}
     if outlet.connector.mode is Mode.MIN_AND_SOLAR and left_w < -ROUNDING_W and limit_a == outlet.min_a:
         return Reason("minimum", f"minimum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+    if left_w < -ROUNDING_W and outlet.waits_s is not None:
+        waits_min = int(outlet.waits_s // 60)
+        text = f"kept on at {limit_a:g} A through a cloud: {_watts(sun_w)} surplus, {waits_min} min"
+        return Reason("cloud", text, {**figures, "waits_s": outlet.waits_s})
     if left_w < -ROUNDING_W:
+        text = f"kept on at {limit_a:g} A: {_watts(sun_w)} surplus{_note(outlook)}"
+        return Reason("kept_on", text, figures)
         return Reason("kept_on", f"kept on at {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+    if outlet.held_back:
+        text = f"on: {_watts(sun_w)} surplus, {limit_a:g} A ({_watts(power_w)}) as long as clouds move"
+        return Reason("held_back", text, figures)
     if limit_a >= outlet.connector.max_a:
         return Reason("on", f"on at its maximum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
     if limit_a >= outlet.most_a:
         return Reason("takes_less", f"on at {limit_a:g} A: the vehicle takes no more", figures)
-    return Reason("on", f"on: {_watts(sun_w)} surplus covers {limit_a:g} A ({_watts(power_w)})", figures)
+    on_one = " on one phase" if outlet.phase_count == 1 else ""
+    text = f"on: {_watts(sun_w)} surplus covers {limit_a:g} A{on_one} ({_watts(power_w)})"
+    return Reason("on", text, figures)
 
 
 def _idle(outlet: Outlet, outlook: Outlook) -> Reason:
@@ -215,7 +283,38 @@ def _idle(outlet: Outlet, outlook: Outlook) -> Reason:
     return Reason("asleep", text, figures)
 
 
-def _limited(fuse: Fuse, limit_a: float | None = None) -> Reason:
+def _note(outlook: Outlook) -> str:
+    return f" ({outlook.battery_note})" if outlook.battery_note else ""
+
+
+def _is_capped(outlet: Outlet) -> bool:
+    """Whether load shedding is what keeps it from more: it is paused, or at all that it may be given."""
+    return (outlet.limit_a == 0 and outlet.rule.code == "off") or outlet.limit_a >= outlet.connector.max_a
+
+
+def _odd_power(plan: AppliancePlan, on: Sequence[Switch], left_w: float) -> Reason | None:
+    """What is on takes clearly more or less than its description says: a person should correct that."""
+    nominal_w = sum(_nominal_w(plan, switch) for switch in on)
+    power_w = sum(switch.chosen.power_w for switch in on)
+    if not nominal_w or 1 - ODD_SHARE < power_w / nominal_w < 1 + ODD_SHARE:
+        return None
+    code, word = ("takes_more", "more") if power_w > nominal_w else ("takes_less", "less")
+    text = f"on: takes {_watts(power_w)}, {word} than the {_watts(nominal_w)} of its description"
+    return Reason(code, text, {"surplus_w": left_w + power_w, "power_w": power_w, "nominal_w": nominal_w})
+
+
+def _nominal_w(plan: AppliancePlan, switch: Switch) -> float:
+    for state in plan.appliance.joint_states:
+        if state.elements == switch.chosen.elements:
+            return state.power_w
+    return sum(e.power_w for e in plan.appliance.elements if e.id in switch.chosen.elements)
+
+
+def _limited(fuse: Fuse | ImportLimit, limit_a: float | None = None) -> Reason:
+    if isinstance(fuse, ImportLimit):
+        figures = {"import_limit_w": fuse.limit_w}
+        text = f"limited: at most {_watts(fuse.limit_w)} may be drawn from the grid"
+        return Reason("import_limit", text, figures if limit_a is None else {**figures, "limit_a": limit_a})
     text = f"limited: {fuse.circuit} fuse L{fuse.phase + 1} {fuse.limit_a:g} A"
     figures = {"fuse_a": fuse.limit_a, "phase": fuse.phase + 1}
     return Reason("limited", text, figures if limit_a is None else {**figures, "limit_a": limit_a})
@@ -273,7 +372,17 @@ def _held_on(plan: AppliancePlan, outlook: Outlook) -> Reason:
 
 
 def _held_off(plan: AppliancePlan, outlook: Outlook) -> Reason:
-    return _held("held_off", _passed_s(plan, plan.held_off, outlook.now), plan.appliance.min_off_s)
+    resting = plan.held_off - plan.spent.keys()
+    if not resting:
+        return _starts_used(plan.spent[min(plan.spent)])
+    return _held("held_off", _passed_s(plan, resting, outlook.now), plan.appliance.min_off_s)
+
+
+def _starts_used(used: StartsUsed) -> Reason:
+    when = "this hour" if used.of_hour else "today"
+    return Reason(
+        "starts_used", f"no more starts {when}: {used.count} of {used.count} used", {"starts": used.count}
+    )
 
 
 def _passed_s(plan: AppliancePlan, elements: frozenset[str], now: datetime) -> float:
@@ -297,11 +406,14 @@ def _duration(passed_s: float, of_s: float) -> str:
 def _meter(outlook: Outlook, limit_a: float | None = None) -> Reason:
     figures = {} if limit_a is None else {"limit_a": limit_a}
     if outlook.age_s is None:
-        return Reason("meter_lost", f"no grid meter: {_without_sun(limit_a)}", figures)
+        missing = "no grid meter" if outlook.meter == "meter" else f"no {outlook.meter}"
+        return Reason("meter_lost", f"{missing}: {_without_sun(limit_a)}", figures)
     figures["age_s"] = outlook.age_s
     if outlook.trust is Freshness.LATE:
-        return Reason("meter_late", f"meter stale for {outlook.age_s:.0f} s: no increase", figures)
-    what = f"meter stale for {outlook.age_s:.0f} s" if outlook.age_s > LATE_AFTER_S else "meter implausible"
+        return Reason("meter_late", f"{outlook.meter} stale for {outlook.age_s:.0f} s: no increase", figures)
+    what = f"{outlook.meter} stale for {outlook.age_s:.0f} s"
+    if outlook.age_s <= LATE_AFTER_S:
+        what = f"{outlook.meter} implausible"
     return Reason("meter_lost", f"{what}: {_without_sun(limit_a)}", figures)
 
 

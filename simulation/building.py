@@ -12,13 +12,14 @@ from csms.domain.site import BusAddress, MeterConfig, SiteConfig
 from drivers.catalogue import meter_models, relay_models
 from drivers.device import Framing, PhaseTriple
 from simulation.appliances import NOTHING, PHASES, Battery, add, simulate_appliance
-from simulation.charge_point import SimulatedChargePoint, StationModel
+from simulation.charge_point import SimulatedChargePoint
 from simulation.house import House
 from simulation.modbus_devices import ModbusConverter, SimulatedDevice, SimulatedMeter, SimulatedRelayModule
 from simulation.noise import chance
 from simulation.outlet import ConnectorHardware
 from simulation.photovoltaics import Photovoltaics
 from simulation.shelly_devices import ShellyServer, SimulatedShelly
+from simulation.station_model import StationModel
 from simulation.weather import DayType, Weather
 
 GRID_IMPEDANCE_OHM = 0.08
@@ -74,7 +75,10 @@ class Building:
             p.id: SimulatedChargePoint(
                 ocpp_url,
                 p.id,
-                [ConnectorHardware(c.id, len(c.phases), c.max_a, c.step_a) for c in p.connectors],
+                [
+                    ConnectorHardware(c.id, len(c.phases), c.max_a, c.step_a, c.phase_switching)
+                    for c in p.connectors
+                ],
                 clock=clock,
                 model=model,
                 tick_s=tick_s,

@@ -39,6 +39,7 @@ Phase = Literal["L1", "L2", "L3"]
 Phases = Annotated[list[Phase], Field(min_length=1, max_length=3)]
 Watts = Annotated[float, Field(gt=0, le=1_000_000)]
 Amps = Annotated[float, Field(ge=0, le=1000)]
+Priority = Annotated[int, Field(ge=0, le=9)]
 
 ApplianceMode = Literal["off", "on", "solar_only", "solar_and_timer", "timer_only", "manual"]
 ConnectorMode = Literal[
@@ -47,6 +48,16 @@ ConnectorMode = Literal[
 ApplianceKind = Literal[
     "water_heater", "water_heater_no_neutral", "sg_ready", "heat_pump", "radiator", "pool_pump", "generic"
 ]
+ROTATIONS: dict[str, list[Phase]] = {
+    "RST": ["L1", "L2", "L3"],
+    "RTS": ["L1", "L3", "L2"],
+    "SRT": ["L2", "L1", "L3"],
+    "STR": ["L2", "L3", "L1"],
+    "TRS": ["L3", "L1", "L2"],
+    "TSR": ["L3", "L2", "L1"],
+}
+ResponseName = Literal["calm", "balanced", "eager"]
+Starts = Annotated[int, Field(ge=1, le=1000, strict=True)]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -167,6 +178,8 @@ class SiteInfo(SiteModel):
     timezone: str
     voltage_v: float = Field(default=230, ge=100, le=300)
     control_interval_s: float = Field(default=60, ge=1, le=900)
+    import_limit_w: Watts | None = None
+    response: ResponseName = "balanced"
 
     @field_validator("timezone")
     @classmethod
@@ -180,6 +193,39 @@ class CircuitConfig(SiteModel):
     id: Id
     parent: Id | None = None
     limit_a: Annotated[list[Annotated[float, Field(gt=0, le=10_000)]], Field(min_length=3, max_length=3)]
+
+
+class BatteryConfig(SiteModel):
+    """Who has the sun first, the battery or the loads; by_soc: the battery up to soc_pct.
+
+    capacity_kwh, max_w: the battery that a replay of measurements has; the running server needs neither.
+    """
+
+    policy: Literal["battery_first", "loads_first", "by_soc"] = "battery_first"
+    soc_pct: float | None = Field(default=None, gt=0, le=100)
+    capacity_kwh: float | None = Field(default=None, gt=0, le=100_000)
+    max_w: Watts | None = None
+
+    @model_validator(mode="after")
+    def _by_soc_names_the_level(self) -> Self:
+        if (self.soc_pct is not None) != (self.policy == "by_soc"):
+            raise ValueError("soc_pct and policy by_soc only together expected")
+        if (self.capacity_kwh is None) != (self.max_w is None):
+            raise ValueError("capacity_kwh and max_w only together expected")
+        return self
+
+
+class LoadSheddingConfig(SiteModel):
+    """The grid operator's contact at a digital input ("io1/1"), and what holds while its signal is given.
+
+    active: how the contact then is. limit_a: at most that on each connector, 0 = paused. off: kinds of
+    appliances that are switched off.
+    """
+
+    input: RelayRef
+    active: Literal["closed", "open"] = "closed"
+    limit_a: Amps = 6
+    off: list[ApplianceKind] = []
 
 
 class BusAddress(SiteModel):
@@ -212,7 +258,7 @@ class BusAddress(SiteModel):
 Topic = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^+#\x00]+$")]
 Quantity = Literal[
     "power", "power_import", "power_export", "power_l1", "power_l2", "power_l3", "current_l1", "current_l2",
-    "current_l3", "voltage_l1", "voltage_l2", "voltage_l3", "frequency", "import", "export",
+    "current_l3", "voltage_l1", "voltage_l2", "voltage_l3", "frequency", "import", "export", "soc",
 ]  # fmt: skip
 
 
@@ -224,7 +270,7 @@ class TopicConfig(SiteModel):
 
     topic: Topic
     path: str = ""
-    unit: Literal["W", "kW", "V", "A", "mA", "Hz", "Wh", "kWh"] = "W"
+    unit: Literal["W", "kW", "V", "A", "mA", "Hz", "Wh", "kWh", "%"] = "W"
     scale: float = 1.0
 
 
@@ -321,14 +367,15 @@ class NoNeutralRelays(SiteModel):
 
 class ApplianceConfig(SiteModel):
     """Most kinds have `steps`; water_heater_no_neutral has `relays` and `rated_power_w`; sg_ready has one or
-    two `relays` (lowest bit first: recommendation, then forced) and `power_w`."""
+    two `relays` (lowest bit first: recommendation, then forced) and `power_w`. Without min_on_min
+    its kind and the site's response say how long it stays on. max_starts_…: of each of its elements."""
 
     id: Id
     name: str | None = None
     kind: ApplianceKind
     circuit: Id
     mode: ApplianceMode = "solar_only"
-    min_on_min: float = Field(default=10, ge=0, le=1440)
+    min_on_min: float | None = Field(default=None, ge=0, le=1440)
     min_off_min: float = Field(default=2, ge=0, le=1440)
     windows: list[WindowConfig] = []
     steps: list[StepConfig] = []
@@ -337,7 +384,10 @@ class ApplianceConfig(SiteModel):
     power_w: Watts | None = None
     phases: Phases = ["L1", "L2", "L3"]
     meter: Id | None = None
+    priority: Priority = 0
     need: Annotated[list[NeedConfig], BeforeValidator(_listed)] = []
+    max_starts_per_hour: Starts | None = None
+    max_starts_per_day: Starts | None = None
 
     @model_validator(mode="after")
     def _shape_fits_the_kind(self) -> Self:
@@ -378,7 +428,11 @@ class ApplianceConfig(SiteModel):
 
 
 class ConnectorConfig(SiteModel):
-    """safe_a: what the station falls back to when the central system is silent; see `safe_currents`."""
+    """safe_a: what the station falls back to when the central system is silent; see `safe_currents`.
+
+    phase_rotation: the phases in OCPP's words (ConnectorPhaseRotation): R, S, T are L1, L2, L3.
+    phase_switching: the station can be told to use its first phase only.
+    """
 
     id: int = Field(ge=1, le=1000)
     phases: Phases = ["L1", "L2", "L3"]
@@ -390,6 +444,29 @@ class ConnectorConfig(SiteModel):
     modulates: bool = True
     safe_a: Amps | None = None
     need: Annotated[list[VehicleNeedConfig], BeforeValidator(_listed)] = []
+    priority: Priority = 0
+    phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR"] | None = None
+    phase_switching: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rotation_names_the_phases(cls, data: object) -> object:
+        if not isinstance(data, dict) or "phases" in data:
+            return data
+        phases = ROTATIONS.get(str(data.get("phase_rotation")))
+        return data if phases is None else {**data, "phases": phases}
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Self:
+        if self.phase_rotation is not None and self.phases != ROTATIONS[self.phase_rotation]:
+            wanted = ", ".join(ROTATIONS[self.phase_rotation])
+            raise ValueError(f"phases = [{wanted}], or none, expected beside phase_rotation")
+        if self.phase_switching and len(self.phases) != 3:
+            raise ValueError("three phases expected where phase_switching is set")
+        return self
+
+    max_starts_per_hour: Starts | None = None
+    max_starts_per_day: Starts | None = None
 
     @model_validator(mode="after")
     def _currents_fit(self) -> Self:
@@ -422,6 +499,8 @@ class SiteConfig(SiteModel):
     """The whole site. Building one checks every reference between its parts."""
 
     site: SiteInfo
+    battery: BatteryConfig | None = None
+    load_shedding: LoadSheddingConfig | None = None
     circuit: Annotated[list[CircuitConfig], Field(min_length=1)]
     meter: list[MeterConfig] = []
     relay_module: list[RelayModuleConfig] = []
@@ -462,6 +541,12 @@ def _reference_faults(site: SiteConfig) -> Iterator[Fault]:
             yield ("meter", i, "circuit"), None, "the circuit that this zone meter measures"
     if sum(m.role == "grid" for m in site.meter) > 1:
         yield ("meter",), [m.id for m in site.meter if m.role == "grid"], "at most one meter with role grid"
+    if site.battery is not None and not any(m.role == "battery" for m in site.meter):
+        yield ("battery",), None, "a meter with role battery: without one nobody knows what it does"
+    if site.load_shedding is not None:
+        modules = {m.id for m in site.relay_module}
+        if (reference := site.load_shedding.input).split("/")[0] not in modules:
+            yield ("load_shedding", "input"), reference, f"an input of one of the modules {sorted(modules)}"
     yield from _relay_faults(site)
     yield from _safe_current_faults(site)
 

@@ -33,8 +33,12 @@ THREE_PHASES = {
     **{f"power_l{n}": MqttTopic(SENSOR, f"ENERGY.Phases.{n - 1}") for n in (1, 2, 3)},
     "voltage_l1": MqttTopic(SENSOR, "ENERGY.Voltage", "V"),
     "import": MqttTopic(SENSOR, "ENERGY.Total", "kWh"),
+    "soc": MqttTopic(SENSOR, "Battery", "%"),
 }
-TELEMETRY = {"ENERGY": {"Power": -600, "Phases": [-300, -200, -100], "Voltage": "231", "Total": 1.5}}
+TELEMETRY = {
+    "ENERGY": {"Power": -600, "Phases": [-300, -200, -100], "Voltage": "231", "Total": 1.5},
+    "Battery": 81,
+}
 
 
 @pytest.fixture
@@ -84,7 +88,7 @@ async def test_a_reading_is_found_inside_a_json_message(bench, broker):
     reading = await read_after(broker, meter, SENSOR, json.dumps(TELEMETRY))
     assert reading.power_w == -600
     assert reading.phase_power_w == (-200, -100, -300), "its L1 hangs on the site's L3"
-    assert reading.import_wh == 1500
+    assert (reading.import_wh, reading.soc_pct) == (1500, 81)
     assert reading.read_at == bench.clock.now()
 
 
