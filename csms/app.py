@@ -55,6 +55,7 @@ from csms.services.station_jobs import StationJobs
 from csms.services.station_messages import StationMessages
 from csms.services.station_passwords import StationPasswords
 from csms.services.unplugging import Unplugging
+from csms.services.wake_up import WakeUp
 from csms.settings import Settings
 from csms.site_file import SiteFileError, read_site
 from csms.storage.database import Database, upgrade
@@ -107,6 +108,7 @@ class App:
             self.charge_points, self.commands, self.setpoints, self.events, self.clock
         )
         self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
+        self.wake_up = WakeUp(self.charge_points, self.commands, self.events, self.clock)
         self.unplugging = Unplugging(self.charge_points, self.sites, self.events, self.clock)
         self.control = ControlLoops(
             self.sites,
@@ -213,6 +215,7 @@ class App:
             await self._started(self.retention.start, self.retention.stop)
             await self._started(self.provisioning.start, self.provisioning.stop)
             await self._started(self.stale_readings.start, self.stale_readings.stop)
+            await self._started(self.wake_up.start, self.wake_up.stop)
             await self._started(self.unplugging.start, self.unplugging.stop)
             await self._started(self.passwords.start)
             await self._started(self.certificates.start, self.certificates.stop)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from csms.domain.phase_rotation import phase_order
 from csms.domain.site import (
     ApplianceConfig,
     ChargePointConfig,
@@ -21,6 +22,7 @@ from csms.domain.site import (
     parse_days,
     parse_time,
 )
+from csms.domain.station_facts import NOTHING_TOLD, StationFacts
 from optimizer import model
 
 PHASE_INDEX = {"L1": 0, "L2": 1, "L3": 2}
@@ -31,13 +33,16 @@ Modes = Mapping[str, tuple[str, Any]]
 
 
 def control_site(
-    config: SiteConfig, modes: Modes | None = None, vehicle_min_a: Mapping[str, float] | None = None
+    config: SiteConfig,
+    modes: Modes | None = None,
+    vehicle_min_a: Mapping[str, float] | None = None,
+    stations: Mapping[str, StationFacts] | None = None,
 ) -> model.Site:
     """Translate a site. `modes` are those set by hand; they win over the description.
 
-    vehicle_min_a: what the vehicle at a connector needs, where that is known. [A]
+    vehicle_min_a: what the vehicle at a connector needs, where that is known. [A] stations: by identity.
     """
-    modes, vehicle_min_a = modes or {}, vehicle_min_a or {}
+    modes, vehicle_min_a, stations = modes or {}, vehicle_min_a or {}, stations or {}
     return model.Site(
         id=config.site.id,
         timezone=config.site.timezone,
@@ -53,6 +58,7 @@ def control_site(
                 connector,
                 modes.get(f"{point.id}/{connector.id}"),
                 vehicle_min_a.get(f"{point.id}/{connector.id}", 0.0),
+                stations.get(point.id, NOTHING_TOLD),
             )
             for point in config.charge_point
             for connector in point.connectors
@@ -144,13 +150,17 @@ def _sg_ready_states(
 
 
 def _connector(
-    point: ChargePointConfig, c: ConnectorConfig, by_hand: tuple[str, Any] | None, vehicle_min_a: float
+    point: ChargePointConfig,
+    c: ConnectorConfig,
+    by_hand: tuple[str, Any] | None,
+    vehicle_min_a: float,
+    facts: StationFacts,
 ) -> model.Connector:
     mode, manual = by_hand or (c.mode, None)
     return model.Connector(
         id=f"{point.id}/{c.id}",
         circuit=point.circuit,
-        phases=tuple(PHASE_INDEX[p] for p in c.phases),
+        phases=tuple(PHASE_INDEX[p] for p in phase_order(c.phases, facts.rotation.get(c.id))),
         min_a=min(max(c.min_a, vehicle_min_a), c.max_a),
         max_a=c.max_a,
         step_a=c.step_a,
@@ -159,6 +169,8 @@ def _connector(
         modulates=c.modulates,
         manual_a=float(manual or 0.0),
         needs=_needs(c.need),
+        start_s=c.start_at_plug_in_min * 60,
+        wake_by=tuple(step for step in point.wake_by if step not in facts.never_wake_by),
     )
 
 

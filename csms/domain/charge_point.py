@@ -17,6 +17,7 @@ PhaseTriple = tuple[float, float, float]
 TAKING_A = 1.0
 TAKING_W = 100.0
 READING_TRUSTED_FOR = timedelta(minutes=3)
+REFUSAL_SHOWN_FOR = timedelta(minutes=2)
 SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
 QUIRK_KINDS = 100
 CONNECTORS_KEPT = 256  # no station has so many, but one may make up their numbers
@@ -40,6 +41,8 @@ class OpenTransaction:
     meter_start_wh: UNKNOWN_REGISTER_WH until a register is read, if the station did not tell it.
     counted_before_wh: what had been charged when the register began anew.
     min_a: what the vehicle that comes with the tag needs; None = whatever the connector's minimum is.
+    is_refused: the tag was not accepted; the station stops the transaction or gives it nothing.
+    usual_phases: how many phases the vehicle that comes with the tag was seen to use, None = not known.
     """
 
     id: int
@@ -49,6 +52,8 @@ class OpenTransaction:
     energy_wh: float = 0.0
     counted_before_wh: float | None = None
     min_a: float | None = None
+    is_refused: bool = False
+    usual_phases: int | None = None
 
     def register_read(self, register_wh: float) -> None:
         if self.meter_start_wh == UNKNOWN_REGISTER_WH:
@@ -112,7 +117,8 @@ class LiveConnector:
 
     offered_a: the limit the station last accepted. [A per phase] setpoint_problem: why it was not written.
     following: whether what is measured keeps to it, within the running transaction. overruled: which profile
-    of an operator had to make way for a fuse in it.
+    of an operator had to make way for a fuse in it. refused_at: when the badge of who is there was refused.
+    starting: how its start without a badge goes, in words for people.
     """
 
     status: str | None = None
@@ -125,9 +131,11 @@ class LiveConnector:
     setpoint_problem: str | None = None
     following: Following = field(default_factory=Following)
     overruled: str | None = None
+    refused_at: datetime | None = None
+    starting: str | None = None
 
     def state(self, now: datetime, connected: bool = True) -> str:
-        """One of offline, free, plugged, ready, charging, finished, faulted.
+        """One of offline, free, plugged, ready, charging, finished, faulted, refused.
 
         What is measured counts more than the reported status, which may lag or be missing; a reading
         too old to be trusted, or older than the status, does not.
@@ -139,10 +147,19 @@ class LiveConnector:
         is_taking = self._is_taking(now)
         if is_taking:
             return "charging"
+        if self._is_refused(now):
+            return "refused"
         over = self.status in ("Finishing", "Available")  # with a transaction open: its stop is on the way
         if (self.transaction is not None and not over) or self.status in _SESSION_STATUSES:
             return "charging" if self.status == "Charging" and is_taking is None else "ready"
         return _STATES_WITHOUT_SESSION.get(self.status or "", "free")
+
+    def _is_refused(self, now: datetime) -> bool:
+        """Nothing flows, and the badge was refused: to its transaction, or just now before there was one."""
+        if self.transaction is not None:
+            return self.transaction.is_refused and self.status not in ("Finishing", "Available")
+        is_recent = self.refused_at is not None and now - self.refused_at <= REFUSAL_SHOWN_FOR
+        return self.status == "Preparing" and is_recent
 
     def _is_taking(self, now: datetime) -> bool | None:
         reading = self.trusted_reading(now)

@@ -108,6 +108,8 @@ class StationMessages:
             info = await records.id_tag_info(
                 conn, payload["idTag"], received_at, self._unknown_tags, identity
             )
+        if info["status"] != "Accepted":
+            self._charge_points.badge_refused(identity, received_at)
         return {"idTagInfo": info}
 
     async def _heartbeat(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
