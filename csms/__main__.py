@@ -122,6 +122,9 @@ def simulate(
     daily_h: Annotated[
         list[str] | None, typer.Option(help="Hours an appliance runs a day: pump=4. Repeatable.")
     ] = None,
+    load_shedding: Annotated[
+        str | None, typer.Option(help="The grid operator sheds load daily: 17:00-18:30, local time.")
+    ] = None,
 ) -> None:
     """What would this controller have done with your own measurements?"""
     from rich.progress import Progress
@@ -145,6 +148,7 @@ def simulate(
                 compare=[name.strip() for name in compare.split(",") if name.strip()],
                 daily_kwh=number_pairs("--daily-kwh", daily_kwh or []),
                 daily_h=number_pairs("--daily-h", daily_h or []),
+                load_shedding=load_shedding,
                 progress=lambda done, total: bar.update(task, completed=done, total=total),
             )
         )

@@ -125,6 +125,8 @@ class SiteControl:
                 break
             await self._sleep(min(left_s, LIVE_INTERVAL_S))
             self._publish()
+            if self._operator_speaks():
+                self.wake()
         self._wake.clear()
 
     async def _sleep(self, seconds: float) -> None:
@@ -139,6 +141,13 @@ class SiteControl:
         finally:
             timer.cancel()
             woken.cancel()
+
+    def _operator_speaks(self) -> bool:
+        """Whether the grid operator's contact is given and not obeyed yet."""
+        contact = self.devices.contact()
+        return (
+            contact is not None and contact.active and not (self._decision and self._decision.load_shedding)
+        )
 
     def _is_settled(self) -> bool:
         now = self._clock.now()
@@ -159,9 +168,9 @@ class SiteControl:
         overruled = {id for id in outranked if demands.connectors[id].controllable}
         inputs = inputs_to_dict(self._site, readings, demands, self._memory, now)
         tell_of_vehicles(self._charge_points.report, self._memory, memory, decision)
-        self._memory, self._decision = memory, decision
-        if _changes(decision, demands):
+        if _changes(decision, demands) or _changes_phases(decision, self._decision):
             self._changed_at = now
+        self._memory, self._decision = memory, decision
         minute = self._snapshot(demands, self.devices.measured(now, window_s), now)
         self._faults = await self._apply(decision, demands, overruled, now)
         self._publish()
@@ -294,6 +303,7 @@ class SiteControl:
                     decided[id].limit_a if demands.connectors[id].controllable else safe_a,
                     safe_a,
                     step_a=connector.step_a,
+                    number_phases=decided[id].phase_count,
                     is_urgent=decided[id].reason.code == LIMITED_BY_FUSE,
                     overrules=id in overruled,
                 )
@@ -342,6 +352,11 @@ def _changes(decision: Decision, demands: Demands) -> bool:
     if any(demands.appliances[a.id].on not in (None, a.on) for a in decision.appliances):
         return True
     return any(_is_new_limit(demands.connectors[c.id], c.limit_a) for c in decision.connectors)
+
+
+def _changes_phases(decision: Decision, before: Decision | None) -> bool:
+    counts = {} if before is None else {c.id: c.phase_count for c in before.connectors}
+    return any(c.phase_count != counts.get(c.id, c.phase_count) for c in decision.connectors if c.limit_a > 0)
 
 
 def _is_new_limit(demand: ConnectorDemand, limit_a: float) -> bool:

@@ -51,6 +51,9 @@ def control_site(
             model.Circuit(c.id, c.parent, _triple(c.limit_a), metered=c.id in _metered_circuits(config))
             for c in config.circuit
         ),
+        battery=_battery(config),
+        load_shedding=_load_shedding(config),
+        import_limit_w=config.site.import_limit_w,
         appliances=tuple(_appliance(a, config.site.voltage_v, modes.get(a.id)) for a in config.appliance),
         connectors=tuple(
             _connector(
@@ -64,6 +67,22 @@ def control_site(
             for connector in point.connectors
         ),
     )
+
+
+def _battery(config: SiteConfig) -> model.BatteryRule | None:
+    """A battery that is measured and not spoken of comes first, as it does by itself."""
+    if (battery := config.battery) is not None:
+        policy = model.BatteryPolicy(battery.policy)
+        return model.BatteryRule(policy, battery.soc_pct or 0.0)
+    measured = any(meter.role == "battery" for meter in config.meter)
+    return model.BatteryRule(model.BatteryPolicy.BATTERY_FIRST, 0.0) if measured else None
+
+
+def _load_shedding(config: SiteConfig) -> model.LoadShedding | None:
+    if (shedding := config.load_shedding) is None:
+        return None
+    off = frozenset(a.id for a in config.appliance if a.kind in shedding.off)
+    return model.LoadShedding(shedding.limit_a, off)
 
 
 def _metered_circuits(config: SiteConfig) -> set[str]:
@@ -98,6 +117,7 @@ def _appliance(a: ApplianceConfig, voltage_v: float, by_hand: tuple[str, Any] | 
         min_on_s=max(a.min_on_min * 60, dwell_s),
         min_off_s=max(a.min_off_min * 60, dwell_s),
         manual_on=frozenset(manual or ()),
+        priority=a.priority,
         needs=_needs(a.need),
     )
 
@@ -160,7 +180,10 @@ def _connector(
     return model.Connector(
         id=f"{point.id}/{c.id}",
         circuit=point.circuit,
-        phases=tuple(PHASE_INDEX[p] for p in phase_order(c.phases, facts.rotation.get(c.id))),
+        phases=tuple(
+            PHASE_INDEX[p]
+            for p in phase_order(c.phases, None if c.phase_rotation else facts.rotation.get(c.id))
+        ),
         min_a=min(max(c.min_a, vehicle_min_a), c.max_a),
         max_a=c.max_a,
         step_a=c.step_a,
@@ -168,6 +191,8 @@ def _connector(
         windows=_windows(c.windows),
         modulates=c.modulates,
         manual_a=float(manual or 0.0),
+        priority=c.priority,
+        phase_switching=c.phase_switching,
         needs=_needs(c.need),
         start_s=c.start_at_plug_in_min * 60,
         wake_by=tuple(step for step in point.wake_by if step not in facts.never_wake_by),

@@ -20,7 +20,7 @@ from drivers.catalogue import Buses, open_meter, open_relay_module, relay_models
 from drivers.device import DeviceError, MeterReading
 from drivers.modbus import ModbusMeter, ModbusRelayModule
 from drivers.polling import MeterPoller, RelayModulePoller
-from optimizer.model import ApplianceDemand, PowerReading, Readings
+from optimizer.model import ApplianceDemand, BatteryReading, ContactReading, PowerReading, Readings
 
 log = structlog.get_logger()
 
@@ -60,7 +60,8 @@ class SiteDevices:
         failsafe_s = FAILSAFE_INTERVALS * max(config.site.control_interval_s, 60)
         self._modules = {m.id: _open_module(self._buses, m, failsafe_s) for m in config.relay_module}
         self._relays = {
-            id: RelayModulePoller(module, POLL_INTERVAL_S, now, sleep) for id, module in self._modules.items()
+            id: RelayModulePoller(module, POLL_INTERVAL_S, now, sleep, id == self._operators_input()[0])
+            for id, module in self._modules.items()
         }
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -81,7 +82,7 @@ class SiteDevices:
         await self._buses.stop()
 
     def readings(self, window_s: float, now: datetime, changed_at: datetime | None = None) -> Readings:
-        """Means over the last `window_s`: of the grid meter, and of zone meters by their circuit.
+        """Means over the last `window_s`: of grid and battery meters, and of zone meters by their circuit.
 
         A sample older than the last change counts as late: it does not know what was switched since.
         """
@@ -95,7 +96,40 @@ class SiteDevices:
                 grid = reading
             elif reading is not None and meter.circuit is not None:
                 zones[meter.circuit] = reading
-        return Readings(grid=grid, zones=zones)
+        battery = self._battery(window_s, now, changed_at)
+        return Readings(grid=grid, zones=zones, battery=battery, load_shedding=self.contact())
+
+    def _battery(self, window_s: float, now: datetime, changed_at: datetime | None) -> BatteryReading | None:
+        """All battery meters together, as old as the oldest; None unless each has told something."""
+        meters = [m for m in self._config.meter if m.role == "battery"]
+        readings = [self._power_reading(m, window_s, now, changed_at) for m in meters]
+        known = [reading for reading in readings if reading is not None]
+        if not known or len(known) < len(meters):
+            return None
+        levels = [latest.soc_pct for m in meters if (latest := self._meters[m.id].latest) is not None]
+        told = [level for level in levels if level is not None]
+        return BatteryReading(
+            power_w=sum(r.power_w for r in known),
+            read_at=min(r.read_at for r in known),
+            soc_pct=sum(told) / len(told) if len(told) == len(meters) else None,
+        )
+
+    def _operators_input(self) -> tuple[str, int]:
+        """Module and number of the grid operator's input; ("", 0) = the site has none."""
+        shedding = self._config.load_shedding
+        module, _, number = (shedding.input if shedding else "/0").partition("/")
+        return module, int(number)
+
+    def contact(self) -> ContactReading | None:
+        """The grid operator's signal as read last; None = never, or the site has no such input."""
+        shedding, (module, number) = self._config.load_shedding, self._operators_input()
+        if shedding is None:
+            return None
+        poller = self._relays[module]
+        if poller.inputs_read_at is None or len(poller.inputs) < number:
+            return None
+        is_closed = poller.inputs[number - 1]
+        return ContactReading(is_closed is (shedding.active == "closed"), poller.inputs_read_at)
 
     def _power_reading(
         self, meter: MeterConfig, window_s: float, now: datetime, changed_at: datetime | None

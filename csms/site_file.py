@@ -16,6 +16,8 @@ from csms.domain.site import Fault, ReferenceFaults, SiteConfig
 from csms.services.device_check import device_faults
 
 Path = tuple[str | int, ...]
+TABLES = ("site", "battery", "load_shedding")
+LISTS = ("circuit", "meter", "relay_module", "appliance", "charge_point")
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,8 +144,8 @@ class KeyLines:
 def write_site(site: SiteConfig) -> str:
     """Write a site file that reads back as an equal site."""
     data = site.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    parts = ["[site]\n" + _keys(data["site"])]
-    for table in ("circuit", "meter", "relay_module", "appliance", "charge_point"):
+    parts = [f"[{table}]\n" + _keys(data[table]) for table in TABLES if table in data]
+    for table in LISTS:
         parts += [f"[[{table}]]\n" + _keys(entry) for entry in data.get(table, [])]
     return "\n".join(parts)
 

@@ -116,11 +116,24 @@ def site_snapshot(
         available_w=decision.available_w,
         loads=tuple(loads),
         devices=tuple(health),
-        warnings=(
-            *(f"{d.label}: {d.problem}" for d in health if d.problem and d.kind != "charge_point"),
-            *(f"{load.name}: {load.reason}" for load in loads if load.state == "needs_hand"),
-        ),
+        warnings=(*_shedding_words(config, decision), *_device_words(health), *_vehicle_words(loads)),
+        load_shedding=decision.load_shedding if config.load_shedding else None,
     )
+
+
+def _shedding_words(config: SiteConfig, decision: Decision) -> list[str]:
+    if not decision.load_shedding or config.load_shedding is None:
+        return []
+    limit_a = config.load_shedding.limit_a
+    return [f"Load shedding: charging is {f'limited to {limit_a:g} A' if limit_a else 'paused'}"]
+
+
+def _device_words(health: list[DeviceSnapshot]) -> list[str]:
+    return [f"{d.label}: {d.problem}" for d in health if d.problem and d.kind != "charge_point"]
+
+
+def _vehicle_words(loads: list[LoadSnapshot]) -> list[str]:
+    return [f"{load.name}: {load.reason}" for load in loads if load.state == "needs_hand"]
 
 
 def _without_idle_watts(loads: list[LoadSnapshot], measured: MeasuredPower) -> list[LoadSnapshot]:
@@ -181,7 +194,7 @@ def _appliance(
         mode=appliance.mode.value,
         modes=get_args(ApplianceMode),
         state=state,
-        power_w=expected_power_w(appliance, on) if demand.power_w is None else demand.power_w,
+        power_w=_power_w(appliance, demand, decision),
         power_is_measured=demand.power_w is not None,
         reason=problem or decision.reason.text,
         reason_code="relay_fault" if problem else decision.reason.code,
@@ -189,6 +202,15 @@ def _appliance(
         steps_on=tuple(e.id for e in appliance.elements if e.id in on),
         steps=tuple(e.id for e in appliance.elements),
     )
+
+
+def _power_w(appliance: Appliance, demand: ApplianceDemand, decision: ApplianceDecision) -> float:
+    """Measured; else what was learnt of the steps that are on; else what the description says. [W]"""
+    if demand.power_w is not None:
+        return demand.power_w
+    if demand.on is not None and demand.on == decision.on:
+        return decision.power_w
+    return expected_power_w(appliance, demand.on or frozenset())
 
 
 def expected_power_w(appliance: Appliance, on: frozenset[str]) -> float:
@@ -235,6 +257,7 @@ def _connector(
         session_wh=transaction.energy_wh if transaction else None,
         id_tag=transaction.id_tag if transaction else None,
         transaction_id=transaction.id if transaction else None,
+        phase_count=decision.phase_count,
     )
 
 

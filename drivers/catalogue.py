@@ -119,3 +119,9 @@ def check_config(*, kind: Kind, driver: str, model: str, framing: str | None = N
 def check_relay_number(model: str, number: int) -> None:
     """number: 1 is the first relay of the module. Raises DeviceConfigError."""
     check_number("relay", number, relay_models()[model].relays)
+
+
+def check_input_number(model: str, number: int) -> None:
+    """number: 1 is the first digital input of the module. Raises DeviceConfigError."""
+    inputs = relay_models()[model].inputs
+    check_number("input", number, inputs.count if inputs else 0)

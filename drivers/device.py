@@ -57,7 +57,8 @@ class MeterReading:
     """One sample. Power + is drawn, − is delivered (after the meter's `invert`).
 
     current_a is signed like the power of its phase where the meter tells the phases' power.
-    Energies are the meter's own registers in Wh. What a meter does not tell is None.
+    Energies are the meter's own registers in Wh. soc_pct: a battery's state of charge. What a meter does not
+    tell is None.
     """
 
     power_w: float
@@ -68,6 +69,7 @@ class MeterReading:
     frequency_hz: float | None = None
     import_wh: float | None = None
     export_wh: float | None = None
+    soc_pct: float | None = None
 
     def age_s(self, now: datetime) -> float:
         return (now - self.read_at).total_seconds()

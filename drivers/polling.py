@@ -128,6 +128,7 @@ def _weighted_mean(samples: Sequence[MeterReading], weights: Sequence[float]) ->
         frequency_hz=last.frequency_hz,
         import_wh=last.import_wh,
         export_wh=last.export_wh,
+        soc_pct=last.soc_pct,
     )
 
 
@@ -154,7 +155,10 @@ class RelayModule(Protocol):
 
 
 class RelayModulePoller(_Poller):
-    """states, inputs: as read back last, from number 1 on; read_at: when. No inputs unless with_inputs."""
+    """states, inputs: as read back last, from number 1 on; read_at, inputs_read_at: when.
+
+    No inputs unless with_inputs.
+    """
 
     def __init__(
         self,
@@ -168,9 +172,12 @@ class RelayModulePoller(_Poller):
         self.states: tuple[bool, ...] | None = None
         self.inputs: tuple[bool, ...] = ()
         self.read_at: datetime | None = None
+        self.inputs_read_at: datetime | None = None
         self._module, self._with_inputs = module, with_inputs
 
     async def _read(self) -> None:
         states = await self._module.read_all()
-        inputs = await self._module.read_inputs() if self._with_inputs else ()
-        self.states, self.inputs, self.read_at = states, inputs, self._now()
+        self.states, self.read_at = states, self._now()
+        if self._with_inputs:  # inputs that do not answer make the relays no worse
+            self.inputs = await self._module.read_inputs()
+            self.inputs_read_at = self._now()

@@ -46,7 +46,14 @@ def assemble(model: MeterModel, values: Values, read_at: datetime, invert: bool)
         frequency_hz=values.get("f"),
         import_wh=import_wh,
         export_wh=export_wh,
+        soc_pct=_soc_pct(values.get("soc")),
     )
+
+
+def _soc_pct(soc_pct: float | None) -> float | None:
+    if soc_pct is not None and not 0 <= soc_pct <= 100:
+        raise ImplausibleReading(f"state of charge reads {soc_pct:.4g} %, 0 to 100 % expected")
+    return soc_pct
 
 
 def _power_w(model: MeterModel, values: Values) -> float:

@@ -27,9 +27,9 @@ _FORMATS = {
     "float32": "f",
     "float64": "d",
 }
-_BASE_UNITS = {"V": 1.0, "A": 1.0, "W": 1.0, "kW": 1000.0, "Hz": 1.0, "Wh": 1.0, "kWh": 1000.0}
+_BASE_UNITS = {"V": 1.0, "A": 1.0, "W": 1.0, "kW": 1000.0, "Hz": 1.0, "Wh": 1.0, "kWh": 1000.0, "%": 1.0}
 _TRIPLES = ("v", "i", "p")
-_SINGLES = ("p_tot", "p_import", "p_export", "f", "e_imp", "e_exp")
+_SINGLES = ("p_tot", "p_import", "p_export", "f", "e_imp", "e_exp", "soc")
 _POWER = frozenset({"p_tot", "p_import", "p_export"})
 _DEFAULT_PORTS: dict[Framing, int] = {"tcp": 502, "rtu_over_tcp": 4196}
 

@@ -8,6 +8,7 @@ from datetime import datetime
 from enum import IntEnum
 
 from optimizer.fuses import Fuse
+from optimizer.import_limit import ImportLimit
 from optimizer.model import (
     NO_CURRENT,
     Appliance,
@@ -47,7 +48,7 @@ class Switch:
 
     states: what it may be this minute, least power first. drawn: what it takes now, `present` what it
     takes if it stays as it is. idle: closed for a while, takes nothing (its thermostat is open).
-    toggle_cost_w: of one element. shed_by: the fuse that forbade `states`.
+    toggle_cost_w: of one element. shed_by: the fuse, or the ceiling of import, that forbade `states`.
     """
 
     id: str
@@ -59,10 +60,14 @@ class Switch:
     idle: bool
     toggle_cost_w: float
     chosen: JointState = OFF
-    shed_by: Fuse | None = None
+    shed_by: Fuse | ImportLimit | None = None
 
     def cost_of(self, state: JointState) -> float:
         return self.toggle_cost_w * len(state.elements ^ self.present.elements)
+
+    def expected_w(self) -> float:
+        """What is going to flow as chosen."""
+        return self.drawn.power_w if self.idle and self.chosen is self.present else self.chosen.power_w
 
     def draw(self) -> Draw:
         return Draw(self.appliance.circuit, self.drawn.power_w, self.drawn.current_a)
@@ -173,7 +178,8 @@ def _adopt(known: ElementMemory | None, is_on: bool, taking: bool, now: datetime
     if known is None:
         return ElementMemory(is_on, now if is_on else None, taking_at)
     if known.on == is_on:
-        return ElementMemory(is_on, known.changed_at, taking_at or (known.taking_at if is_on else None))
+        taking_at = taking_at or (known.taking_at if is_on else None)
+        return ElementMemory(is_on, known.changed_at, taking_at, known.share)
     just_told = (
         known.changed_at is not None and (now - known.changed_at).total_seconds() <= COMMAND_FAILED_WITHIN_S
     )
@@ -221,7 +227,11 @@ def _switches(plan: AppliancePlan, share: float | None, now: datetime) -> list[S
     appliance, on = plan.appliance, frozenset(e for e, m in plan.memory.items() if m.on)
     settled = not any(_within(plan.memory[e], SETTLED_AFTER_S, now) for e in on)
     idle = share is not None and share < TAKING_SHARE and all(_rests(plan.memory[e], now) for e in on)
+    learnt = {e: plan.memory[e].share for e in on} if share is None else {}
     if appliance.joint_states:
+        if len(shares := set(learnt.values())) == 1:
+            share = shares.pop()
+            idle = share is not None and share < TAKING_SHARE
         states = sorted(
             {OFF.elements: OFF, **{s.elements: s for s in appliance.joint_states}}.values(), key=_size
         )
@@ -231,7 +241,9 @@ def _switches(plan: AppliancePlan, share: float | None, now: datetime) -> list[S
         closed = JointState(frozenset({element.id}), element.power_w, element.current_a)
         now_is = closed if element.id in on else OFF
         id = f"{appliance.id}#{element.id}"
-        result.append(_switch(plan, id, [OFF, closed], now_is, share, settled, idle and now_is is closed))
+        own = share if share is not None else learnt.get(element.id)
+        rests = idle or (share is None and own is not None and own < TAKING_SHARE)
+        result.append(_switch(plan, id, [OFF, closed], now_is, own, settled, rests and now_is is closed))
     return result
 
 
@@ -298,6 +310,6 @@ def remember_elements(plans: list[AppliancePlan], now: datetime) -> Mapping[tupl
         closed = plan.closed()
         for id, element in plan.memory.items():
             if plan.reachable and (id in closed) != element.on:
-                element = ElementMemory(id in closed, now)
+                element = ElementMemory(id in closed, now, share=element.share if element.on else None)
             result[plan.appliance.id, id] = element
     return result

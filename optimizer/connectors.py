@@ -9,6 +9,7 @@ from datetime import datetime
 from optimizer.appliances import DEAREST_TOGGLE, Rank
 from optimizer.electrical import amps_from_watts, legal_current, phase_currents, watts_from_amps
 from optimizer.fuses import Fuse
+from optimizer.import_limit import ImportLimit
 from optimizer.model import (
     NO_CURRENT,
     Connector,
@@ -21,6 +22,7 @@ from optimizer.model import (
     PlugInMemory,
     Site,
 )
+from optimizer.phase_switching import changed, has_settled, phase_choices, phases_in_use
 from optimizer.schedule import open_until
 from optimizer.surplus import Draw, Freshness
 
@@ -28,7 +30,9 @@ TAKING_A = 1.0
 TAKING_W = 200.0
 ASLEEP_AFTER_S = 180.0
 LESS_BY_A = 1.5
-LESS_FOR_S = 120.0
+LESS_FOR_S = 45.0
+"""Seen in two minutes running: the first may have been the vehicle's ramp."""
+
 CLEAR_A = 3.0
 """From this current on a phase it is plain which phases a vehicle uses, and at what voltage."""
 
@@ -62,7 +66,8 @@ class Outlet:
     vehicle is thought to take.
     must_on: not below min_a, by its mode or a minimum time. held_on_s, held_off_s: of a minimum time, how
     much has passed. idle: offered for a while and takes nothing, or less than the minimum.
-    limit_a is the answer; shed_by: the fuse that kept it from more.
+    phase_count: of a station that can choose, how many phases it is offered; phase_choices: those it may be.
+    limit_a is the answer; shed_by: the fuse, or the ceiling of import, that kept it from more.
     """
 
     connector: Connector
@@ -85,7 +90,9 @@ class Outlet:
     held_off_s: float | None = None
     idle: bool = False
     limit_a: float = 0.0
-    shed_by: Fuse | None = None
+    shed_by: Fuse | ImportLimit | None = None
+    phase_count: int | None = None
+    phase_choices: tuple[int, ...] = ()
     need: NeedProgress | None = None
     plug_in: PlugInMemory | None = None
 
@@ -108,6 +115,23 @@ class Outlet:
     @property
     def toggle_cost_w(self) -> float:
         return min(self.connector.switching_cost_w, DEAREST_TOGGLE * self.power_at(self.min_a))
+
+    @property
+    def voltage_v(self) -> float:
+        return self.watts_per_a / len(self.phases)
+
+    def phases_of(self, count: int) -> tuple[int, ...]:
+        """Those it would use if it were offered so many."""
+        if count == 1:
+            return self.connector.phases[:1]
+        seen = None if self.memory is None else self.memory.phases
+        return self.connector.phases if seen is None else seen
+
+    def offer_phases(self, count: int) -> None:
+        voltage_v, self.phases = self.voltage_v, self.phases_of(count)
+        self.phase_count = count
+        self.watts_per_a = watts_from_amps(1.0, len(self.phases), voltage_v)
+        self.share_a = phase_currents(1.0, self.phases)
 
     def power_at(self, current_a: float) -> float:
         return current_a * self.watts_per_a
@@ -149,7 +173,7 @@ def plan_connector(
 ) -> Outlet:
     memory = observe(connector, demand, known, site.voltage_v, now)
     rule = _rule(site, connector, trust, now, need)
-    phases = connector.phases if memory is None or memory.phases is None else memory.phases
+    phases = phases_in_use(connector, memory)
     drawn_a = _drawn_a(connector, demand, memory, site.voltage_v)
     drawn_w = _drawn_w(demand, drawn_a, site.voltage_v)
     voltage_v = _voltage(connector, site.voltage_v, drawn_w, sum(drawn_a), len(phases))
@@ -174,7 +198,19 @@ def plan_connector(
     )
     if memory is not None and outlet.takes_part:
         _apply_memory(outlet, memory, now)
+        _choose_phases(outlet, memory, now)
     return outlet
+
+
+def _choose_phases(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> None:
+    """What is given all it can take gets all phases; else the sun may choose, from the present number on."""
+    choices = phase_choices(outlet.connector, memory, now)
+    if not choices:
+        return
+    if outlet.rule.target_a and not outlet.rule.always_on:
+        choices = (max(choices),)
+    outlet.offer_phases(choices[0])
+    outlet.phase_choices = choices
 
 
 def _apply_memory(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> None:
@@ -253,12 +289,19 @@ def observe(
     if not _is_taking(demand):
         return replace(known, less_at=None) if known.less_at is not None else known
     less_at, most_a = _appetite(connector, demand, known, voltage_v, now)
-    phases = _phases_used(connector, demand, voltage_v) or known.phases
+    phases, phase_count = known.phases, known.phase_count
+    if has_settled(known, now) and (used := _phases_used(connector, demand, voltage_v)):
+        if phase_count == 1 and len(used) > 1:
+            phase_count = len(connector.phases)  # the station did not obey: its fuses must know
+        if phase_count != 1:
+            phases = used
     return ConnectorMemory(
         limit_a=known.limit_a,
         changed_at=known.changed_at,
         session=known.session,
         offered_at=known.offered_at,
+        phase_count=phase_count,
+        phase_changes=known.phase_changes,
         taking_at=now,
         less_at=less_at,
         most_a=most_a,
@@ -296,7 +339,7 @@ def _appetite(
 
     The offer then ends one step above, so that a vehicle that wants more can show it; then all is open again.
     """
-    amps = _measured_a(demand, len(known.phases or connector.phases), voltage_v)
+    amps = _measured_a(demand, len(phases_in_use(connector, known)), voltage_v)
     if amps is None:
         return None, known.most_a
     step_a = connector.step_a
@@ -333,7 +376,7 @@ def _drawn_a(
         if memory is None or not was_charging:
             return NO_CURRENT
         return phase_currents(memory.limit_a, memory.phases or connector.phases)
-    phases = (memory.phases if memory is not None else None) or connector.phases
+    phases = phases_in_use(connector, memory)
     if demand.current_a is not None and _all_told(connector, demand, voltage_v):
         amps = [0.0, 0.0, 0.0]
         for i, phase in enumerate(connector.phases):
@@ -401,6 +444,9 @@ def remember_connectors(outlets: list[Outlet], now: datetime) -> dict[str, Conne
             continue
         if outlet.takes_part:
             memory = _after(memory, outlet.limit_a, now)
+            if outlet.phase_count is not None and outlet.limit_a > 0:
+                changes = changed(memory, outlet.phase_count, now)
+                memory = replace(memory, phase_count=outlet.phase_count, phase_changes=changes)
         result[outlet.connector.id] = memory
     return result
 

@@ -29,6 +29,31 @@ class Mode(StrEnum):
     FULL = "full"
 
 
+class BatteryPolicy(StrEnum):
+    """Who takes the sun first. By state of charge: the battery up to a level, the loads above it."""
+
+    BATTERY_FIRST = "battery_first"
+    LOADS_FIRST = "loads_first"
+    BY_SOC = "by_soc"
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryRule:
+    """soc_pct: for `by_soc`, from which state of charge on the loads come first."""
+
+    policy: BatteryPolicy
+    soc_pct: float = 80.0
+
+
+@dataclass(frozen=True, slots=True)
+class LoadShedding:
+    """What holds while the grid operator sheds load. limit_a: at most that on each connector; below its
+    minimum it is paused. off: ids of appliances that are switched off."""
+
+    limit_a: float
+    off: frozenset[str] = frozenset()
+
+
 @dataclass(frozen=True, slots=True)
 class Window:
     """A daily span in local time. `end` <= `start` crosses midnight and belongs to the day it starts on.
@@ -91,7 +116,7 @@ class JointState:
 
 @dataclass(frozen=True, slots=True)
 class Appliance:
-    """A load behind relays.
+    """A load behind relays. priority: a higher one takes the sun first; equal ones are chosen by power.
 
     Without `joint_states` its elements are independent and their powers add. switching_cost_w is
     what one toggle of one element must be worth in the minute [W].
@@ -107,6 +132,7 @@ class Appliance:
     min_off_s: float = 120.0
     switching_cost_w: float = 150.0
     manual_on: frozenset[str] = frozenset()
+    priority: int = 0
     needs: tuple[Need, ...] = ()
 
 
@@ -116,8 +142,9 @@ class Connector:
 
     phases: indices of the site's phases it is wired to, in the station's own order.
     modulates: False for a vehicle or station that cannot vary its current (on at max_a, or off).
-    start_s: for so long it charges at its minimum once it is plugged in, whatever the sun says. wake_by:
-    what else its station may be asked to do for a vehicle that no offer wakes, in this order.
+    phase_switching: the station can be told to use the first of its three phases only. priority: as for
+    appliances. start_s: for so long it charges at its minimum once it is plugged in, whatever the sun says.
+    wake_by: what else its station may be asked to do for a vehicle that no offer wakes, in this order.
     """
 
     id: str
@@ -133,6 +160,8 @@ class Connector:
     min_off_s: float = 300.0
     switching_cost_w: float = 1000.0
     manual_a: float = 0.0
+    priority: int = 0
+    phase_switching: bool = False
     needs: tuple[Need, ...] = ()
     start_s: float = 0.0
     wake_by: tuple[str, ...] = ()
@@ -140,7 +169,10 @@ class Connector:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """What does not change from minute to minute. draw_penalty: W of sun that 1 W of draw must be worth."""
+    """What does not change from minute to minute. draw_penalty: W of sun that 1 W of draw must be worth.
+
+    battery: None = the site has none. import_limit_w: what may be drawn from the grid at most.
+    """
 
     id: str
     timezone: str
@@ -149,6 +181,9 @@ class Site:
     appliances: tuple[Appliance, ...]
     connectors: tuple[Connector, ...]
     draw_penalty: float = 20.0
+    battery: BatteryRule | None = None
+    load_shedding: LoadShedding | None = None
+    import_limit_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,11 +196,33 @@ class PowerReading:
 
 
 @dataclass(frozen=True, slots=True)
+class BatteryReading:
+    """All batteries of a site together, + is charging. soc_pct: None = not told."""
+
+    power_w: float
+    read_at: datetime
+    soc_pct: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class ContactReading:
+    """A digital input. active: whether its signal is given."""
+
+    active: bool
+    read_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
 class Readings:
-    """The meters of a site. `zones`: circuit id -> the meter of all that flows through its fuse."""
+    """The meters of a site. `zones`: circuit id -> the meter of all that flows through its fuse.
+
+    load_shedding: the contact of the grid operator, as it was read last.
+    """
 
     grid: PowerReading | None
     zones: Mapping[str, PowerReading] = field(default_factory=dict)
+    battery: BatteryReading | None = None
+    load_shedding: ContactReading | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -268,14 +325,16 @@ class ApplianceDecision:
 class ConnectorDecision:
     """limit_a: 0, or at least the connector's minimum. power_w: what is expected to flow then.
 
-    need: what its vehicle is to have got, and by when. wake: what its station is to be asked to do now, one
-    of its connector's wake_by.
+    phase_count: how many phases the station is to use; None = all it has, it cannot choose.
+    need: what its vehicle is to have got, and by when. wake: what its station is to be asked to do
+    now, one of its connector's wake_by.
     """
 
     id: str
     limit_a: float
     power_w: float
     reason: Reason
+    phase_count: int | None = None
     need: NeedProgress | None = None
     wake: str | None = None
 
@@ -295,18 +354,21 @@ class Decision:
     connectors: tuple[ConnectorDecision, ...]
     feasible: bool
     method: str
+    load_shedding: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ElementMemory:
     """changed_at: when it last went on or off; None if that is not known or need not hold it.
 
-    taking_at: when its appliance's sub-meter last saw it taking power.
+    taking_at: when its appliance's sub-meter last saw it taking power. share: what it takes in parts of its
+    nominal power, learnt from its step in the grid meter while it was last on; None = not known.
     """
 
     on: bool
     changed_at: datetime | None
     taking_at: datetime | None = None
+    share: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +377,9 @@ class ConnectorMemory:
 
     offered_at: offered without a pause since. taking_at: when it was last seen taking. less_at: takes
     clearly less than offered since. most_a: what it is thought to take at most, learnt from that; None =
-    all it may. phases: those of the site's phases the vehicle was seen to use.
+    all it may. phases: those of the site's phases the vehicle was seen to use, offered all of them.
+    phase_count: how many of them it was offered last, by a station that can choose; phase_changes: when that
+    was changed within the last hour.
     """
 
     limit_a: float
@@ -326,6 +390,44 @@ class ConnectorMemory:
     less_at: datetime | None = None
     most_a: float | None = None
     phases: tuple[int, ...] | None = None
+    phase_count: int | None = None
+    phase_changes: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class BatteryMemory:
+    """most_w: what the battery took when it last left some of the sun to the grid; None = never seen.
+
+    spilling_at: it leaves some over since. loads_first: what its state of charge decided last.
+    """
+
+    most_w: float | None = None
+    spilling_at: datetime | None = None
+    loads_first: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class SheddingMemory:
+    """The grid operator's signal as it was told last, and when."""
+
+    active: bool
+    heard_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class GridMinute:
+    """What the grid meter showed in a minute and the loads do not explain. [W, A]
+
+    moved_w: by how much that minute's decision changed what connectors are expected to take. battery_w: what
+    the battery took meanwhile. step_w: by how much other_w changed, as far as no load of ours explains it.
+    """
+
+    at: datetime
+    other_w: float
+    other_a: PhaseTriple | None
+    moved_w: float = 0.0
+    battery_w: float = 0.0
+    step_w: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -382,12 +484,17 @@ class Memory:
     """What one minute must know of the last. Keys of `elements`: (appliance id, element id).
 
     other_a: circuit id -> the current of what is not a load of this system, as last measured. usual_a: the
-    same as a mean over the last half hour or so. needs: by load id. plug_ins: by connector id.
+    same as a mean over the last half hour or so. grid_minutes: the last few, oldest first. over_import_at:
+    the import limit is exceeded since. needs: by load id. plug_ins: by connector id.
     """
 
     elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
     connectors: Mapping[str, ConnectorMemory] = field(default_factory=dict)
     other_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
+    battery: BatteryMemory | None = None
+    load_shedding: SheddingMemory | None = None
+    over_import_at: datetime | None = None
+    grid_minutes: tuple[GridMinute, ...] = ()
     usual_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
     needs: Mapping[str, NeedMemory] = field(default_factory=dict)
     plug_ins: Mapping[str, PlugInMemory] = field(default_factory=dict)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
@@ -9,6 +10,8 @@ from zoneinfo import ZoneInfo
 from optimizer.appliances import AppliancePlan, Switch
 from optimizer.connectors import Outlet
 from optimizer.fuses import Fuse, Fuses
+from optimizer.import_limit import ImportLimit
+from optimizer.load_shedding import Shedding
 from optimizer.model import ConnectorState, JointState, Mode, NeedProgress, Reason
 from optimizer.surplus import LATE_AFTER_S, Freshness
 
@@ -26,13 +29,17 @@ WAKE_WORDS = {
 }
 BY_HAND = {"off": "off by hand", "on": "on by hand"}
 ROUNDING_W = 1e-6
+ODD_SHARE = 0.25
 ONE_DAY = timedelta(days=1)
 TELLING_SHORT = {"kWh": 50.0, "h": 180.0}
 
 
 @dataclass(frozen=True, slots=True)
 class Outlook:
-    """What the sentences need besides the load. left_w: sun left over by this decision, None = not known."""
+    """What the sentences need besides the load. left_w: sun left over by this decision, None = not known.
+
+    meter, age_s: the one that is trusted least. battery_note: what a load that waits should know of it.
+    """
 
     now: datetime
     timezone: str
@@ -40,12 +47,17 @@ class Outlook:
     age_s: float | None
     left_w: float | None
     fuses: Fuses
+    meter: str = "meter"
+    battery_note: str = ""
+    shedding: Shedding = Shedding()  # noqa: RUF009 (frozen)
 
 
 def why_appliance(plan: AppliancePlan, outlook: Outlook) -> Reason:
     rule = plan.rule
     if not plan.reachable:
         return Reason("unreachable", "relay module unreachable")
+    if plan.appliance.id in outlook.shedding.affected:
+        return Reason("load_shedding", outlook.shedding.text())
     shed_by = next((switch.shed_by for switch in plan.switches if switch.shed_by is not None), None)
     if shed_by is not None:
         return _limited(shed_by)
@@ -78,8 +90,10 @@ def _by_sun(plan: AppliancePlan, outlook: Outlook, left_w: float) -> Reason:
         if plan.held_on:
             return _held_on(plan, outlook)
         text = f"kept on: {_watts(left_w + on_w)} surplus for {_watts(on_w)}"
-        return Reason("kept_on", text, {"surplus_w": left_w + on_w, "power_w": on_w})
+        return Reason("kept_on", text + _note(outlook), {"surplus_w": left_w + on_w, "power_w": on_w})
     step = _next_step(plan)
+    if (odd := _odd_power(plan, on, left_w)) is not None:
+        return odd
     if step is None:
         text = f"on: {_watts(left_w + on_w)} surplus covers {_watts(on_w)}"
         return Reason("on", text, {"surplus_w": left_w + on_w, "power_w": on_w})
@@ -127,7 +141,8 @@ def _rising(
     figures = {"surplus_w": left_w, "needs_w": needs_w}
     count, total = len(plan.closed()), len(plan.appliance.elements)
     if not count:
-        return Reason("waiting", f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}", figures)
+        text = f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}{_note(outlook)}"
+        return Reason("waiting", text, figures)
     text = f"{count} of {total} steps on; next needs {_watts(needs_w)}, {_watts(left_w)} left"
     return Reason("partly_on", text, {**figures, "on": count, "steps": total})
 
@@ -136,6 +151,9 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
     rule, limit_a = outlet.rule, outlet.limit_a
     if not outlet.takes_part:
         return _not_taking_part(outlet)
+    if outlet.connector.id in outlook.shedding.affected and _is_capped(outlet):
+        text = outlook.shedding.text(limit_a)
+        return Reason("load_shedding", text, {"limit_a": limit_a})
     if rule.code == "off":
         return Reason("off", BY_HAND["off"])
     if outlet.shed_by is not None:
@@ -222,7 +240,8 @@ def _charging_by_sun(outlet: Outlet, outlook: Outlook, left_w: float) -> Reason:
             return _limited(fuse, limit_a)
     if limit_a == 0:
         figures = {"surplus_w": left_w, "needs_w": needs_w}
-        return Reason("waiting", f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}", figures)
+        text = f"waiting: {_watts(left_w)} surplus, needs {_watts(needs_w)}{_note(outlook)}"
+        return Reason("waiting", text, figures)
     if outlet.is_on and not outlet.taking:
         text = f"offered {limit_a:g} A: the vehicle takes nothing yet"
         return Reason("offered", text, {"limit_a": limit_a})
@@ -231,12 +250,15 @@ def _charging_by_sun(outlet: Outlet, outlook: Outlook, left_w: float) -> Reason:
     if outlet.connector.mode is Mode.MIN_AND_SOLAR and left_w < -ROUNDING_W and limit_a == outlet.min_a:
         return Reason("minimum", f"minimum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
     if left_w < -ROUNDING_W:
-        return Reason("kept_on", f"kept on at {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+        text = f"kept on at {limit_a:g} A: {_watts(sun_w)} surplus{_note(outlook)}"
+        return Reason("kept_on", text, figures)
     if limit_a >= outlet.connector.max_a:
         return Reason("on", f"on at its maximum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
     if limit_a >= outlet.most_a:
         return Reason("takes_less", f"on at {limit_a:g} A: the vehicle takes no more", figures)
-    return Reason("on", f"on: {_watts(sun_w)} surplus covers {limit_a:g} A ({_watts(power_w)})", figures)
+    on_one = " on one phase" if outlet.phase_count == 1 else ""
+    text = f"on: {_watts(sun_w)} surplus covers {limit_a:g} A{on_one} ({_watts(power_w)})"
+    return Reason("on", text, figures)
 
 
 def _idle(outlet: Outlet, outlook: Outlook) -> Reason:
@@ -250,7 +272,38 @@ def _idle(outlet: Outlet, outlook: Outlook) -> Reason:
     return Reason("asleep", text, figures)
 
 
-def _limited(fuse: Fuse, limit_a: float | None = None) -> Reason:
+def _note(outlook: Outlook) -> str:
+    return f" ({outlook.battery_note})" if outlook.battery_note else ""
+
+
+def _is_capped(outlet: Outlet) -> bool:
+    """Whether load shedding is what keeps it from more: it is paused, or at all that it may be given."""
+    return (outlet.limit_a == 0 and outlet.rule.code == "off") or outlet.limit_a >= outlet.connector.max_a
+
+
+def _odd_power(plan: AppliancePlan, on: Sequence[Switch], left_w: float) -> Reason | None:
+    """What is on takes clearly more or less than its description says: a person should correct that."""
+    nominal_w = sum(_nominal_w(plan, switch) for switch in on)
+    power_w = sum(switch.chosen.power_w for switch in on)
+    if not nominal_w or 1 - ODD_SHARE < power_w / nominal_w < 1 + ODD_SHARE:
+        return None
+    code, word = ("takes_more", "more") if power_w > nominal_w else ("takes_less", "less")
+    text = f"on: takes {_watts(power_w)}, {word} than the {_watts(nominal_w)} of its description"
+    return Reason(code, text, {"surplus_w": left_w + power_w, "power_w": power_w, "nominal_w": nominal_w})
+
+
+def _nominal_w(plan: AppliancePlan, switch: Switch) -> float:
+    for state in plan.appliance.joint_states:
+        if state.elements == switch.chosen.elements:
+            return state.power_w
+    return sum(e.power_w for e in plan.appliance.elements if e.id in switch.chosen.elements)
+
+
+def _limited(fuse: Fuse | ImportLimit, limit_a: float | None = None) -> Reason:
+    if isinstance(fuse, ImportLimit):
+        figures = {"import_limit_w": fuse.limit_w}
+        text = f"limited: at most {_watts(fuse.limit_w)} may be drawn from the grid"
+        return Reason("import_limit", text, figures if limit_a is None else {**figures, "limit_a": limit_a})
     text = f"limited: {fuse.circuit} fuse L{fuse.phase + 1} {fuse.limit_a:g} A"
     figures = {"fuse_a": fuse.limit_a, "phase": fuse.phase + 1}
     return Reason("limited", text, figures if limit_a is None else {**figures, "limit_a": limit_a})
@@ -332,11 +385,14 @@ def _duration(passed_s: float, of_s: float) -> str:
 def _meter(outlook: Outlook, limit_a: float | None = None) -> Reason:
     figures = {} if limit_a is None else {"limit_a": limit_a}
     if outlook.age_s is None:
-        return Reason("meter_lost", f"no grid meter: {_without_sun(limit_a)}", figures)
+        missing = "no grid meter" if outlook.meter == "meter" else f"no {outlook.meter}"
+        return Reason("meter_lost", f"{missing}: {_without_sun(limit_a)}", figures)
     figures["age_s"] = outlook.age_s
     if outlook.trust is Freshness.LATE:
-        return Reason("meter_late", f"meter stale for {outlook.age_s:.0f} s: no increase", figures)
-    what = f"meter stale for {outlook.age_s:.0f} s" if outlook.age_s > LATE_AFTER_S else "meter implausible"
+        return Reason("meter_late", f"{outlook.meter} stale for {outlook.age_s:.0f} s: no increase", figures)
+    what = f"{outlook.meter} stale for {outlook.age_s:.0f} s"
+    if outlook.age_s <= LATE_AFTER_S:
+        what = f"{outlook.meter} implausible"
     return Reason("meter_lost", f"{what}: {_without_sun(limit_a)}", figures)
 
 

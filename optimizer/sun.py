@@ -8,7 +8,8 @@ from optimizer.allocation import allocate
 from optimizer.appliances import OFF, Switch
 from optimizer.connectors import Outlet
 from optimizer.fuses import Fuses
-from optimizer.model import JointState, Site
+from optimizer.model import NO_CURRENT, JointState, Site
+from optimizer.phase_switching import phase_options, read_option
 from optimizer.problem import (
     Allocation,
     AllocationProblem,
@@ -25,7 +26,12 @@ Load = SwitchedLoad | ModulatedLoad
 
 
 def share_sun(
-    site: Site, switches: Sequence[Switch], outlets: Sequence[Outlet], available_w: float, fuses: Fuses
+    site: Site,
+    switches: Sequence[Switch],
+    outlets: Sequence[Outlet],
+    available_w: float,
+    fuses: Fuses,
+    may_start: bool = True,
 ) -> str:
     """Set `chosen` and `limit_a` of the loads the sun decides. Answers the method.
 
@@ -41,13 +47,13 @@ def share_sun(
         CircuitHeadroom(c.id, c.parent, _not_negative(fuses.room_a[c.id])) for c in site.circuits
     )
     running: list[Load] = [load for s in switches if (load := _running(s)) is not None]
-    running += [_modulated(o, fuses) for o in outlets if o.is_on or o.must_on]
+    running += [_station(o, fuses) for o in outlets if o.is_on or o.must_on]
     best = Allocation(True, {}, 0.0, 0.0, NOTHING_TO_CHOOSE)
     if running:
         best = allocate(AllocationProblem(available_w, site.draw_penalty, circuits, tuple(running)))
-    if _a_start_could_pay(switches, outlets, available_w, best):
+    if may_start and _a_start_could_pay(switches, outlets, available_w, best):
         everything: list[Load] = [_switched(s, s.states) for s in switches]
-        everything += [_modulated(o, fuses) for o in outlets]
+        everything += [_station(o, fuses) for o in outlets]
         started = allocate(AllocationProblem(available_w, NO_DRAW_AT_ALL, circuits, tuple(everything)))
         if started.power_w <= available_w + ROUNDING_W and started.utility_w > best.utility_w:
             best = started
@@ -84,6 +90,26 @@ def _name(state: JointState) -> str:
     return "+".join(sorted(state.elements)) or "off"
 
 
+def _station(outlet: Outlet, fuses: Fuses) -> Load:
+    return _with_phases(outlet, fuses) if len(outlet.phase_choices) > 1 else _modulated(outlet, fuses)
+
+
+def _with_phases(outlet: Outlet, fuses: Fuses) -> SwitchedLoad:
+    """One phase or three, each with its currents, as options that exclude each other."""
+    load = _modulated(outlet, fuses)
+    options = phase_options(
+        outlet.phase_choices,
+        tuple(outlet.phases_of(count) for count in outlet.phase_choices),
+        (load.min_a, load.max_a, load.step_a),
+        load.voltage_v,
+        load.on_cost_w,
+        None if outlet.memory is None else outlet.memory.phase_count,
+    )
+    if load.off_cost_w is not None:
+        options.insert(0, Option("off", 0.0, NO_CURRENT, load.off_cost_w))
+    return SwitchedLoad(load.id, load.circuit, tuple(options))
+
+
 def _modulated(outlet: Outlet, fuses: Fuses) -> ModulatedLoad:
     connector = outlet.connector
     starts = not outlet.is_on and not outlet.must_on
@@ -95,7 +121,7 @@ def _modulated(outlet: Outlet, fuses: Fuses) -> ModulatedLoad:
         max_a=outlet.min_a if fuses.is_silent(connector.circuit) else outlet.most_a,
         step_a=connector.step_a,
         phases=outlet.phases,
-        voltage_v=outlet.watts_per_a / len(outlet.phases),
+        voltage_v=outlet.voltage_v,
         on_cost_w=outlet.toggle_cost_w if starts else 0.0,
         off_cost_w=None if outlet.must_on else off_cost_w,
     )
@@ -111,9 +137,14 @@ def _a_start_could_pay(
         for state in switch.states
         if _starts(switch, state)
     ]
-    starts += [(o.power_at(o.min_a), o.toggle_cost_w) for o in outlets if not o.is_on and not o.must_on]
+    starts += [(_least_w(o), o.toggle_cost_w) for o in outlets if not o.is_on and not o.must_on]
     fitting = [cost_w for power_w, cost_w in starts if power_w <= available_w + ROUNDING_W]
     return bool(fitting) and best.utility_w < available_w - min(fitting)
+
+
+def _least_w(outlet: Outlet) -> float:
+    counts = [len(outlet.phases_of(count)) for count in outlet.phase_choices] or [len(outlet.phases)]
+    return outlet.min_a * outlet.voltage_v * min(counts)
 
 
 def _apply(answer: Allocation, switches: Sequence[Switch], outlets: Sequence[Outlet]) -> None:
@@ -121,4 +152,9 @@ def _apply(answer: Allocation, switches: Sequence[Switch], outlets: Sequence[Out
         choice = answer.choices.get(switch.id, "off")
         switch.chosen = next((state for state in switch.states if _name(state) == choice), OFF)
     for outlet in outlets:
-        outlet.limit_a = float(answer.choices.get(outlet.connector.id, 0.0))
+        choice = answer.choices.get(outlet.connector.id, 0.0)
+        if isinstance(choice, float | int):
+            outlet.limit_a = float(choice)
+        elif choice != "off":
+            count, outlet.limit_a = read_option(choice)
+            outlet.offer_phases(count)

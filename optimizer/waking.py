@@ -18,10 +18,12 @@ from datetime import datetime, timedelta
 from optimizer.connectors import LESS_BY_A, Outlet, Rule
 from optimizer.electrical import legal_current
 from optimizer.fuses import Fuses
+from optimizer.import_limit import Ceiling
 from optimizer.model import ConnectorState, PlugInMemory
 from optimizer.surplus import Freshness
 
 PUSH_A = (10.0, 13.0, 16.0)  # by round: some vehicles wait for more than others
+PUSH_PHASES = (None, 1, 3)  # where the station can choose: a change interrupts the pilot signal, too
 ROUND_AFTER_S = (0.0, 600.0, 1800.0)
 MOST_PUSHES = 9  # in one stay, also of a vehicle that falls asleep in every pause
 AT_ONCE = 2
@@ -184,6 +186,9 @@ def _follow(outlet: Outlet, plug_in: PlugInMemory, before: PlugInMemory | None) 
     if plug_in.step == "rest":
         _decide_for(outlet, Rule("waking", 0.0))
     elif plug_in.step == "push":
+        if (count := PUSH_PHASES[min(plug_in.rounds, len(PUSH_PHASES) - 1)]) in outlet.phase_choices:
+            outlet.offer_phases(count)
+            outlet.phase_choices = (count,)
         push_a = push_current_a(outlet, plug_in)
         _decide_for(outlet, Rule("waking", push_a))
         outlet.most_a, outlet.idle = push_a, True  # nobody gives way for what it will hardly take
@@ -206,17 +211,22 @@ def push_current_a(outlet: Outlet, plug_in: PlugInMemory) -> float:
     return legal_current(min(wanted_a, connector.max_a), outlet.min_a, connector.max_a, connector.step_a)
 
 
-def push(outlets: Sequence[Outlet], fuses: Fuses) -> None:
-    """Raise vehicles that are being woken as far as the fuses allow, once what must run has what is its."""
+def push(outlets: Sequence[Outlet], fuses: Fuses, ceiling: Ceiling) -> None:
+    """Raise vehicles that are being woken as far as the limits allow, once what must run has what is its."""
     for outlet in outlets:
         if outlet.plug_in is None or outlet.plug_in.step != "push" or outlet.limit_a == 0:
             continue
-        connector = outlet.connector
-        wanted_a = push_current_a(outlet, outlet.plug_in)
-        while wanted_a > outlet.limit_a and not fuses.is_silent(connector.circuit):
-            more = outlet.current_at(wanted_a - outlet.limit_a)
-            if fuses.blocking(connector.circuit, more) is None:
+        connector, wanted_a = outlet.connector, push_current_a(outlet, outlet.plug_in)
+        if not ceiling.is_known or fuses.is_silent(connector.circuit):
+            continue
+        while wanted_a > outlet.limit_a:
+            more, more_w = (
+                outlet.current_at(wanted_a - outlet.limit_a),
+                outlet.power_at(wanted_a - outlet.limit_a),
+            )
+            if fuses.blocking(connector.circuit, more) is None and ceiling.blocking(more_w) is None:
                 fuses.take(connector.circuit, more)
+                ceiling.take(more_w)
                 outlet.limit_a = wanted_a
                 break
             wanted_a = legal_current(

@@ -62,7 +62,10 @@ class Building:
             p.id: SimulatedChargePoint(
                 ocpp_url,
                 p.id,
-                [ConnectorHardware(c.id, len(c.phases), c.max_a, c.step_a) for c in p.connectors],
+                [
+                    ConnectorHardware(c.id, len(c.phases), c.max_a, c.step_a, c.phase_switching)
+                    for c in p.connectors
+                ],
                 clock=clock,
                 model=model,
                 tick_s=tick_s,

@@ -22,6 +22,7 @@ from simulation.charging_schedule import (
     connector_limit_a,
     install,
     pilot_a,
+    ruling_period,
     share_station_limit,
     station_limit_a,
 )
@@ -215,6 +216,7 @@ class SimulatedChargePoint:
             slice_s = min(dt_s, LONGEST_SLICE_S)
             offers = self._offers(self._stepped_at)
             for connector_id, outlet in self.outlets.items():
+                outlet.phases = self._phases(connector_id, outlet, self._stepped_at)
                 outlet.flow(slice_s, offers[connector_id])
             self._stepped_at += timedelta(seconds=slice_s)
             dt_s -= slice_s
@@ -240,6 +242,15 @@ class SimulatedChargePoint:
         running = RunningTransaction(transaction.id, transaction.started_at)
         limit_a = connector_limit_a(self.profiles, connector_id, at, running, self.model.voltage_v)
         return pilot_a(limit_a, outlet.hardware.max_a, outlet.hardware.step_a)
+
+    def _phases(self, connector_id: int, outlet: Outlet, at: datetime) -> int:
+        """The numberPhases of the profile that rules, where the hardware can obey it; else all."""
+        transaction, wired = outlet.transaction, outlet.hardware.phases
+        if transaction is None or not outlet.hardware.phase_switching:
+            return wired
+        running = RunningTransaction(transaction.id, transaction.started_at)
+        ruling = ruling_period(self.profiles, connector_id, at, running)
+        return wired if ruling is None or ruling[1].phases is None else min(wired, ruling[1].phases)
 
     def _sample(self, now: datetime) -> None:
         interval_s = self.configuration.number("MeterValueSampleInterval")
@@ -515,6 +526,8 @@ class SimulatedChargePoint:
             "MaxChargingProfilesInstalled": self.model.max_profiles,
         }
         configuration = Configuration(standard_keys(len(self.outlets), self.model.rate_units, limits))
+        if any(outlet.hardware.phase_switching for outlet in self.outlets.values()):
+            configuration.store("ConnectorSwitch3to1PhaseSupported", "true")
         for name, value in self.model.configuration.items():
             configuration.store(name, value)
         return configuration

@@ -155,6 +155,14 @@ def connector_limit_a(
     voltage_v: float,
 ) -> float | None:
     """What TxProfile and TxDefaultProfile allow per phase; None = they say nothing: unlimited."""
+    ruling = ruling_period(profiles, connector_id, at, transaction)
+    return None if ruling is None else amps(ruling[1], ruling[0].unit, voltage_v)
+
+
+def ruling_period(
+    profiles: Sequence[Profile], connector_id: int, at: datetime, transaction: RunningTransaction | None
+) -> tuple[Profile, Period] | None:
+    """The TxProfile or TxDefaultProfile that rules, and its period in force."""
 
     def applies(p: Profile) -> bool:
         return transaction is not None and (p.transaction_id is None or p.transaction_id == transaction.id)
@@ -166,24 +174,25 @@ def connector_limit_a(
         [p for p in profiles if p.purpose == "TxDefaultProfile" and p.connector_id == 0],
     )
     for layer in layers:
-        if (limit_a := _top_of_stack_a(layer, at, transaction, voltage_v)) is not None:
-            return limit_a
+        if (ruling := _top_of_stack(layer, at, transaction)) is not None:
+            return ruling
     return None
 
 
 def station_limit_a(profiles: Sequence[Profile], at: datetime, voltage_v: float) -> float | None:
     """What ChargePointMaxProfile allows for all connectors together, per phase; None = unlimited."""
     caps = [p for p in profiles if p.purpose == "ChargePointMaxProfile"]
-    return _top_of_stack_a(caps, at, None, voltage_v)
+    ruling = _top_of_stack(caps, at, None)
+    return None if ruling is None else amps(ruling[1], ruling[0].unit, voltage_v)
 
 
-def _top_of_stack_a(
-    profiles: Iterable[Profile], at: datetime, transaction: RunningTransaction | None, voltage_v: float
-) -> float | None:
+def _top_of_stack(
+    profiles: Iterable[Profile], at: datetime, transaction: RunningTransaction | None
+) -> tuple[Profile, Period] | None:
     for profile in sorted(profiles, key=lambda p: p.stack_level, reverse=True):
         period = period_at(profile, at, transaction)
         if period is not None:
-            return amps(period, profile.unit, voltage_v)
+            return profile, period
     return None
 
 

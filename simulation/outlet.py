@@ -15,12 +15,16 @@ NOTHING: PhaseTriple = (0.0, 0.0, 0.0)
 
 @dataclass(frozen=True, slots=True)
 class ConnectorHardware:
-    """phases: how many are wired; currents are told in the station's own order of them. [A]"""
+    """phases: how many are wired; currents are told in the station's own order of them. [A]
+
+    phase_switching: it obeys a profile's numberPhases.
+    """
 
     id: int
     phases: int = 3
     max_a: float = 32.0
     step_a: float = 0.1
+    phase_switching: bool = False
 
 
 @dataclass(slots=True)
@@ -39,6 +43,7 @@ class Transaction:
 class Outlet:
     def __init__(self, hardware: ConnectorHardware, voltage_v: float) -> None:
         self.hardware = hardware
+        self.phases = hardware.phases
         self.voltage_v = voltage_v
         self.vehicle: Vehicle | None = None
         self.transaction: Transaction | None = None
@@ -75,7 +80,7 @@ class Outlet:
         if self.vehicle is None:
             self.current_a = NOTHING
             return
-        self.current_a = self.vehicle.step(dt_s, offered_a, self.hardware.phases, self.voltage_v)
+        self.current_a = self.vehicle.step(dt_s, offered_a, self.phases, self.voltage_v)
         self.register_wh += self.power_w * dt_s / 3600
 
     def open_contactor(self) -> None:

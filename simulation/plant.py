@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter, deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Protocol
@@ -17,15 +17,18 @@ from optimizer.model import (
     NO_CURRENT,
     Appliance,
     ApplianceDemand,
+    BatteryReading,
     Connector,
     ConnectorDemand,
     ConnectorState,
+    ContactReading,
     Demands,
     PhaseTriple,
     PowerReading,
     Readings,
     Site,
 )
+from simulation.appliances import Battery
 from simulation.series import Series
 from simulation.sessions import Session
 
@@ -34,10 +37,14 @@ FUSE_TOLERANCE_A = 1e-6
 
 @dataclass(frozen=True, slots=True)
 class Setpoints:
-    """What a controller wants: closed elements per appliance, a current limit [A] per connector."""
+    """What a controller wants: closed elements per appliance, a current limit [A] per connector.
+
+    phase_counts: of connectors that are told how many phases to use.
+    """
 
     appliances: Mapping[str, frozenset[str]]
     connectors: Mapping[str, float]
+    phase_counts: Mapping[str, int] = field(default_factory=dict)
 
 
 class Controller(Protocol):
@@ -83,11 +90,15 @@ class SessionOutcome:
 
 @dataclass(slots=True)
 class Trace:
-    """A whole run, step by step. days: local date and the number of its first step."""
+    """A whole run, step by step. days: local date and the number of its first step.
+
+    battery_w: + is charging; empty without a battery.
+    """
 
     series: Series
     days: list[tuple[date, int]]
     grid_w: list[float] = field(default_factory=list)
+    battery_w: list[float] = field(default_factory=list)
     loads: dict[str, LoadTrace] = field(default_factory=dict)
     sessions: list[SessionOutcome] = field(default_factory=list)
     fuse_excess_s: float = 0.0
@@ -174,7 +185,7 @@ class Outlet:
         self._stay: Stay | None = None
         self._waited = False
         self._left_wh = self._delivered_wh = 0.0
-        self._limit_a = 0.0
+        self._limit_a, self._phase_count = 0.0, len(connector.phases)
         self._taking_since: int | None = None
         self._sum_w, self._sum_a = 0.0, [0.0, 0.0, 0.0]
 
@@ -204,14 +215,14 @@ class Outlet:
             self.outcomes.append(SessionOutcome(stay.session, 0.0, True, stay.leaves <= step))
         return self.outcomes
 
-    def obey(self, limit_a: float) -> None:
-        self._limit_a = limit_a
+    def obey(self, limit_a: float, phase_count: int) -> None:
+        self._limit_a, self._phase_count = limit_a, phase_count
 
     def advance(self, step: int, step_s: float, day: date) -> float:
         amps = self._vehicle_a()
         power_w = 0.0
         if amps > 0 and self._stay is not None:
-            phases = self._connector.phases[: self._stay.session.phases]
+            phases = self._connector.phases[: min(self._stay.session.phases, self._phase_count)]
             full_w = amps * self._voltage_v * len(phases)
             power_w = min(full_w, self._left_wh * 3600 / step_s)
             amps *= power_w / full_w
@@ -282,10 +293,14 @@ class Plant:
         needs: Mapping[str, DailyNeed],
         metered: frozenset[str],
         zones: frozenset[str],
+        battery: Battery | None = None,
+        is_shedding: Callable[[datetime], bool] | None = None,
     ):
         self.series = series
         self.trace = Trace(series, local_days(series.start_at, series.end_at, series.step_s, site.timezone))
         self._voltage_v = site.voltage_v
+        self._battery, self._battery_sum_w = battery, 0.0
+        self._is_shedding = is_shedding
         self._total = [0.0, 0.0, 0.0, 0.0]
         self._meters = {c.id: [0.0, 0.0, 0.0, 0.0] for c in site.circuits}
         self._home = next(c.id for c in site.circuits if c.parent is None)
@@ -333,14 +348,26 @@ class Plant:
         )
         if not steps:
             return Readings(None), demands
-        grid = _reading(self._grid_sum, steps, now)
-        return Readings(grid, {zone: _reading(z, steps, now) for zone, z in self._zone_sums.items()}), demands
+        zones = {zone: _reading(z, steps, now) for zone, z in self._zone_sums.items()}
+        return Readings(
+            _reading(self._grid_sum, steps, now), zones, self._battery_reading(steps, now), self._contact(now)
+        ), demands
+
+    def _battery_reading(self, steps: int, now: datetime) -> BatteryReading | None:
+        if self._battery is None:
+            return None
+        mean_w, self._battery_sum_w = self._battery_sum_w / steps, 0.0
+        return BatteryReading(mean_w, now, 100 * self._battery.stored_wh / self._battery.capacity_wh)
+
+    def _contact(self, now: datetime) -> ContactReading | None:
+        return None if self._is_shedding is None else ContactReading(self._is_shedding(now), now)
 
     def obey(self, setpoints: Setpoints, step: int) -> None:
         for load in self._appliances:
             load.obey(setpoints.appliances.get(load.id, frozenset()), step, self.series.step_s, self._day)
         for outlet in self._outlets:
-            outlet.obey(setpoints.connectors.get(outlet.id, 0.0))
+            limit_a = setpoints.connectors.get(outlet.id, 0.0)
+            outlet.obey(limit_a, setpoints.phase_counts.get(outlet.id, 3))
 
     def advance(self, step: int) -> None:
         """Live through one step."""
@@ -354,6 +381,15 @@ class Plant:
             controlled_w += outlet.advance(step, step_s, self._day)
         house_w = self.series.load_w[step] - self.series.pv_w[step]
         house_a = self._house_a(step)
+        if self._battery is not None:
+            self._battery.step(step_s, -(house_w + controlled_w))
+            battery_w = self._battery.power_w
+            self.trace.battery_w.append(battery_w)
+            self._battery_sum_w += battery_w
+            house_w += battery_w
+            l1, l2, l3 = house_a
+            amps = battery_w / 3 / self._voltage_v
+            house_a = (l1 + amps, l2 + amps, l3 + amps)
         self.trace.grid_w.append(house_w + controlled_w)
         self._check_fuses(house_a)
         _accumulate(self._grid_sum, self._total, house_a, house_w)

@@ -9,15 +9,16 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from csms.control_model import control_site
-from csms.domain.site import SiteConfig
+from csms.domain.site import SiteConfig, parse_time
 from csms.errors import InvalidInput
-from optimizer.model import Mode, Site
+from optimizer.model import Mode, Site, Window
+from optimizer.schedule import open_until
 from simulation.bound import Bound, load_solver, perfect_foresight
 from simulation.need_score import need_figures
 from simulation.plant import DailyNeed, Trace
@@ -41,7 +42,7 @@ class ReplayOptions:
     columns: contract name -> header in the person's file, for both files. stations: station id of the
     sessions -> "CP1" or "CP1/2" or "none", or "auto". start, end: the part of the series to replay, end
     excluded; without an offset they are UTC. daily_kwh, daily_h: what an appliance takes in a local day at
-    most (energy, run time); without them it takes all it is given.
+    most (energy, run time); without them it takes all it is given. load_shedding: "17:00-18:30", local time.
     """
 
     site: SiteConfig
@@ -56,6 +57,7 @@ class ReplayOptions:
     compare: Sequence[str] = ()
     daily_kwh: Mapping[str, float] = field(default_factory=dict)
     daily_h: Mapping[str, float] = field(default_factory=dict)
+    load_shedding: str | None = None
     progress: Progress | None = None
 
 
@@ -78,7 +80,7 @@ def run(options: ReplayOptions) -> ReplayResult:
         InvalidInput: one clear line about what is wrong with the arguments or the files.
     """
     _check(options)
-    site = control_site(options.site)
+    site, battery_notes = _with_known_battery(options.site, control_site(options.site))
     series = read_series(
         options.series, options.columns, pv_scale=options.pv_scale, start=options.start, end=options.end
     )
@@ -92,13 +94,51 @@ def run(options: ReplayOptions) -> ReplayResult:
         metered=frozenset(a.id for a in options.site.appliance if a.meter is not None),
         zones=frozenset(m.circuit for m in options.site.meter if m.role == "zone" and m.circuit is not None),
         interval_s=options.site.site.control_interval_s,
+        battery=_battery(options.site),
+        is_shedding=_shedding(options),
     )
     traces = _replay_all(scenario, options)
     bound = perfect_foresight(scenario) if "bound" in options.compare else None
     if options.progress:
         options.progress(PROGRESS_STEPS, PROGRESS_STEPS)
-    notes = [*series.notes, *notes, *_waiting_notes(traces["helianthus"]), *_evcc_notes(site, traces)]
+    notes = [*series.notes, *battery_notes, *notes]
+    notes += [*_waiting_notes(traces["helianthus"]), *_evcc_notes(site, traces)]
     return _write(options, site, traces, bound, notes)
+
+
+def _with_known_battery(config: SiteConfig, site: Site) -> tuple[Site, list[str]]:
+    """A battery can only be replayed where the site file tells its size."""
+    known = config.battery is not None and config.battery.capacity_kwh is not None
+    if site.battery is None or known:
+        return site, []
+    note = "The battery is left out: [battery] does not tell capacity_kwh and max_w."
+    return replace(site, battery=None), [note]
+
+
+def _battery(config: SiteConfig) -> tuple[float, float] | None:
+    battery = config.battery
+    if battery is None or battery.capacity_kwh is None or battery.max_w is None:
+        return None
+    return battery.capacity_kwh * 1000, battery.max_w
+
+
+def _shedding(options: ReplayOptions) -> Callable[[datetime], bool] | None:
+    """Whether the operator sheds load at a time; None where the site has no input for it.
+
+    Raises:
+        InvalidInput: not a span of local time, or the site has no such input.
+    """
+    site, text = options.site, options.load_shedding
+    if text is not None and site.load_shedding is None:
+        raise InvalidInput("--load-shedding", text, "a site file with [load_shedding]")
+    if text is None:
+        return None if site.load_shedding is None else (lambda _: False)
+    start, _, end = text.partition("-")
+    try:
+        window = Window(frozenset(range(7)), parse_time(start), parse_time(end))
+    except ValueError:
+        raise InvalidInput("--load-shedding", text, "a span of local time such as 17:00-18:30") from None
+    return lambda now: open_until([window], site.site.timezone, now) is not None
 
 
 def pairs(option: str, texts: Iterable[str]) -> dict[str, str]:
@@ -273,6 +313,9 @@ def _write_minutes(path: Path, trace: Trace) -> None:
         if load.offered_a is not None:
             header.append(f"{name}_offered_a")
             columns.append(load.offered_a)
+    if trace.battery_w:
+        header.append("battery_w")
+        columns.append(trace.battery_w)
     line = "%s," + ",".join(["%.10g"] * len(columns)) + "\n"
     step = timedelta(seconds=series.step_s)
     start_at = series.start_at.replace(tzinfo=None)

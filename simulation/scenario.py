@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 
 from optimizer.decide import decide
 from optimizer.model import Demands, Memory, Readings, Site
+from simulation.appliances import Battery
 from simulation.evcc_rule import LOOP_INTERVAL_S, EvccRule
 from simulation.plain_rule import PlainRule
 from simulation.plant import Controller, DailyNeed, Plant, Setpoints, Trace
@@ -21,7 +22,8 @@ PROGRESS_EVERY = 360
 class Scenario:
     """What every controller meets alike. needs: appliance id -> what it takes a day. metered: appliances with
     a sub-meter. zones: circuits with a meter. interval_s: how often the site's own controller decides, a
-    multiple of the series' step.
+    multiple of the series' step. battery: its capacity and power [Wh, W], None = there is none. is_shedding:
+    whether the grid operator sheds load at a time; None = the site has no input for it.
     """
 
     site: Site
@@ -31,9 +33,21 @@ class Scenario:
     metered: frozenset[str] = frozenset()
     zones: frozenset[str] = frozenset()
     interval_s: float = 60.0
+    battery: tuple[float, float] | None = None
+    is_shedding: Callable[[datetime], bool] | None = None
 
     def plant(self) -> Plant:
-        return Plant(self.site, self.series, self.sessions, self.needs, self.metered, self.zones)
+        battery = None if self.battery is None else Battery(*self.battery)
+        return Plant(
+            self.site,
+            self.series,
+            self.sessions,
+            self.needs,
+            self.metered,
+            self.zones,
+            battery,
+            self.is_shedding,
+        )
 
 
 class OptimizerControl:
@@ -45,7 +59,9 @@ class OptimizerControl:
     def __call__(self, readings: Readings, demands: Demands, now: datetime) -> Setpoints:
         decision, self._memory = decide(self._site, readings, demands, self._memory, now)
         return Setpoints(
-            {a.id: a.on for a in decision.appliances}, {c.id: c.limit_a for c in decision.connectors}
+            {a.id: a.on for a in decision.appliances},
+            {c.id: c.limit_a for c in decision.connectors},
+            {c.id: c.phase_count for c in decision.connectors if c.phase_count is not None},
         )
 
 

@@ -12,9 +12,11 @@ from csms.api.problems import responses
 from csms.api.tokens import ServicesHere, admin, viewer
 from csms.domain.site import (
     ApplianceConfig,
+    BatteryConfig,
     ChargePointConfig,
     CircuitConfig,
     ConnectorConfig,
+    LoadSheddingConfig,
     MeterConfig,
     RelayModuleConfig,
     SiteConfig,
@@ -26,6 +28,7 @@ from csms.services.bundle import Services
 router = APIRouter(prefix="/sites/{site_id}", tags=["parts of a site"])
 
 PartT = TypeVar("PartT", CircuitConfig, MeterConfig, RelayModuleConfig, ApplianceConfig, ChargePointConfig)
+SingleT = TypeVar("SingleT", BatteryConfig, LoadSheddingConfig)
 
 # Reading a description, changing a part and applying it must not interleave with another change.
 _one_change_at_a_time = asyncio.Lock()
@@ -119,6 +122,47 @@ add_part_routes("meters", "meter", "meter", MeterConfig)
 add_part_routes("relay-modules", "relay_module", "relay module", RelayModuleConfig)
 add_part_routes("appliances", "appliance", "appliance", ApplianceConfig)
 add_part_routes("charge-points", "charge_point", "charge point", ChargePointConfig)
+
+
+def add_single_part_routes(path: str, key: str, name: str, model: type[SingleT]) -> None:
+    async def get_part(site_id: str, services: ServicesHere) -> Any:
+        if (part := getattr(services.sites.get(site_id), key)) is None:
+            raise NotFound(name, site_id)
+        return part
+
+    async def put_part(site_id: str, part: SingleT, services: ServicesHere, response: Response) -> Any:
+        async with _one_change_at_a_time:
+            site = services.sites.get(site_id)
+            response.status_code = 201 if getattr(site, key) is None else 200
+            await services.sites.apply(validated_site({**_dump(site), key: _dump(part)}))
+        return part
+
+    async def delete_part(site_id: str, services: ServicesHere) -> None:
+        async with _one_change_at_a_time:
+            site = services.sites.get(site_id)
+            if getattr(site, key) is None:
+                raise NotFound(name, site_id)
+            await services.sites.apply(validated_site({**_dump(site), key: None}))
+
+    put_part.__annotations__["part"] = model
+    read: dict[str, Any] = {"dependencies": [viewer], "responses": responses(401, 403, 404)}
+    write: dict[str, Any] = {"dependencies": [admin], "responses": responses(401, 403, 404, 422)}
+    router.add_api_route(
+        path, get_part, summary=f"The site's {name}", response_model=model,
+        operation_id=f"get_{key}", response_model_exclude_none=True, **read,
+    )  # fmt: skip
+    router.add_api_route(
+        path, put_part, methods=["PUT"], summary=f"Replace the {name}, or add it (201)",
+        response_model=model, operation_id=f"put_{key}", response_model_exclude_none=True, **write,
+    )  # fmt: skip
+    router.add_api_route(
+        path, delete_part, methods=["DELETE"], status_code=204, summary=f"Remove the {name}",
+        operation_id=f"delete_{key}", **write,
+    )  # fmt: skip
+
+
+add_single_part_routes("/battery", "battery", "battery policy", BatteryConfig)
+add_single_part_routes("/load-shedding", "load_shedding", "load-shedding input", LoadSheddingConfig)
 
 
 CONNECTOR = "/charge-points/{identity}/connectors"

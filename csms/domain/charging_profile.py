@@ -173,7 +173,7 @@ def _schedule(
 ) -> dict[str, Any]:
     """numberPhases goes with it for a station that switches, and where watts are not for three phases."""
     counted = control.phases_used or wiring.phases if rung.counts_total else wiring.phases
-    switched = control.number_phases if abilities.switches_phases else None
+    switched = control.number_phases  # told for connectors of which the site says that they switch
     if switched is not None:
         counted = switched
     rows: list[dict[str, Any]] = [

@@ -28,6 +28,7 @@ Phase = Literal["L1", "L2", "L3"]
 Phases = Annotated[list[Phase], Field(min_length=1, max_length=3)]
 Watts = Annotated[float, Field(gt=0, le=1_000_000)]
 Amps = Annotated[float, Field(ge=0, le=1000)]
+Priority = Annotated[int, Field(ge=0, le=9)]
 
 ApplianceMode = Literal["off", "on", "solar_only", "solar_and_timer", "timer_only", "manual"]
 ConnectorMode = Literal[
@@ -36,6 +37,14 @@ ConnectorMode = Literal[
 ApplianceKind = Literal[
     "water_heater", "water_heater_no_neutral", "sg_ready", "heat_pump", "radiator", "pool_pump", "generic"
 ]
+ROTATIONS: dict[str, list[Phase]] = {
+    "RST": ["L1", "L2", "L3"],
+    "RTS": ["L1", "L3", "L2"],
+    "SRT": ["L2", "L1", "L3"],
+    "STR": ["L2", "L3", "L1"],
+    "TRS": ["L3", "L1", "L2"],
+    "TSR": ["L3", "L2", "L1"],
+}
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -156,6 +165,7 @@ class SiteInfo(SiteModel):
     timezone: str
     voltage_v: float = Field(default=230, ge=100, le=300)
     control_interval_s: float = Field(default=60, ge=1, le=900)
+    import_limit_w: Watts | None = None
 
     @field_validator("timezone")
     @classmethod
@@ -169,6 +179,39 @@ class CircuitConfig(SiteModel):
     id: Id
     parent: Id | None = None
     limit_a: Annotated[list[Annotated[float, Field(gt=0, le=10_000)]], Field(min_length=3, max_length=3)]
+
+
+class BatteryConfig(SiteModel):
+    """Who has the sun first, the battery or the loads; by_soc: the battery up to soc_pct.
+
+    capacity_kwh, max_w: the battery that a replay of measurements has; the running server needs neither.
+    """
+
+    policy: Literal["battery_first", "loads_first", "by_soc"] = "battery_first"
+    soc_pct: float | None = Field(default=None, gt=0, le=100)
+    capacity_kwh: float | None = Field(default=None, gt=0, le=100_000)
+    max_w: Watts | None = None
+
+    @model_validator(mode="after")
+    def _by_soc_names_the_level(self) -> Self:
+        if (self.soc_pct is not None) != (self.policy == "by_soc"):
+            raise ValueError("soc_pct and policy by_soc only together expected")
+        if (self.capacity_kwh is None) != (self.max_w is None):
+            raise ValueError("capacity_kwh and max_w only together expected")
+        return self
+
+
+class LoadSheddingConfig(SiteModel):
+    """The grid operator's contact at a digital input ("io1/1"), and what holds while its signal is given.
+
+    active: how the contact then is. limit_a: at most that on each connector, 0 = paused. off: kinds of
+    appliances that are switched off.
+    """
+
+    input: RelayRef
+    active: Literal["closed", "open"] = "closed"
+    limit_a: Amps = 6
+    off: list[ApplianceKind] = []
 
 
 class BusAddress(SiteModel):
@@ -230,6 +273,7 @@ class ApplianceConfig(SiteModel):
     power_w: Watts | None = None
     phases: Phases = ["L1", "L2", "L3"]
     meter: Id | None = None
+    priority: Priority = 0
     need: Annotated[list[NeedConfig], BeforeValidator(_listed)] = []
 
     @model_validator(mode="after")
@@ -276,6 +320,8 @@ WakeStep = Literal["restart", "availability", "reset"]
 class ConnectorConfig(SiteModel):
     """safe_a: what the station falls back to when the central system is silent; see `safe_currents`.
 
+    phase_rotation: the phases in OCPP's words (ConnectorPhaseRotation): R, S, T are L1, L2, L3.
+    phase_switching: the station can be told to use its first phase only.
     start_at_plug_in_min: for so long a vehicle charges at its minimum first, whatever the sun says.
     free_start: whoever plugs in charges, without a badge.
     """
@@ -290,8 +336,28 @@ class ConnectorConfig(SiteModel):
     modulates: bool = True
     safe_a: Amps | None = None
     need: Annotated[list[VehicleNeedConfig], BeforeValidator(_listed)] = []
+    priority: Priority = 0
+    phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR"] | None = None
+    phase_switching: bool = False
     start_at_plug_in_min: float = Field(default=0, ge=0, le=60)
     free_start: bool = False
+
+    @model_validator(mode="before")
+    @classmethod
+    def _rotation_names_the_phases(cls, data: object) -> object:
+        if not isinstance(data, dict) or "phases" in data:
+            return data
+        phases = ROTATIONS.get(str(data.get("phase_rotation")))
+        return data if phases is None else {**data, "phases": phases}
+
+    @model_validator(mode="after")
+    def _phases_fit(self) -> Self:
+        if self.phase_rotation is not None and self.phases != ROTATIONS[self.phase_rotation]:
+            wanted = ", ".join(ROTATIONS[self.phase_rotation])
+            raise ValueError(f"phases = [{wanted}], or none, expected beside phase_rotation")
+        if self.phase_switching and len(self.phases) != 3:
+            raise ValueError("three phases expected where phase_switching is set")
+        return self
 
     @model_validator(mode="after")
     def _currents_fit(self) -> Self:
@@ -334,6 +400,8 @@ class SiteConfig(SiteModel):
     """The whole site. Building one checks every reference between its parts."""
 
     site: SiteInfo
+    battery: BatteryConfig | None = None
+    load_shedding: LoadSheddingConfig | None = None
     circuit: Annotated[list[CircuitConfig], Field(min_length=1)]
     meter: list[MeterConfig] = []
     relay_module: list[RelayModuleConfig] = []
@@ -374,6 +442,12 @@ def _reference_faults(site: SiteConfig) -> Iterator[Fault]:
             yield ("meter", i, "circuit"), None, "the circuit that this zone meter measures"
     if sum(m.role == "grid" for m in site.meter) > 1:
         yield ("meter",), [m.id for m in site.meter if m.role == "grid"], "at most one meter with role grid"
+    if site.battery is not None and not any(m.role == "battery" for m in site.meter):
+        yield ("battery",), None, "a meter with role battery: without one nobody knows what it does"
+    if site.load_shedding is not None:
+        modules = {m.id for m in site.relay_module}
+        if (reference := site.load_shedding.input).split("/")[0] not in modules:
+            yield ("load_shedding", "input"), reference, f"an input of one of the modules {sorted(modules)}"
     yield from _relay_faults(site)
     yield from _safe_current_faults(site)
 

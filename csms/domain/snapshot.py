@@ -48,8 +48,9 @@ class LoadSnapshot:
     """An appliance or a connector.
 
     kind: "connector" or the appliance's kind. setpoint_a: for connectors, the limit decided; steps_on /
-    steps: for appliances, closed steps of all. power_w: measured where there is a measurement, else expected.
-    limit_state, limit_words: whether a connector follows its limit.
+    steps: for appliances, closed steps of all. phase_count: of a station that can choose. power_w: measured
+    where there is a measurement, else expected. limit_state, limit_words: whether a connector follows its
+    limit.
     """
 
     id: str
@@ -73,6 +74,7 @@ class LoadSnapshot:
     session_wh: float | None = None
     id_tag: str | None = None
     transaction_id: int | None = None
+    phase_count: int | None = None
     need: NeedSnapshot | None = None
 
 
@@ -102,7 +104,8 @@ class MeasuredPower:
 class SiteSnapshot:
     """All powers [W], signed: grid_w + drawn − exported, pv_w <= 0 while producing, battery_w + charging.
 
-    house_w: what is consumed and not controlled by this system. None = not known.
+    house_w: what is consumed and not controlled by this system. None = not known. load_shedding: whether
+    the grid operator sheds load now; None = the site has no input for it.
     """
 
     site_id: str
@@ -118,3 +121,4 @@ class SiteSnapshot:
     loads: tuple[LoadSnapshot, ...]
     devices: tuple[DeviceSnapshot, ...]
     warnings: tuple[str, ...] = ()
+    load_shedding: bool | None = None

@@ -62,8 +62,8 @@ class ClockOffset:
 
     Messages are late by what they waited, never early: the least lag of the last ones is the clock's. A
     queue that is replayed comes in one burst with lags that differ, so samples are taken apart and must
-    agree. Some stations stamp what they measure with the beginning of the interval: where a change of
-    status tells of a smaller error, that is believed.
+    agree. Some stations stamp what they measure with the beginning of the interval: their clock is not
+    slow if the last change of status came in time.
     """
 
     lags: deque[timedelta] = field(default_factory=lambda: deque(maxlen=OFFSET_SAMPLES))
@@ -86,6 +86,7 @@ class ClockOffset:
         least, second = sorted(self.lags)[:2]
         if second - least > STEADY_WITHIN:
             return timedelta(0)
-        if self.lag_of_status is not None and abs(self.lag_of_status) < abs(least) - STEADY_WITHIN:
-            least = self.lag_of_status
+        of_status = self.lag_of_status
+        if of_status is not None and -OFFSET_THAT_MATTERS < of_status < least - STEADY_WITHIN:
+            least = of_status
         return least if abs(least) >= OFFSET_THAT_MATTERS else timedelta(0)

@@ -5,14 +5,21 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from csms.domain.site import BusAddress, Fault, SiteConfig
-from drivers.catalogue import Kind, check_config, check_relay_number, meter_models, relay_models
+from drivers.catalogue import (
+    Kind,
+    check_config,
+    check_input_number,
+    check_relay_number,
+    meter_models,
+    relay_models,
+)
 from drivers.device import DeviceConfigError
 
 
 def device_faults(site: SiteConfig) -> list[Fault]:
     """Unknown models and framings, relays a module does not have, one address in two framings."""
     unknown = list(_unknown_devices(site))
-    return unknown or [*_missing_relays(site), *_shared_addresses(site)]
+    return unknown or [*_missing_relays(site), *_missing_inputs(site), *_shared_addresses(site)]
 
 
 def _devices(site: SiteConfig) -> Iterator[tuple[Kind, int, BusAddress]]:
@@ -38,6 +45,17 @@ def _missing_relays(site: SiteConfig) -> Iterator[Fault]:
             except DeviceConfigError as error:
                 key = "steps" if appliance.steps else "relays"
                 yield ("appliance", i, key), reference, f"{error.expected}"
+
+
+def _missing_inputs(site: SiteConfig) -> Iterator[Fault]:
+    if site.load_shedding is None:
+        return
+    module_id, number = site.load_shedding.input.split("/")
+    model = next(m.model for m in site.relay_module if m.id == module_id)
+    try:
+        check_input_number(model, int(number))
+    except DeviceConfigError as error:
+        yield ("load_shedding", "input"), site.load_shedding.input, error.expected
 
 
 def _shared_addresses(site: SiteConfig) -> Iterator[Fault]:

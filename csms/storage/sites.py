@@ -29,12 +29,13 @@ PART_TABLES: dict[str, Table] = {
     "appliance": appliances,
     "charge_point": site_charge_points,
 }
+SINGLE_PARTS = ("battery", "load_shedding")
 
 
 async def load_all(conn: AsyncConnection) -> list[SiteConfig]:
     """Every site, in the order they were first applied."""
     rows = (await conn.execute(select(sites).order_by(sites.c.position, sites.c.id))).mappings().all()
-    described: dict[str, dict[str, Any]] = {row["id"]: {"site": row["config"]} for row in rows}
+    described = {row["id"]: _split(row["config"]) for row in rows}
     for kind, table in PART_TABLES.items():
         for row in (await conn.execute(select(table).order_by(table.c.position))).mappings():
             described[row["site_id"]].setdefault(kind, []).append(row["config"])
@@ -43,7 +44,9 @@ async def load_all(conn: AsyncConnection) -> list[SiteConfig]:
 
 async def save(conn: AsyncConnection, site: SiteConfig) -> None:
     """Replace the site's whole description; modes set by hand stay for the loads that it still has."""
-    info = _config(site.site)
+    info = _config(site.site) | {
+        key: _config(part) for key in SINGLE_PARTS if (part := getattr(site, key)) is not None
+    }
     position = select(func.coalesce(func.max(sites.c.position), 0) + 1).scalar_subquery()
     new = insert(conn, sites).values(id=site.site.id, position=position, config=info)
     await conn.execute(new.on_conflict_do_update(index_elements=["id"], set_={"config": info}))
@@ -89,6 +92,12 @@ def load_ids(site: SiteConfig) -> list[str]:
     """Appliances by their id, connectors as "CP1/1"."""
     connectors = [f"{point.id}/{c.id}" for point in site.charge_point for c in point.connectors]
     return [appliance.id for appliance in site.appliance] + connectors
+
+
+def _split(config: dict[str, Any]) -> dict[str, Any]:
+    """A site's row: its own keys, and beside them the parts of which it has one at most."""
+    single = {key: config[key] for key in SINGLE_PARTS if key in config}
+    return {"site": {key: value for key, value in config.items() if key not in single}, **single}
 
 
 def _config(part: BaseModel) -> dict[str, Any]:

@@ -24,7 +24,7 @@ CLOCK_WORTH_TELLING_S = 60
 class LimitLines:
     def __init__(self, services: Services, identity: str, may_forget: bool) -> None:
         self._services, self._identity = services, identity
-        with Tag("details", classes="deviations") as self._details:
+        with Tag("details", classes="said-of-it limits") as self._details:
             self._head = Tag("summary")
             self._lines = Tag("ul")
             forget = Tag("button", "Forget and try anew", classes="action", type="button")

@@ -214,7 +214,8 @@ class LoadCard:
     def _show_connector(self, load: LoadSnapshot) -> None:
         limit_a = load.offered_a if load.offered_a is not None else load.setpoint_a
         measured = None if load.current_a is None else " · ".join(f"{a:.1f}" for a in _carrying(load)) + " A"
-        self._fact("Limit", None if limit_a is None else amperes(limit_a))
+        on_one = ", one phase" if load.phase_count == 1 else ""
+        self._fact("Limit", None if limit_a is None else amperes(limit_a) + on_one)
         self._fact("Measured", measured)
         self._fact("Station", None if load.limit_words is None else sentence(load.limit_words))
         self._fact("Session", None if load.session_wh is None else f"{kilowatt_hours(load.session_wh)} kWh")

@@ -85,7 +85,7 @@ class StationCard:
                 self._accept.put(disabled=True)
                 self._reject.put(disabled=True)
             self._limits = LimitLines(services, station.identity, may_read)
-            with Tag("details", classes="deviations") as self._deviations:
+            with Tag("details", classes="said-of-it deviations") as self._deviations:
                 self._quirks = Tag("summary")
                 self._kinds = Tag("ul")
             self._deviations.on("toggle", self._list_kinds, js_handler="(e) => e.target.open && emit()")

@@ -189,11 +189,11 @@ p:empty { display: none; }
   font-weight: 640; }
 .action:hover:enabled { filter: brightness(1.05); } .action:disabled { opacity: .5; }
 .station.pending { border-color: var(--sun-deep); }
-.deviations summary { cursor: pointer; color: var(--muted); font-size: 13px; }
-.deviations summary::before { content: "▸"; display: inline-block; width: 1.2em; }
-.deviations[open] summary::before { content: "▾"; }
-.deviations ul { display: grid; gap: 8px; margin-top: 10px; font-size: 14px; }
-.deviations li { display: grid; gap: 1px; overflow-wrap: anywhere; }
+.said-of-it summary { cursor: pointer; color: var(--muted); font-size: 13px; }
+.said-of-it summary::before { content: "▸"; display: inline-block; width: 1.2em; }
+.said-of-it[open] summary::before { content: "▾"; }
+.said-of-it ul { display: grid; gap: 8px; margin-top: 10px; font-size: 14px; }
+.said-of-it li { display: grid; gap: 1px; overflow-wrap: anywhere; }
 .quiet-link { color: var(--muted); font-size: 13px; text-underline-offset: 3px; align-self: flex-start; }
 .quiet-link:hover { color: var(--ink); }
 

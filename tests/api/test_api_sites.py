@@ -153,6 +153,27 @@ async def test_modes_that_cannot_be_are_refused(api: Api) -> None:
     assert (await api.operator.put("/api/v1/appliances/sauna/mode", json={"mode": "on"})).status_code == 404
 
 
+async def test_battery_policy_and_load_shedding_are_parts_of_which_there_is_one(api: Api) -> None:
+    at, battery = "/api/v1/sites/home/battery", {"policy": "by_soc", "soc_pct": 80}
+    assert (await api.viewer.get(at)).status_code == 404
+    refused = await api.admin.put(at, json=battery)
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["field"] == "battery"
+    accu = {**GRID, "id": "accu", "role": "battery"}
+    assert (await api.admin.put("/api/v1/sites/home/meters/accu", json=accu)).status_code == 201
+    assert (await api.admin.put(at, json=battery)).status_code == 201
+    assert (await api.viewer.get(at)).json() == battery
+    assert (await api.operator.delete(at)).status_code == 403
+    shedding, at_input = "/api/v1/sites/home/load-shedding", {"input": "io1/1", "limit_a": 6}
+    assert (await api.admin.put(shedding, json={"input": "io9/1"})).status_code == 422
+    assert (await api.admin.put(shedding, json=at_input)).status_code == 201
+    site = (await api.viewer.get("/api/v1/sites/home")).json()
+    assert (site["battery"], site["load_shedding"]["input"]) == (battery, "io1/1")
+    assert (await api.admin.delete(at)).status_code == 204
+    assert (await api.admin.delete(at)).status_code == 404
+    assert "battery" not in (await api.viewer.get("/api/v1/sites/home")).json()
+
+
 TARGET = "/api/v1/charge-points/CP1/connectors/1/target"
 
 

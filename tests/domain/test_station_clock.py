@@ -93,3 +93,12 @@ def test_measurements_stamped_with_the_beginning_of_their_interval_are_no_slow_c
         received_at = NOON + n * timedelta(minutes=15)
         offset.told_measurement(received_at - timedelta(minutes=15), received_at)
     assert offset.behind() == timedelta(0)
+
+
+def test_a_change_of_status_that_came_late_does_not_make_a_fast_clock_slower() -> None:
+    offset = ClockOffset()
+    for n in range(1, 4):
+        received_at = NOON + n * timedelta(minutes=1)
+        offset.told_measurement(received_at + timedelta(minutes=2), received_at)
+    offset.told_status(NOON + timedelta(minutes=6), NOON + timedelta(minutes=4, seconds=55))
+    assert offset.behind() == timedelta(minutes=-2)

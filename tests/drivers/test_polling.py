@@ -134,4 +134,4 @@ async def test_relay_states_are_kept_with_their_time(bench):
     assert "unit 1: no answer" in poller.problem
     assert poller.states == (False, True, False, False)
     assert poller.inputs == (True,) + (False,) * 7
-    assert poller.read_at == read_at
+    assert poller.inputs_read_at == read_at

@@ -184,7 +184,7 @@ def test_a_station_that_tells_power_only() -> None:
         decision, memory = decide(site(station), readings, Demands({}, {"CP1/1": demand}), memory, now)
         offered_a = limit_a(decision)
         limits.append(offered_a)
-    assert limits == [16, 16, 16, 11, 11, 11]
+    assert limits == [16, 16, 11, 11, 11, 11]
     assert why(decision, "CP1/1") == "on at 11 A: the vehicle takes no more"
 
 

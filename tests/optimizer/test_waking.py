@@ -229,6 +229,17 @@ def test_another_vehicle_is_another_chance() -> None:
     assert home.minutes(10).codes[-1] == "on"
 
 
+def test_a_station_that_can_choose_changes_its_phases_too() -> None:
+    """Each change between one phase and three interrupts the pilot signal."""
+    home = garage(Sleeper(wakes_a=99), phases=(0, 1, 2), phase_switching=True)
+    pushed = []
+    for _ in range(90):
+        part = home.minute(1500).connectors[0]
+        if part.reason.code == "waking" and part.limit_a > 0:
+            pushed.append(part.phase_count)
+    assert pushed == [1, 1, 1, 1, 3, 3]
+
+
 def test_memory_of_a_plug_in_survives_a_restart() -> None:
     home = garage(Sleeper(wakes_a=99)).minutes(6)
     assert memory_from_dict(memory_to_dict(home.memory)) == home.memory

@@ -48,8 +48,9 @@ def site(
     timezone: str = "Europe/Zurich",
     modules: list[dict[str, Any]] | None = None,
     has_grid_meter: bool = True,
+    **tables: Any,
 ) -> SiteConfig:
-    """One bus with a grid meter and a relay module, and what the story needs."""
+    """One bus with a grid meter and a relay module, and what the story needs. tables: battery={…} …"""
     grid = {"id": "grid", "role": "grid", "unit": 1}
     bus = {"driver": "modbus", "host": "127.0.0.1", "port": free_port(), "framing": "rtu_over_tcp"}
     return SiteConfig.model_validate(
@@ -66,6 +67,7 @@ def site(
             ],
             "appliance": appliances or [],
             "charge_point": charge_points or [],
+            **tables,
         }
     )
 
@@ -84,12 +86,16 @@ def station(id: str = "CP1", circuit: str = "main", **connector: Any) -> dict[st
 
 
 class RunningSite:
-    """`sun_w` and `house_w` are what the story sets; the rest follows from relays and vehicles."""
+    """`sun_w` and `house_w` are what the story sets; the rest follows from relays and vehicles.
+
+    battery_max_w: a battery that brings the grid to 0 W with as much, both ways.
+    """
 
     def __init__(self, config: SiteConfig, folder: Path, clock: VirtualClock, ocpp_port: int) -> None:
         self.config, self.clock, self._folder, self._ocpp_port = config, clock, folder, ocpp_port
         self.sun_w = 0.0
         self.house_w = 0.0
+        self.battery_max_w = 0.0
         self.limits_seen: dict[str, list[float]] = {p.id: [] for p in config.charge_point}
         self.building = Building(config, NO_SUN, clock, f"ws://127.0.0.1:{ocpp_port}", tick_s=5.0)
         self.app: App
@@ -164,6 +170,10 @@ class RunningSite:
     def show(self) -> None:
         """Put the present flows on the grid meter: the sun on all phases evenly, loads on their own."""
         l1, l2, l3 = self.flows_w()
+        battery_w = max(-self.battery_max_w, min(self.battery_max_w, -(l1 + l2 + l3)))
+        l1, l2, l3 = (flow + battery_w / 3 for flow in (l1, l2, l3))
+        if "accu" in self.building.meters:
+            self.building.meters["accu"].set(power_w=battery_w)
         if "grid" in self.building.meters:
             self.building.meters["grid"].set(power_w=l1 + l2 + l3, phase_power_w=(l1, l2, l3))
 

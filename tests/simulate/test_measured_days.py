@@ -36,10 +36,10 @@ def workplace(tmp_path_factory: pytest.TempPathFactory) -> Replayed:
     return replay(tmp_path_factory.mktemp("workplace"), COLUMNS)
 
 
-def replay(out: Path, columns: dict[str, str]) -> Replayed:
+def replay(out: Path, columns: dict[str, str], mode: str = "solar_only") -> Replayed:
     site = make_site(
         [boiler()],
-        [station(f"CP{n}", phases=[f"L{(n - 1) % 3 + 1}"], max_a=32) for n in range(1, 9)],
+        [station(f"CP{n}", phases=[f"L{(n - 1) % 3 + 1}"], max_a=32, mode=mode) for n in range(1, 9)],
         limit_a=100,
     )
     return Replayed(
@@ -102,7 +102,7 @@ def test_an_offer_is_nothing_or_at_least_the_minimum(workplace: Replayed) -> Non
 
 def test_who_told_departure_and_energy_leaves_with_it(tmp_path: Path) -> None:
     """As many needs are met as by charging everybody at full from the start; the fuse is kept."""
-    figures = replay(tmp_path, TARGETS).figures
+    figures = replay(tmp_path, TARGETS, mode="min_and_solar").figures
     needs, at_once = figures["needs"], figures["compare"]["none"]["needs"]
     assert sum(need["due"] for need in needs.values()) >= 10
     for station_id, need in needs.items():

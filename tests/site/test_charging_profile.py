@@ -197,7 +197,7 @@ def test_a_relative_schedule_falls_back_in_time_where_it_counts_from_the_start_o
 @pytest.mark.parametrize(
     ("rung", "abilities", "switched", "limit", "number_phases"),
     [
-        (AMPERES, ANY, 1, 10.0, None),  # it has not said that it switches
+        (AMPERES, ANY, 1, 10.0, 1),  # the site says that it switches
         (AMPERES, ProfileAbilities(switches_phases=True), 1, 10.0, 1),
         (AMPERES, ProfileAbilities(switches_phases=True), None, 10.0, None),
         (WATTS, ProfileAbilities(switches_phases=True), 1, 2300.0, 1),

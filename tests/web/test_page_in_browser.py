@@ -13,6 +13,7 @@ import pytest
 from playwright.sync_api import Browser, BrowserContext, Page, expect
 from served_page import BOILER, CAR, METER, PASSWORD, ServedPage
 
+from csms.domain.profile_ladder import FIRST
 from csms.domain.snapshot import NeedSnapshot
 from tests.services_on_file import NOON
 
@@ -349,3 +350,20 @@ def test_messages_are_not_shown_to_a_viewer_who_knows_the_address(served: Served
         answer = client.get(f"/stations/{talkative}/messages")
     assert answer.status_code == 403
     assert "Power.Active.Import" not in answer.text
+
+
+def test_how_a_station_takes_limits_is_shown_and_forgotten(visit: Visit, served: ServedPage) -> None:
+    """An installer has enabled external limits at the station, and has it tried anew."""
+
+    async def is_deaf() -> None:
+        await served.services.charge_points.admit("DEAF-1")
+        await served.services.charge_points.accept("DEAF-1")
+        served.services.limits.fails("DEAF-1", FIRST, "ignored", "takes 16 A")
+
+    served.run(is_deaf())
+    station = visit("/stations", role="operator").locator('[data-station="DEAF-1"]')
+    station.get_by_text("Limits: not written yet").click()
+    expect(station).to_contain_text(f"Ignored: {FIRST.key}")
+    station.get_by_role("button", name="Forget and try anew").click()
+    expect(station.get_by_text("Limits: not written yet")).to_be_hidden()
+    assert served.services.limits.status("DEAF-1").failed == {}
