@@ -11,6 +11,7 @@ import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from csms.services.commands import Commands
 from csms.services.events import EventBus
 from csms.services.files import MB, Files
 from csms.services.frame_log import FrameLog
+from csms.services.free_starts import FreeStarts, is_start_tag
 from csms.services.limit_ladder import LimitLadder
 from csms.services.live import LiveSites
 from csms.services.local_lists import LocalLists
@@ -95,6 +97,7 @@ class App:
             self.clock,
             unknown_tags=None if settings.unknown_id_tags == "auto" else settings.unknown_id_tags,
             handlers={"SignCertificate": self.certificates.sign_certificate},
+            is_start_tag=partial(is_start_tag, self.sites, self.charge_points),
         )
         self._build_control()
         self.ocpp = self._ocpp_server()
@@ -109,6 +112,15 @@ class App:
         )
         self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
         self.wake_up = WakeUp(self.charge_points, self.commands, self.events, self.clock)
+        self.free_starts = FreeStarts(
+            self.database,
+            self.sites,
+            self.charge_points,
+            self.commands,
+            self.events,
+            self.clock,
+            self.wake_up.is_at_work,
+        )
         self.unplugging = Unplugging(self.charge_points, self.sites, self.events, self.clock)
         self.control = ControlLoops(
             self.sites,
@@ -216,6 +228,7 @@ class App:
             await self._started(self.provisioning.start, self.provisioning.stop)
             await self._started(self.stale_readings.start, self.stale_readings.stop)
             await self._started(self.wake_up.start, self.wake_up.stop)
+            await self._started(self.free_starts.start, self.free_starts.stop)
             await self._started(self.unplugging.start, self.unplugging.stop)
             await self._started(self.passwords.start)
             await self._started(self.certificates.start, self.certificates.stop)

@@ -235,6 +235,9 @@ def _connector(
     state = STATES.get(demand.state) or _at_rest(demand, decision)
     charging = demand.state is ConnectorState.CHARGING
     power_w = demand.power_w if demand.power_w is not None else (decision.power_w if charging else 0.0)
+    starting = live.starting if live and demand.state is ConnectorState.PLUGGED else None
+    if starting is not None and starting.endswith("needs a hand"):
+        state = "needs_hand"
     problem = live.setpoint_problem if live else None
     transaction = live.transaction if live else None
     return LoadSnapshot(
@@ -246,8 +249,8 @@ def _connector(
         state=state,
         power_w=power_w,
         power_is_measured=demand.power_w is not None,
-        reason=f"limit not accepted: {problem}" if problem else decision.reason.text,
-        reason_code="limit_refused" if problem else decision.reason.code,
+        reason=starting or (f"limit not accepted: {problem}" if problem else decision.reason.text),
+        reason_code="starting" if starting else "limit_refused" if problem else decision.reason.code,
         figures=decision.reason.figures,
         setpoint_a=decision.limit_a,
         offered_a=demand.offered_a,

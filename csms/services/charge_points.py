@@ -305,7 +305,8 @@ class ChargePoints:
             id_tag=transaction.id_tag,
         )
 
-    def stopped(self, identity: str, connector_id: int) -> None:
+    def stopped(self, identity: str, connector_id: int, reason: str | None = None) -> None:
+        """reason: OCPP's, None if no stop has come."""
         station, connector = self._connector(identity, connector_id)
         transaction, connector.transaction = connector.transaction, None
         connector.offered_a = connector.offered_at = connector.overruled = None
@@ -315,6 +316,7 @@ class ChargePoints:
             station,
             connector_id=connector_id,
             transaction_id=transaction.id if transaction else None,
+            reason=reason,
         )
 
     def metered(self, identity: str, connector_id: int, reading: ConnectorReading) -> None:

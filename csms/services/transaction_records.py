@@ -249,11 +249,12 @@ async def end(
         return Outcome(_stop_answer(row["stop_id_tag_info"]))
     info = await _stop_info(conn, payload.get("idTag"), received_at, unknown_tags)
     if row is not None:
+        is_open = row["stopped_at"] is None
         await _settle(conn, row, payload, received_at, info)
         anew = has_begun_anew(row["meter_start_wh"], payload["meterStop"])
         return Outcome(
             _stop_answer(info),
-            stopped=[row] if row["stopped_at"] is None else [],
+            stopped=[{**row, "stop_reason": payload.get("reason") or "Local"}] if is_open else [],
             quirks=["StopTransaction.meterStop: began anew"] if anew else [],
         )
     await transactions.save_unmatched_stop(

@@ -52,6 +52,13 @@ async def by_id(conn: AsyncConnection, identity: str, transaction_id: int) -> Ro
     return _last(await _rows(conn, t.identity == identity, t.id == transaction_id))
 
 
+async def last_stopped(conn: AsyncConnection, identity: str, connector_id: int) -> Row | None:
+    """The one of the connector that was stopped last."""
+    newest = select(t.id).where(t.identity == identity, t.connector_id == connector_id)
+    newest = newest.where(t.stopped_at.is_not(None)).order_by(t.stopped_at.desc(), t.id.desc()).limit(1)
+    return _last(await _rows(conn, t.id == newest.scalar_subquery()))
+
+
 async def duplicate_start(
     conn: AsyncConnection,
     identity: str,
