@@ -23,6 +23,7 @@ from csms.domain.site import (
     parse_time,
 )
 from csms.domain.station_facts import NOTHING_TOLD, StationFacts
+from csms.response import PRESETS, Preset
 from optimizer import model
 
 PHASE_INDEX = {"L1": 0, "L2": 1, "L3": 2}
@@ -43,6 +44,7 @@ def control_site(
     vehicle_min_a: what the vehicle at a connector needs, where that is known. [A] stations: by identity.
     """
     modes, vehicle_min_a, stations = modes or {}, vehicle_min_a or {}, stations or {}
+    preset = PRESETS[config.site.response]
     return model.Site(
         id=config.site.id,
         timezone=config.site.timezone,
@@ -54,7 +56,9 @@ def control_site(
         battery=_battery(config),
         load_shedding=_load_shedding(config),
         import_limit_w=config.site.import_limit_w,
-        appliances=tuple(_appliance(a, config.site.voltage_v, modes.get(a.id)) for a in config.appliance),
+        appliances=tuple(
+            _appliance(a, config.site.voltage_v, modes.get(a.id), preset) for a in config.appliance
+        ),
         connectors=tuple(
             _connector(
                 point,
@@ -62,10 +66,12 @@ def control_site(
                 modes.get(f"{point.id}/{connector.id}"),
                 vehicle_min_a.get(f"{point.id}/{connector.id}", 0.0),
                 stations.get(point.id, NOTHING_TOLD),
+                preset,
             )
             for point in config.charge_point
             for connector in point.connectors
         ),
+        response=preset.response,
     )
 
 
@@ -103,10 +109,13 @@ def element_relays(appliance: ApplianceConfig) -> dict[str, tuple[str, ...]]:
     return {str(n): tuple(step.relays) for n, step in enumerate(appliance.steps, 1)}
 
 
-def _appliance(a: ApplianceConfig, voltage_v: float, by_hand: tuple[str, Any] | None) -> model.Appliance:
+def _appliance(
+    a: ApplianceConfig, voltage_v: float, by_hand: tuple[str, Any] | None, preset: Preset
+) -> model.Appliance:
     mode, manual = by_hand or (a.mode, None)
     elements, joint_states = _states(a, voltage_v)
     dwell_s = SG_READY_DWELL_S if a.kind == "sg_ready" else 0
+    min_on_s = preset.min_on_s(a.kind) if a.min_on_min is None else a.min_on_min * 60
     return model.Appliance(
         id=a.id,
         circuit=a.circuit,
@@ -114,11 +123,14 @@ def _appliance(a: ApplianceConfig, voltage_v: float, by_hand: tuple[str, Any] | 
         elements=elements,
         joint_states=joint_states,
         windows=_windows(a.windows),
-        min_on_s=max(a.min_on_min * 60, dwell_s),
+        min_on_s=max(min_on_s, dwell_s),
         min_off_s=max(a.min_off_min * 60, dwell_s),
+        switching_cost_w=preset.appliance_cost_w,
         manual_on=frozenset(manual or ()),
         priority=a.priority,
         needs=_needs(a.need),
+        max_starts_per_hour=a.max_starts_per_hour,
+        max_starts_per_day=a.max_starts_per_day,
     )
 
 
@@ -175,6 +187,7 @@ def _connector(
     by_hand: tuple[str, Any] | None,
     vehicle_min_a: float,
     facts: StationFacts,
+    preset: Preset,
 ) -> model.Connector:
     mode, manual = by_hand or (c.mode, None)
     return model.Connector(
@@ -190,12 +203,17 @@ def _connector(
         mode=model.Mode(mode),
         windows=_windows(c.windows),
         modulates=c.modulates,
+        min_on_s=preset.connector_min_on_s,
+        min_off_s=preset.connector_min_off_s,
+        switching_cost_w=preset.connector_cost_w,
         manual_a=float(manual or 0.0),
         priority=c.priority,
         phase_switching=c.phase_switching,
         needs=_needs(c.need),
         start_s=c.start_at_plug_in_min * 60,
         wake_by=tuple(step for step in point.wake_by if step not in facts.never_wake_by),
+        max_starts_per_hour=c.max_starts_per_hour,
+        max_starts_per_day=c.max_starts_per_day,
     )
 
 

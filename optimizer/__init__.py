@@ -33,8 +33,11 @@ from optimizer.model import (
     PowerReading,
     Readings,
     Reason,
+    Response,
+    RunMemory,
     SheddingMemory,
     Site,
+    Sky,
     Window,
 )
 
@@ -70,8 +73,11 @@ __all__ = [
     "PowerReading",
     "Readings",
     "Reason",
+    "Response",
+    "RunMemory",
     "SheddingMemory",
     "Site",
+    "Sky",
     "Window",
     "decide",
 ]

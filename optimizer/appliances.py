@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import IntEnum
 
@@ -22,6 +22,7 @@ from optimizer.model import (
     Site,
 )
 from optimizer.schedule import open_until
+from optimizer.starts import StartsUsed, ran_today_s, starts_used
 from optimizer.surplus import Draw, Freshness
 
 SETTLED_AFTER_S = 45.0
@@ -49,6 +50,7 @@ class Switch:
     states: what it may be this minute, least power first. drawn: what it takes now, `present` what it
     takes if it stays as it is. idle: closed for a while, takes nothing (its thermostat is open).
     toggle_cost_w: of one element. shed_by: the fuse, or the ceiling of import, that forbade `states`.
+    ran_s: today.
     """
 
     id: str
@@ -61,6 +63,7 @@ class Switch:
     toggle_cost_w: float
     chosen: JointState = OFF
     shed_by: Fuse | ImportLimit | None = None
+    ran_s: float = 0.0
 
     def cost_of(self, state: JointState) -> float:
         return self.toggle_cost_w * len(state.elements ^ self.present.elements)
@@ -89,7 +92,10 @@ class Rule:
 
 @dataclass(slots=True)
 class AppliancePlan:
-    """held_on, held_off: elements within a minimum time. memory: of its elements, as of this minute."""
+    """held_on, held_off: elements within a minimum time. memory: of its elements, as of this minute.
+
+    spent: those of held_off that have no start left.
+    """
 
     appliance: Appliance
     reachable: bool
@@ -99,6 +105,7 @@ class AppliancePlan:
     held_off: frozenset[str]
     switches: list[Switch]
     need: NeedProgress | None = None
+    spent: dict[str, StartsUsed] = field(default_factory=dict)
 
     def closed(self) -> frozenset[str]:
         """What is to be closed; where nothing can be switched, what was asked for last."""
@@ -140,7 +147,17 @@ def plan_appliance(
         plan.held_off = frozenset(
             e for e, m in current.items() if not m.on and _within(m, appliance.min_off_s, now)
         )
+        plan.spent = {
+            e: used
+            for e, m in current.items()
+            if not m.on
+            and (used := starts_used(appliance, memory.runs.get((appliance.id, e)), site.timezone, now))
+        }
+        plan.held_off |= plan.spent.keys()
     plan.switches = _switches(plan, share, now)
+    for switch in plan.switches:
+        elements = frozenset().union(*(state.elements for state in switch.states), switch.present.elements)
+        switch.ran_s = ran_today_s(memory, [(appliance.id, e) for e in elements], site.timezone, now)
     return plan
 
 

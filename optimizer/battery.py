@@ -32,7 +32,8 @@ NEW = BatteryMemory()
 class BatteryShare:
     """trust, age_s: of the battery's meter. counted_w: what the surplus at the grid has to be corrected by.
 
-    wants_w: what it would take more if the loads left it. note: what a load that waits should know of it.
+    wants_w: what it would take more if the loads left it. power_w: what it takes now, − while it gives.
+    note: what a load that waits should know of it.
     """
 
     trust: Freshness = Freshness.FRESH
@@ -41,6 +42,7 @@ class BatteryShare:
     wants_w: float = 0.0
     note: str = ""
     memory: BatteryMemory | None = None
+    power_w: float = 0.0
 
     def correction_w(self, loads_w: float) -> float:
         """What has to be added to the surplus, the loads taking this much now: more they cannot give back."""
@@ -62,7 +64,8 @@ def share_of_battery(
     memory = replace(memory, loads_first=_loads_first(rule, reading, memory))
     counted_w = _counted_w(reading.power_w, grid.power_w, memory)
     wants_w = _wants_w(reading.power_w, grid.power_w, memory)
-    return BatteryShare(trust, age, counted_w, wants_w, _note(rule, reading, memory), memory)
+    note = _note(rule, reading, memory)
+    return BatteryShare(trust, age, counted_w, wants_w, note, memory, reading.power_w)
 
 
 def _as_power(reading: BatteryReading | None) -> PowerReading | None:

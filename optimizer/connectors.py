@@ -20,10 +20,12 @@ from optimizer.model import (
     NeedProgress,
     PhaseTriple,
     PlugInMemory,
+    RunMemory,
     Site,
 )
 from optimizer.phase_switching import changed, has_settled, phase_choices, phases_in_use
 from optimizer.schedule import open_until
+from optimizer.starts import StartsUsed, starts_used
 from optimizer.surplus import Draw, Freshness
 
 TAKING_A = 1.0
@@ -67,7 +69,8 @@ class Outlet:
     must_on: not below min_a, by its mode or a minimum time. held_on_s, held_off_s: of a minimum time, how
     much has passed. idle: offered for a while and takes nothing, or less than the minimum.
     phase_count: of a station that can choose, how many phases it is offered; phase_choices: those it may be.
-    limit_a is the answer; shed_by: the fuse, or the ceiling of import, that kept it from more.
+    limit_a is the answer; shed_by: the fuse, or the ceiling of import, that kept it from more. spent: it has
+    no start left. held_back: from more, for the sun moves. waits_s: at its minimum through a cloud, so long.
     """
 
     connector: Connector
@@ -95,6 +98,9 @@ class Outlet:
     phase_choices: tuple[int, ...] = ()
     need: NeedProgress | None = None
     plug_in: PlugInMemory | None = None
+    spent: StartsUsed | None = None
+    held_back: bool = False
+    waits_s: float | None = None
 
     @property
     def takes_part(self) -> bool:
@@ -103,7 +109,12 @@ class Outlet:
 
     @property
     def sun_decides(self) -> bool:
-        return self.takes_part and self.rule.target_a is None and self.held_off_s is None
+        return self.takes_part and self.rule.target_a is None and self.may_run
+
+    @property
+    def may_run(self) -> bool:
+        """Whether neither a minimum off-time nor its number of starts keeps it off."""
+        return self.held_off_s is None and self.spent is None
 
     @property
     def rank(self) -> Rank:
@@ -170,6 +181,7 @@ def plan_connector(
     trust: Freshness,
     now: datetime,
     need: NeedProgress | None = None,
+    runs: RunMemory | None = None,
 ) -> Outlet:
     memory = observe(connector, demand, known, site.voltage_v, now)
     rule = _rule(site, connector, trust, now, need)
@@ -196,6 +208,8 @@ def plan_connector(
         drawn_a=drawn_a,
         need=need,
     )
+    if outlet.takes_part and not outlet.is_on and not rule.by_hand:
+        outlet.spent = starts_used(connector, runs, site.timezone, now)
     if memory is not None and outlet.takes_part:
         _apply_memory(outlet, memory, now)
         _choose_phases(outlet, memory, now)
@@ -226,7 +240,7 @@ def _apply_memory(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> Non
             outlet.held_on_s = passed_s
         elif not outlet.is_on and passed_s < connector.min_off_s:
             outlet.held_off_s = passed_s
-    outlet.must_on = outlet.held_off_s is None and (
+    outlet.must_on = outlet.may_run and (
         rule.always_on or bool(rule.target_a) or outlet.held_on_s is not None
     )
     outlet.idle = outlet.is_on and (_asleep(outlet, memory, now) or _sips(outlet, memory, now))
@@ -306,6 +320,7 @@ def observe(
         less_at=less_at,
         most_a=most_a,
         phases=phases,
+        seen_at=known.seen_at,
     )
 
 
@@ -313,7 +328,9 @@ def _first_sight(connector: Connector, demand: ConnectorDemand, now: datetime) -
     """A new session, or one met after a restart: on if it charges already."""
     offered_a = connector.min_a if demand.offered_a is None else _legal(connector, demand.offered_a)
     limit_a = offered_a if demand.state is ConnectorState.CHARGING else 0.0
-    return ConnectorMemory(limit_a, None, demand.session, now if limit_a > 0 else None)
+    return ConnectorMemory(
+        limit_a, None, demand.session, offered_at=now if limit_a > 0 else None, seen_at=now
+    )
 
 
 def _is_taking(demand: ConnectorDemand) -> bool:

@@ -38,11 +38,15 @@ from optimizer.model import (
     NeedProgress,
     PowerReading,
     Readings,
+    RunMemory,
     Site,
+    Sky,
 )
 from optimizer.needs import Claim, claims_of, remember_needs, usual_currents
 from optimizer.priorities import share_by_class
 from optimizer.reasons import Outlook, why_appliance, why_connector
+from optimizer.sky import watch
+from optimizer.starts import OUTLET, ElementKey, remember_runs
 from optimizer.sun import NOTHING_TO_CHOOSE
 from optimizer.surplus import Draw, Freshness, age_s, available_of, freshness, surplus_of
 from optimizer.waking import asks_for, look_after, push
@@ -62,6 +66,12 @@ class Minute:
     fuses: Fuses
     ceiling: Ceiling
     battery: BatteryShare
+    sky: Sky | None = None
+
+    def drawn_w(self) -> float:
+        """What all loads are thought to take now; of a station that is not connected, what it was allowed."""
+        drawn_w = sum(switch.drawn.power_w for switch in self.switches())
+        return drawn_w + sum(outlet.drawn_w for outlet in self.outlets)
 
     def switches(self) -> list[Switch]:
         return [switch for plan in self.plans for switch in plan.switches]
@@ -79,13 +89,14 @@ def decide(
     claims = claims_of(site, readings, demands, memory, now)
     minute, seen, learnt = _look(site, readings, demands, memory, claims, trust, battery, now)
     plug_ins = look_after(minute.outlets, memory.plug_ins, trust, now)
+    minute.sky = memory.sky
     _claim_minima(minute)
     _raise_evenly(minute)
     push(minute.outlets, minute.fuses, minute.ceiling)
     grid = None if grid_trust is Freshness.LOST else readings.grid
     available_w, method = None, NOTHING_TO_CHOOSE
     if grid is not None and trust is not Freshness.LOST:
-        available_w, method = _follow_the_sun(minute, grid, trust)
+        available_w, method = _follow_the_sun(minute, grid, trust, now)
     meter = ("meter", age_s(readings.grid, now))
     if trust is not grid_trust:
         meter = ("battery meter", battery.age_s)
@@ -111,6 +122,8 @@ def decide(
         usual_a=usual_currents(memory.usual_a, minute.fuses.metered_a),
         needs=remember_needs(claims),
         plug_ins=plug_ins,
+        sky=minute.sky,
+        runs=_remember_runs(minute, memory, now),
     )
 
 
@@ -175,6 +188,7 @@ def _plan(
             trust,
             now,
             needs.get(connector.id),
+            memory.runs.get((connector.id, OUTLET)),
         )
         for connector in site.connectors
     ]
@@ -288,7 +302,7 @@ def _raise_evenly(minute: Minute) -> None:
             heappush(queue, (due_s, rank, raised_a, i))
 
 
-def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness) -> tuple[float, str]:
+def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness, now: datetime) -> tuple[float, str]:
     """Choose for all loads that the sun decides. Answers the power available to them [W] and the method."""
     switches = [switch for switch in minute.switches() if len(switch.states) > 1]
     outlets = [outlet for outlet in minute.outlets if outlet.sun_decides and outlet.shed_by is None]
@@ -308,7 +322,11 @@ def _follow_the_sun(minute: Minute, grid: PowerReading, trust: Freshness) -> tup
     resting_w = _keep_idle(switches, outlets, available_w, minute.fuses)
     switches = [switch for switch in switches if switch.chosen is OFF]
     outlets = [outlet for outlet in outlets if outlet.limit_a == 0]
-    return available_w, share_by_class(minute.site, switches, outlets, available_w - resting_w, minute.fuses)
+    is_short = available_w - resting_w < sum(o.power_at(o.min_a) for o in outlets if o.is_on)
+    sun_w = surplus_of(grid) + minute.drawn_w() + minute.battery.power_w
+    minute.sky = watch(minute.sky, sun_w, is_short, now)
+    left_w = available_w - resting_w
+    return available_w, share_by_class(minute.site, switches, outlets, left_w, minute.fuses, minute.sky)
 
 
 def _give(outlet: Outlet, limit_a: float, fuses: Fuses) -> None:
@@ -367,6 +385,20 @@ def _keep_idle(
             _give(outlet, outlet.min_a, fuses)
             taken_w += outlet.drawn_w
     return taken_w
+
+
+def _remember_runs(minute: Minute, memory: Memory, now: datetime) -> dict[ElementKey, RunMemory]:
+    was_on = {key: element.on for key, element in memory.elements.items()}
+    was_on |= {(id, OUTLET): known.limit_a > 0 for id, known in memory.connectors.items()}
+    is_on = {
+        (plan.appliance.id, element): element in closed
+        for plan in minute.plans
+        if plan.reachable
+        for closed in (plan.closed(),)
+        for element in plan.memory
+    }
+    is_on |= {(o.connector.id, OUTLET): o.limit_a > 0 for o in minute.outlets if o.takes_part}
+    return remember_runs(minute.site, memory.runs, was_on, is_on, now)
 
 
 def _outlook(

@@ -134,6 +134,8 @@ class Appliance:
     manual_on: frozenset[str] = frozenset()
     priority: int = 0
     needs: tuple[Need, ...] = ()
+    max_starts_per_hour: int | None = None
+    max_starts_per_day: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,6 +167,22 @@ class Connector:
     needs: tuple[Need, ...] = ()
     start_s: float = 0.0
     wake_by: tuple[str, ...] = ()
+    max_starts_per_hour: int | None = None
+    max_starts_per_day: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """How a site answers a sky in motion; without it, at once and wholly. See docs/tuning.md.
+
+    start_caution, follow_caution: how much of the sun's unrest is taken back from it before anything may
+    start, and before what charges may follow it upwards. patience_s: how long vehicles are kept at their
+    minimum through a cloud.
+    """
+
+    start_caution: float = 0.0
+    follow_caution: float = 0.0
+    patience_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,6 +202,7 @@ class Site:
     battery: BatteryRule | None = None
     load_shedding: LoadShedding | None = None
     import_limit_w: float | None = None
+    response: Response = Response()
 
 
 @dataclass(frozen=True, slots=True)
@@ -326,8 +345,8 @@ class ConnectorDecision:
     """limit_a: 0, or at least the connector's minimum. power_w: what is expected to flow then.
 
     phase_count: how many phases the station is to use; None = all it has, it cannot choose.
-    need: what its vehicle is to have got, and by when. wake: what its station is to be asked to do
-    now, one of its connector's wake_by.
+    need: what its vehicle is to have got, and by when. wake: what its station is to be asked to do now, one
+    of its connector's wake_by.
     """
 
     id: str
@@ -379,7 +398,7 @@ class ConnectorMemory:
     clearly less than offered since. most_a: what it is thought to take at most, learnt from that; None =
     all it may. phases: those of the site's phases the vehicle was seen to use, offered all of them.
     phase_count: how many of them it was offered last, by a station that can choose; phase_changes: when that
-    was changed within the last hour.
+    was changed within the last hour. seen_at: its session first.
     """
 
     limit_a: float
@@ -392,6 +411,7 @@ class ConnectorMemory:
     phases: tuple[int, ...] | None = None
     phase_count: int | None = None
     phase_changes: tuple[datetime, ...] = ()
+    seen_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -480,12 +500,38 @@ class PlugInMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class RunMemory:
+    """What one element of an appliance, or one connector, did. at: known until then.
+
+    ran_s: since local midnight. starts: of this day and the last hour, where they are limited.
+    """
+
+    at: datetime
+    ran_s: float = 0.0
+    starts: tuple[datetime, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Sky:
+    """What the last minute's meter left for loads, and how much that moves from minute to minute. [W]
+
+    short_at: it does not reach the minima of the vehicles that charge since.
+    """
+
+    at: datetime
+    sun_w: float
+    unrest_w: float
+    short_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Memory:
     """What one minute must know of the last. Keys of `elements`: (appliance id, element id).
 
     other_a: circuit id -> the current of what is not a load of this system, as last measured. usual_a: the
     same as a mean over the last half hour or so. grid_minutes: the last few, oldest first. over_import_at:
-    the import limit is exceeded since. needs: by load id. plug_ins: by connector id.
+    the import limit is exceeded since. needs: by load id. plug_ins: by connector id. Keys of `runs`: as of
+    `elements`, and (connector id, "").
     """
 
     elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
@@ -498,3 +544,5 @@ class Memory:
     usual_a: Mapping[str, PhaseTriple] = field(default_factory=dict)
     needs: Mapping[str, NeedMemory] = field(default_factory=dict)
     plug_ins: Mapping[str, PlugInMemory] = field(default_factory=dict)
+    sky: Sky | None = None
+    runs: Mapping[tuple[str, str], RunMemory] = field(default_factory=dict)

@@ -12,17 +12,22 @@ from collections.abc import Sequence
 from optimizer.appliances import OFF, Switch
 from optimizer.connectors import Outlet
 from optimizer.fuses import Fuses
-from optimizer.model import Site
+from optimizer.model import Site, Sky
 from optimizer.sun import NOTHING_TO_CHOOSE, share_sun
 
 
 def share_by_class(
-    site: Site, switches: Sequence[Switch], outlets: Sequence[Outlet], available_w: float, fuses: Fuses
+    site: Site,
+    switches: Sequence[Switch],
+    outlets: Sequence[Outlet],
+    available_w: float,
+    fuses: Fuses,
+    sky: Sky,
 ) -> str:
     """`share_sun`, class by class; claims what is chosen on the fuses. Answers the last class's method."""
     classes = _classes(switches, outlets)
     if len(classes) <= 1:
-        method = share_sun(site, switches, outlets, available_w, fuses)
+        method = share_sun(site, switches, outlets, available_w, fuses, sky)
         _claim(switches, outlets, fuses)
         return method
     method = NOTHING_TO_CHOOSE
@@ -33,9 +38,9 @@ def share_by_class(
         left_w += _release(own, own_outlets, fuses)
         lower = [s for s in switches if s.appliance.priority < priority]
         lower_outlets = [o for o in outlets if o.connector.priority < priority]
-        method = share_sun(site, own, own_outlets, left_w, fuses)
+        method = share_sun(site, own, own_outlets, left_w, fuses, sky)
         if _displaces_for_little(own, own_outlets, lower, lower_outlets, left_w):
-            method = share_sun(site, own, own_outlets, left_w, fuses, may_start=False)
+            method = share_sun(site, own, own_outlets, left_w, fuses, sky, may_start=False)
         left_w -= _claim(own, own_outlets, fuses)
     return method
 

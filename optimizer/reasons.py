@@ -13,6 +13,7 @@ from optimizer.fuses import Fuse, Fuses
 from optimizer.import_limit import ImportLimit
 from optimizer.load_shedding import Shedding
 from optimizer.model import ConnectorState, JointState, Mode, NeedProgress, Reason
+from optimizer.starts import StartsUsed
 from optimizer.surplus import LATE_AFTER_S, Freshness
 
 NOT_TAKING_PART = {
@@ -162,6 +163,8 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
         return _held("held_off", outlet.held_off_s, outlet.connector.min_off_s)
     if (told := _of_vehicle(outlet)) is not None:
         return told
+    if outlet.spent is not None and rule.target_a != 0:
+        return _starts_used(outlet.spent)
     if outlet.idle and limit_a > 0:
         return _idle(outlet, outlook)
     if rule.code in ("full", "manual", "timer", "need"):
@@ -249,9 +252,17 @@ def _charging_by_sun(outlet: Outlet, outlook: Outlook, left_w: float) -> Reason:
     figures = {"surplus_w": sun_w, "limit_a": limit_a, "power_w": power_w}
     if outlet.connector.mode is Mode.MIN_AND_SOLAR and left_w < -ROUNDING_W and limit_a == outlet.min_a:
         return Reason("minimum", f"minimum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+    if left_w < -ROUNDING_W and outlet.waits_s is not None:
+        waits_min = int(outlet.waits_s // 60)
+        text = f"kept on at {limit_a:g} A through a cloud: {_watts(sun_w)} surplus, {waits_min} min"
+        return Reason("cloud", text, {**figures, "waits_s": outlet.waits_s})
     if left_w < -ROUNDING_W:
         text = f"kept on at {limit_a:g} A: {_watts(sun_w)} surplus{_note(outlook)}"
         return Reason("kept_on", text, figures)
+        return Reason("kept_on", f"kept on at {limit_a:g} A: {_watts(sun_w)} surplus", figures)
+    if outlet.held_back:
+        text = f"on: {_watts(sun_w)} surplus, {limit_a:g} A ({_watts(power_w)}) as long as clouds move"
+        return Reason("held_back", text, figures)
     if limit_a >= outlet.connector.max_a:
         return Reason("on", f"on at its maximum of {limit_a:g} A: {_watts(sun_w)} surplus", figures)
     if limit_a >= outlet.most_a:
@@ -361,7 +372,17 @@ def _held_on(plan: AppliancePlan, outlook: Outlook) -> Reason:
 
 
 def _held_off(plan: AppliancePlan, outlook: Outlook) -> Reason:
-    return _held("held_off", _passed_s(plan, plan.held_off, outlook.now), plan.appliance.min_off_s)
+    resting = plan.held_off - plan.spent.keys()
+    if not resting:
+        return _starts_used(plan.spent[min(plan.spent)])
+    return _held("held_off", _passed_s(plan, resting, outlook.now), plan.appliance.min_off_s)
+
+
+def _starts_used(used: StartsUsed) -> Reason:
+    when = "this hour" if used.of_hour else "today"
+    return Reason(
+        "starts_used", f"no more starts {when}: {used.count} of {used.count} used", {"starts": used.count}
+    )
 
 
 def _passed_s(plan: AppliancePlan, elements: frozenset[str], now: datetime) -> float:

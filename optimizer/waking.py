@@ -212,19 +212,21 @@ def push_current_a(outlet: Outlet, plug_in: PlugInMemory) -> float:
 
 
 def push(outlets: Sequence[Outlet], fuses: Fuses, ceiling: Ceiling) -> None:
-    """Raise vehicles that are being woken as far as the limits allow, once what must run has what is its."""
+    """Raise vehicles that are being woken as far as fuses and import limit allow, once what must run has
+    what is its."""
     for outlet in outlets:
         if outlet.plug_in is None or outlet.plug_in.step != "push" or outlet.limit_a == 0:
             continue
-        connector, wanted_a = outlet.connector, push_current_a(outlet, outlet.plug_in)
-        if not ceiling.is_known or fuses.is_silent(connector.circuit):
-            continue
-        while wanted_a > outlet.limit_a:
-            more, more_w = (
-                outlet.current_at(wanted_a - outlet.limit_a),
-                outlet.power_at(wanted_a - outlet.limit_a),
-            )
-            if fuses.blocking(connector.circuit, more) is None and ceiling.blocking(more_w) is None:
+        connector = outlet.connector
+        wanted_a = push_current_a(outlet, outlet.plug_in)
+        while wanted_a > outlet.limit_a and not fuses.is_silent(connector.circuit):
+            more_a = wanted_a - outlet.limit_a
+            more, more_w = outlet.current_at(more_a), outlet.power_at(more_a)
+            if (
+                fuses.blocking(connector.circuit, more) is None
+                and ceiling.blocking(more_w) is None
+                and ceiling.is_known
+            ):
                 fuses.take(connector.circuit, more)
                 ceiling.take(more_w)
                 outlet.limit_a = wanted_a

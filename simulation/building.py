@@ -12,12 +12,13 @@ from csms.domain.site import BusAddress, MeterConfig, SiteConfig
 from drivers.catalogue import meter_models, relay_models
 from drivers.device import Framing, PhaseTriple
 from simulation.appliances import NOTHING, PHASES, Battery, add, simulate_appliance
-from simulation.charge_point import SimulatedChargePoint, StationModel
+from simulation.charge_point import SimulatedChargePoint
 from simulation.house import House
 from simulation.modbus_devices import ModbusConverter, SimulatedDevice, SimulatedMeter, SimulatedRelayModule
 from simulation.noise import chance
 from simulation.outlet import ConnectorHardware
 from simulation.photovoltaics import Photovoltaics
+from simulation.station_model import StationModel
 from simulation.weather import DayType, Weather
 
 GRID_IMPEDANCE_OHM = 0.08

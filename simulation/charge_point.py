@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Awaitable, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -26,37 +26,28 @@ from simulation.charging_schedule import (
     share_station_limit,
     station_limit_a,
 )
+from simulation.deviations import Deviations
 from simulation.outlet import ConnectorHardware, Outlet, Transaction
 from simulation.station_commands import answer_call
 from simulation.station_configuration import Configuration, standard_keys
 from simulation.station_link import Answer, CallRefused, LinkDown, NoAnswer, StationCallError, StationLink
+from simulation.station_model import StationModel
 from simulation.transaction_queue import TransactionMessage, TransactionQueue, timestamp
 from simulation.vehicle import Vehicle
 
 LONGEST_SLICE_S = 5.0
 BOOT_RETRY_S = 60.0
 POWER_OFF_S = 10.0
+PROFILE_WRITES_KEPT = 1000
 
 
 @dataclass(frozen=True, slots=True)
-class StationModel:
-    """What kind of station it is.
+class ProfileWrite:
+    """A SetChargingProfile that came. request: its payload."""
 
-    rate_units: "Current", "Power" or both. rejects: a rule of its own against a profile that would be
-    accepted otherwise. configuration: values that differ from the standard ones.
-    """
-
-    vendor: str = "Helianthus"
-    model: str = "Simulated 22"
-    firmware: str = "1.0.0"
-    rate_units: tuple[str, ...] = ("Current", "Power")
-    max_stack_level: int = 10
-    max_periods: int = 24
-    max_profiles: int = 20
-    has_fixed_cable: bool = False
-    voltage_v: float = 230.0
-    rejects: Callable[[Profile], bool] = lambda profile: False
-    configuration: Mapping[str, str] = field(default_factory=dict)
+    at: datetime
+    request: dict[str, Any]
+    accepted: bool
 
 
 class SimulatedChargePoint:
@@ -78,7 +69,18 @@ class SimulatedChargePoint:
         self.identity, self.clock, self.model = identity, clock, model or StationModel()
         if isinstance(connectors, int):
             connectors = [ConnectorHardware(n + 1) for n in range(connectors)]
-        self.outlets = {c.id: Outlet(c, self.model.voltage_v) for c in connectors}
+        self.deviations = Deviations(self.model.deviations)
+        self.outlets = {
+            c.id: Outlet(
+                c,
+                self.model.voltage_v,
+                self.deviations,
+                register_wh=self.model.meter_start_wh,
+                is_free=self.model.starts_by == "free",
+            )
+            for c in connectors
+        }
+        self.profile_writes: deque[ProfileWrite] = deque(maxlen=PROFILE_WRITES_KEPT)
         self.profiles: tuple[Profile, ...] = ()
         self.is_operative = True
         self.configuration = self._standard_configuration()
@@ -91,7 +93,7 @@ class SimulatedChargePoint:
         self._dark_until: datetime | None = None
         self._stepped_at = clock.now()
         self._next_clock_sample_at: datetime | None = None
-        self._reported: dict[int, str] = {}
+        self._reported: dict[int, tuple[str, str]] = {}
         self._statuses: deque[dict[str, Any]] = deque()
         self._has_statuses = asyncio.Event()
         self._messages = TransactionQueue(self._link, clock, self.configuration, self.registered)
@@ -143,6 +145,8 @@ class SimulatedChargePoint:
         self.note_statuses()
         if outlet.awaited_id_tag is not None:
             self.begin(connector_id, outlet.awaited_id_tag, outlet.awaited_profile)
+        elif self.model.starts_by == "plug" and self.is_available(connector_id):
+            self.begin(connector_id, self.model.auto_start_tag)
 
     def unplug(self, connector_id: int) -> Vehicle | None:
         """Pull the cable at the vehicle's side; what was plugged in drives off."""
@@ -154,11 +158,14 @@ class SimulatedChargePoint:
         if outlet.transaction is not None and self.configuration.flag("StopTransactionOnEVSideDisconnect"):
             self.end(connector_id, "EVDisconnected")
         outlet.is_finished = False
+        self.deviations.unplugged(outlet)
         self.note_statuses()
         return vehicle
 
     async def badge(self, connector_id: int, id_tag: str) -> bool:
         """Hold a badge to the reader: starts, or stops what it or its group started. False = refused."""
+        if self.model.starts_by != "badge":
+            return False
         outlet = self.outlets[connector_id]
         running = outlet.transaction
         if running is not None and running.id_tag.lower() == id_tag.lower():
@@ -199,13 +206,28 @@ class SimulatedChargePoint:
         return self._link.up.is_set()
 
     @property
+    def frames(self) -> int:
+        """How many have come and gone so far, but for answers."""
+        return self._link.frames
+
+    @property
     def unsent(self) -> list[TransactionMessage]:
         """Transaction messages that the central system has not taken yet, oldest first."""
         return self._messages.unsent
 
     def running_transaction(self, connector_id: int) -> RunningTransaction | None:
+        """Its start by the station's own clock."""
         transaction = self.outlets[connector_id].transaction if connector_id else None
-        return RunningTransaction(transaction.id, transaction.started_at) if transaction else None
+        if transaction is None:
+            return None
+        return RunningTransaction(transaction.id, self.own_time(transaction.started_at))
+
+    def own_time(self, at: datetime) -> datetime:
+        """What the station's own clock shows then."""
+        return at + timedelta(seconds=self.model.clock_error_s)
+
+    def stamp(self, at: datetime) -> str:
+        return timestamp(self.own_time(at), self.model.zone)
 
     # --- physics ---
 
@@ -216,49 +238,62 @@ class SimulatedChargePoint:
             slice_s = min(dt_s, LONGEST_SLICE_S)
             offers = self._offers(self._stepped_at)
             for connector_id, outlet in self.outlets.items():
-                outlet.phases = self._phases(connector_id, outlet, self._stepped_at)
-                outlet.flow(slice_s, offers[connector_id])
+                outlet.flow(slice_s, offers[connector_id], self._phases(outlet))
             self._stepped_at += timedelta(seconds=slice_s)
             dt_s -= slice_s
         for outlet in self.outlets.values():
             if outlet.awaited_until is not None and now >= outlet.awaited_until:
                 outlet.stop_awaiting()
         self._sample(now)
+        self.deviations.live(self, now)
         self.note_statuses()
 
     def _offers(self, at: datetime) -> dict[int, float]:
-        wanted = {n: self._connector_offer_a(n, outlet, at) for n, outlet in self.outlets.items()}
-        cap_a = station_limit_a(self.profiles, at, self.model.voltage_v)
-        if cap_a is None:
-            return wanted
-        shares = share_station_limit(wanted, cap_a)
-        return {n: pilot_a(shares[n], o.hardware.max_a, o.hardware.step_a) for n, o in self.outlets.items()}
+        offers = {n: self._connector_offer_a(n, outlet, at) for n, outlet in self.outlets.items()}
+        cap_a = station_limit_a(self.profiles, self.own_time(at), self.model.voltage_v)
+        if cap_a is not None:
+            shares = share_station_limit(offers, cap_a)
+            offers = {
+                n: pilot_a(shares[n], o.hardware.max_a, o.hardware.step_a) for n, o in self.outlets.items()
+            }
+        for n, outlet in self.outlets.items():
+            if self._may_offer(outlet, at):
+                offers[n] = self.deviations.offer(self, outlet, offers[n], at)
+        return offers
+
+    def _may_offer(self, outlet: Outlet, at: datetime) -> bool:
+        is_dark = self._dark_until is not None and at < self._dark_until
+        is_refused = outlet.transaction is not None and outlet.transaction.is_refused
+        return outlet.has_session and not is_refused and not is_dark
 
     def _connector_offer_a(self, connector_id: int, outlet: Outlet, at: datetime) -> float:
-        transaction = outlet.transaction
-        is_dark = self._dark_until is not None and at < self._dark_until
-        if transaction is None or transaction.is_refused or is_dark:
+        if not self._may_offer(outlet, at):
             return 0.0
-        running = RunningTransaction(transaction.id, transaction.started_at)
-        limit_a = connector_limit_a(self.profiles, connector_id, at, running, self.model.voltage_v)
+        running, limit_a = self.running_transaction(connector_id), None
+        if running is not None:  # profiles of connectors are for transactions
+            voltage_v, at = self.model.voltage_v, self.own_time(at)
+            limit_a = connector_limit_a(self.profiles, connector_id, at, running, voltage_v)
         return pilot_a(limit_a, outlet.hardware.max_a, outlet.hardware.step_a)
 
-    def _phases(self, connector_id: int, outlet: Outlet, at: datetime) -> int:
-        """The numberPhases of the profile that rules, where the hardware can obey it; else all."""
-        transaction, wired = outlet.transaction, outlet.hardware.phases
-        if transaction is None or not outlet.hardware.phase_switching:
+    def _phases(self, outlet: Outlet) -> int:
+        """How many are switched on: as the profile in force asks for, if the station can."""
+        wired, n = outlet.hardware.phases, outlet.hardware.id
+        can_switch = outlet.hardware.phase_switching or self.model.switches_phases
+        if not can_switch or outlet.transaction is None:
             return wired
-        running = RunningTransaction(transaction.id, transaction.started_at)
-        ruling = ruling_period(self.profiles, connector_id, at, running)
-        return wired if ruling is None or ruling[1].phases is None else min(wired, ruling[1].phases)
+        at = self.own_time(self._stepped_at)
+        ruling = ruling_period(self.profiles, n, at, self.running_transaction(n))
+        return wired if ruling is None else min(wired, ruling[0].phases or wired)
 
     def _sample(self, now: datetime) -> None:
         interval_s = self.configuration.number("MeterValueSampleInterval")
         for connector_id, outlet in self.outlets.items():
-            transaction = outlet.transaction
-            if transaction is not None and interval_s > 0 and now >= transaction.next_sample_at:
-                transaction.next_sample_at = now + timedelta(seconds=interval_s)
-                self.send_meter_values(connector_id, "Sample.Periodic", "MeterValuesSampledData")
+            if not outlet.has_session or interval_s <= 0:
+                outlet.next_sample_at = None
+            elif outlet.next_sample_at is None or now >= outlet.next_sample_at:
+                if outlet.next_sample_at is not None:
+                    self.send_meter_values(connector_id, "Sample.Periodic", "MeterValuesSampledData")
+                outlet.next_sample_at = now + timedelta(seconds=interval_s)
         aligned_s = self.configuration.number("ClockAlignedDataInterval")
         if aligned_s == 0:
             self._next_clock_sample_at = None
@@ -318,15 +353,17 @@ class SimulatedChargePoint:
 
     def is_available(self, connector_id: int) -> bool:
         outlet = self.outlets[connector_id]
-        return outlet.transaction is None and outlet.is_operative and self.is_operative
+        is_idle = not outlet.has_session and self.deviations.let_begin(outlet)
+        return is_idle and outlet.is_operative and self.is_operative
 
     def begin(self, connector_id: int, id_tag: str, profile: Profile | None = None) -> None:
         now = self.clock.now()
         self.step(now)
         outlet = self.outlets[connector_id]
         outlet.stop_awaiting()
-        interval = timedelta(seconds=self.configuration.number("MeterValueSampleInterval"))
-        transaction = Transaction(connector_id, id_tag, now, int(outlet.register_wh), now + interval)
+        transaction = Transaction(connector_id, id_tag, now, int(outlet.register_wh))
+        if (interval_s := self.configuration.number("MeterValueSampleInterval")) > 0:
+            outlet.next_sample_at = now + timedelta(seconds=interval_s)
         outlet.transaction, outlet.is_finished = transaction, False
         if profile is not None:
             self.profiles = install(self.profiles, replace(profile, transaction_id=None))
@@ -334,9 +371,9 @@ class SimulatedChargePoint:
             "connectorId": connector_id,
             "idTag": id_tag,
             "meterStart": transaction.meter_start_wh,
-            "timestamp": timestamp(now),
+            "timestamp": self.stamp(now),
         }
-        self._messages.put("StartTransaction", payload, transaction)
+        self._tell("StartTransaction", payload, transaction)
         outlet.offered_a = self._offers(now)[connector_id]
         self.note_statuses()
 
@@ -349,15 +386,15 @@ class SimulatedChargePoint:
             return
         payload: dict[str, Any] = {
             "meterStop": int(outlet.register_wh),
-            "timestamp": timestamp(now),
+            "timestamp": self.stamp(now),
             "reason": reason,
         }
         if id_tag is not None:
             payload["idTag"] = id_tag
         if measurands := self.configuration.parts("StopTxnSampledData"):
             values = outlet.sampled_values(measurands, "Transaction.End")
-            payload["transactionData"] = [{"timestamp": timestamp(now), "sampledValue": values}]
-        self._messages.put("StopTransaction", payload, transaction)
+            payload["transactionData"] = [{"timestamp": self.stamp(now), "sampledValue": values}]
+        self._tell("StopTransaction", payload, transaction)
         outlet.transaction, outlet.is_finished = None, outlet.vehicle is not None
         outlet.open_contactor()
         self.profiles = tuple(
@@ -365,6 +402,7 @@ class SimulatedChargePoint:
         )
         if outlet.becomes_inoperative:
             outlet.is_operative = outlet.becomes_inoperative = False
+        self.deviations.ended(outlet)
         self.note_statuses()
 
     def send_meter_values(self, connector_id: int, context: str, measurands_key: str) -> None:
@@ -374,9 +412,13 @@ class SimulatedChargePoint:
             return
         payload = {
             "connectorId": connector_id,
-            "meterValue": [{"timestamp": timestamp(self.clock.now()), "sampledValue": values}],
+            "meterValue": [{"timestamp": self.stamp(self.clock.now()), "sampledValue": values}],
         }
-        self._messages.put("MeterValues", payload, outlet.transaction)
+        self._tell("MeterValues", payload, outlet.transaction)
+
+    def _tell(self, action: str, payload: dict[str, Any], transaction: Transaction | None) -> None:
+        if (said := self.deviations.say(self, action, payload)) is not None:
+            self._messages.put(action, said, transaction)
 
     def _take_answer(self, message: TransactionMessage, answer: dict[str, Any]) -> None:
         transaction = message.transaction
@@ -395,7 +437,14 @@ class SimulatedChargePoint:
     # --- link, registration, reports ---
 
     def _answer(self, action: str, payload: dict[str, Any]) -> Answer:
-        return answer_call(self, action, payload)
+        accepted = False
+        try:
+            answer = self.deviations.answer(self, action, payload, lambda: answer_call(self, action, payload))
+            accepted = answer.payload.get("status") == "Accepted"
+            return answer
+        finally:
+            if action == "SetChargingProfile":
+                self.profile_writes.append(ProfileWrite(self.clock.now(), payload, accepted))
 
     def _on_link_down(self) -> None:
         self.registered.clear()
@@ -408,6 +457,7 @@ class SimulatedChargePoint:
         while True:
             await self._link.up.wait()
             has_booted = not self._is_booted
+            self._is_booted = self._is_booted or not self.model.boots_unasked
             try:
                 while not self._is_booted:
                     wait_s = await self.boot()
@@ -431,8 +481,9 @@ class SimulatedChargePoint:
             "chargePointSerialNumber": self.identity[:25],
             "firmwareVersion": self.model.firmware,
         }
+        said = self.deviations.say(self, "BootNotification", payload) or payload
         try:
-            answer = await self._link.call("BootNotification", payload)
+            answer = await self._link.call("BootNotification", said)
         except (CallRefused, NoAnswer):
             return BOOT_RETRY_S
         interval_s = answer["interval"]
@@ -446,26 +497,30 @@ class SimulatedChargePoint:
         """Report each connector whose status is not what was reported last."""
         if not self.registered.is_set():
             return
-        station = "Available" if self.is_operative else "Unavailable"
-        for connector_id, status in [(0, station)] + [(n, o.status) for n, o in self.outlets.items()]:
-            if self._reported.get(connector_id) != status:
-                self._reported[connector_id] = status
+        for connector_id in (0, *self.outlets):
+            seen = self._seen(connector_id)
+            if self._reported.get(connector_id) != seen:
+                self._reported[connector_id] = seen
                 self.report_status(connector_id)
 
-    def report_status(self, connector_id: int) -> None:
+    def _seen(self, connector_id: int) -> tuple[str, str]:
+        """Status and error code."""
         if connector_id == 0:
-            status = "Available" if self.is_operative else "Unavailable"
-        else:
-            status = self.outlets[connector_id].status
-        self._statuses.append(
-            {
-                "connectorId": connector_id,
-                "errorCode": "NoError",
-                "status": status,
-                "timestamp": timestamp(self.clock.now()),
-            }
-        )
-        self._has_statuses.set()
+            return "Available" if self.is_operative else "Unavailable", "NoError"
+        outlet = self.outlets[connector_id]
+        return outlet.status, outlet.error_code
+
+    def report_status(self, connector_id: int) -> None:
+        status, error_code = self._seen(connector_id)
+        report = {
+            "connectorId": connector_id,
+            "errorCode": error_code,
+            "status": status,
+            "timestamp": self.stamp(self.clock.now()),
+        }
+        if (said := self.deviations.say(self, "StatusNotification", report)) is not None:
+            self._statuses.append(said)
+            self._has_statuses.set()
 
     async def _send_statuses(self) -> None:
         while True:
@@ -526,8 +581,6 @@ class SimulatedChargePoint:
             "MaxChargingProfilesInstalled": self.model.max_profiles,
         }
         configuration = Configuration(standard_keys(len(self.outlets), self.model.rate_units, limits))
-        if any(outlet.hardware.phase_switching for outlet in self.outlets.values()):
-            configuration.store("ConnectorSwitch3to1PhaseSupported", "true")
         for name, value in self.model.configuration.items():
-            configuration.store(name, value)
+            (configuration.store if name in configuration else configuration.add)(name, value)
         return configuration

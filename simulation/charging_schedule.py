@@ -156,13 +156,13 @@ def connector_limit_a(
 ) -> float | None:
     """What TxProfile and TxDefaultProfile allow per phase; None = they say nothing: unlimited."""
     ruling = ruling_period(profiles, connector_id, at, transaction)
-    return None if ruling is None else amps(ruling[1], ruling[0].unit, voltage_v)
+    return None if ruling is None else amps(*ruling, voltage_v)
 
 
 def ruling_period(
     profiles: Sequence[Profile], connector_id: int, at: datetime, transaction: RunningTransaction | None
-) -> tuple[Profile, Period] | None:
-    """The TxProfile or TxDefaultProfile that rules, and its period in force."""
+) -> tuple[Period, Unit] | None:
+    """The one period of a TxProfile or TxDefaultProfile that holds for this connector now, and its unit."""
 
     def applies(p: Profile) -> bool:
         return transaction is not None and (p.transaction_id is None or p.transaction_id == transaction.id)
@@ -174,25 +174,25 @@ def ruling_period(
         [p for p in profiles if p.purpose == "TxDefaultProfile" and p.connector_id == 0],
     )
     for layer in layers:
-        if (ruling := _top_of_stack(layer, at, transaction)) is not None:
-            return ruling
+        if (top := _top_of_stack(layer, at, transaction)) is not None:
+            return top
     return None
 
 
 def station_limit_a(profiles: Sequence[Profile], at: datetime, voltage_v: float) -> float | None:
     """What ChargePointMaxProfile allows for all connectors together, per phase; None = unlimited."""
     caps = [p for p in profiles if p.purpose == "ChargePointMaxProfile"]
-    ruling = _top_of_stack(caps, at, None)
-    return None if ruling is None else amps(ruling[1], ruling[0].unit, voltage_v)
+    top = _top_of_stack(caps, at, None)
+    return None if top is None else amps(*top, voltage_v)
 
 
 def _top_of_stack(
     profiles: Iterable[Profile], at: datetime, transaction: RunningTransaction | None
-) -> tuple[Profile, Period] | None:
+) -> tuple[Period, Unit] | None:
     for profile in sorted(profiles, key=lambda p: p.stack_level, reverse=True):
         period = period_at(profile, at, transaction)
         if period is not None:
-            return profile, period
+            return period, profile.unit
     return None
 
 

@@ -7,6 +7,7 @@ from datetime import datetime
 
 from drivers.device import PhaseTriple
 from simulation.charging_schedule import Profile
+from simulation.deviations import Deviations
 from simulation.vehicle import Vehicle
 
 FLOWING_A = 0.5
@@ -35,19 +36,32 @@ class Transaction:
     id_tag: str
     started_at: datetime
     meter_start_wh: int
-    next_sample_at: datetime
     id: int | None = None
     is_refused: bool = False
 
 
 class Outlet:
-    def __init__(self, hardware: ConnectorHardware, voltage_v: float) -> None:
+    """is_free: charges whatever is plugged in, without a transaction."""
+
+    def __init__(
+        self,
+        hardware: ConnectorHardware,
+        voltage_v: float,
+        deviations: Deviations,
+        *,
+        register_wh: float = 0.0,
+        is_free: bool = False,
+    ) -> None:
         self.hardware = hardware
         self.phases = hardware.phases
         self.voltage_v = voltage_v
+        self.phases = hardware.phases
+        self.is_free = is_free
+        self._deviations = deviations
+        self.next_sample_at: datetime | None = None
         self.vehicle: Vehicle | None = None
         self.transaction: Transaction | None = None
-        self.register_wh = 0.0
+        self.register_wh = register_wh
         self.offered_a = 0.0
         self.current_a: PhaseTriple = NOTHING
         self.is_operative = True
@@ -62,9 +76,23 @@ class Outlet:
         return sum(self.current_a) * self.voltage_v
 
     @property
+    def has_session(self) -> bool:
+        return self.transaction is not None or (self.is_free and self.vehicle is not None)
+
+    @property
     def status(self) -> str:
-        """The ChargePointStatus. Source: OCPP 1.6 section 4.9."""
-        if self.transaction is not None:
+        """The ChargePointStatus as the station reports it."""
+        return self._deviations.status(self, self._status)
+
+    @property
+    def error_code(self) -> str:
+        has_fault = self.vehicle is not None and self.vehicle.has_fault
+        return "EVCommunicationError" if has_fault else "NoError"
+
+    @property
+    def _status(self) -> str:
+        """Source: OCPP 1.6 section 4.9."""
+        if self.has_session:
             if self.offered_a <= 0:
                 return "SuspendedEVSE"
             return "Charging" if max(self.current_a) > FLOWING_A else "SuspendedEV"
@@ -74,8 +102,13 @@ class Outlet:
             return "Finishing" if self.is_finished else "Preparing"
         return "Preparing" if self.awaited_id_tag is not None else "Available"
 
-    def flow(self, dt_s: float, offered_a: float) -> None:
-        """Let the vehicle live through dt_s with this pilot signal, and count what it draws."""
+    def flow(self, dt_s: float, offered_a: float, phases: int) -> None:
+        """Let the vehicle live through dt_s with this pilot signal, and count what it draws.
+
+        While the station changes over to another number of phases it offers nothing.
+        """
+        if phases != self.phases:
+            self.phases, offered_a = phases, 0.0
         self.offered_a = offered_a
         if self.vehicle is None:
             self.current_a = NOTHING
@@ -100,7 +133,7 @@ class Outlet:
         for measurand in measurands:
             for reading in self._readings(measurand):
                 values.append({"context": context, "measurand": measurand, "location": "Outlet"} | reading)
-        return values
+        return self._deviations.sample(self, values)
 
     def _readings(self, measurand: str) -> list[dict[str, str]]:
         phases = [f"L{n + 1}" for n in range(self.hardware.phases)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import replace
 from functools import cache
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
@@ -14,7 +15,8 @@ from simulation.charging_schedule import Profile, clear, composite_periods, inst
 from simulation.station_link import Answer, CallRefused
 
 if TYPE_CHECKING:
-    from simulation.charge_point import SimulatedChargePoint, StationModel
+    from simulation.charge_point import SimulatedChargePoint
+    from simulation.station_model import StationModel
 
 RULE_CODES = {
     "required": "ProtocolError",
@@ -27,7 +29,7 @@ UNIT_NAMES = {"A": "Current", "W": "Power"}
 def answer_call(station: SimulatedChargePoint, action: str, payload: dict[str, Any] | None) -> Answer:
     """Raises CallRefused: not implemented, or the payload does not fit the schema."""
     handler = HANDLERS.get(action)
-    if handler is None:
+    if handler is None or action in station.model.lacks:
         raise CallRefused("NotImplemented", f"{action} is not implemented")
     payload = payload or {}
     try:
@@ -164,7 +166,7 @@ def _trigger(station: SimulatedChargePoint, request: dict[str, Any]) -> Answer:
     if message not in ("BootNotification", "Heartbeat", "MeterValues", "StatusNotification"):
         return Answer({"status": "NotImplemented"})
     # E 3.40: a station that is accepted already does not boot again for the asking.
-    if message == "BootNotification" and station.registered.is_set():
+    if message == "BootNotification" and station.registered.is_set() and station.model.boots_unasked:
         return Answer({"status": "Rejected"})
     return Answer({"status": "Accepted"}, send)
 
@@ -189,6 +191,8 @@ def _set_charging_profile(station: SimulatedChargePoint, request: dict[str, Any]
         profile = read_profile(connector_id, payload)
     except ValueError:
         return Answer({"status": "Rejected"})
+    if not station.model.reads_number_phases:
+        profile = replace(profile, periods=tuple(replace(p, phases=None) for p in profile.periods))
     installed = install(station.profiles, profile)
     match profile.purpose:
         case "ChargePointMaxProfile":
@@ -221,7 +225,7 @@ def _get_composite_schedule(station: SimulatedChargePoint, request: dict[str, An
     ] not in model.rate_units:
         return Answer({"status": "Rejected"})
     outlets = station.outlets.values() if connector_id == 0 else [station.outlets[connector_id]]
-    start = station.clock.now().replace(microsecond=0)
+    start = station.own_time(station.clock.now()).replace(microsecond=0)
     periods = composite_periods(
         station.profiles,
         connector_id,

@@ -101,6 +101,9 @@ class Configuration:
         self._in_force = {name: key.value for name, key in keys.items()}
         self._stored = dict(self._in_force)
 
+    def __contains__(self, name: str) -> bool:
+        return name.lower() in self._names
+
     def text(self, name: str) -> str:
         return self._in_force[name]
 
@@ -116,6 +119,12 @@ class Configuration:
     def store(self, name: str, value: str) -> None:
         """Set from inside the station, whoever may write it from outside."""
         self._stored[name] = self._in_force[name] = value
+
+    def add(self, name: str, value: str) -> None:
+        """A key of the maker's own, to be read only."""
+        self._keys[name] = Key(value)
+        self._names[name.lower()] = name
+        self.store(name, value)
 
     def change(self, name: str, value: str) -> str:
         """A ChangeConfiguration's status."""

@@ -3,7 +3,8 @@
 StationCallError
 ├── LinkDown       there is no connection, or it broke before the answer came
 ├── NoAnswer       the central system did not answer in time
-└── CallRefused    a CALLERROR, from either side
+├── CallRefused    a CALLERROR, from either side
+└── Unanswered     the station keeps silent on a call of the central system
 """
 
 from __future__ import annotations
@@ -50,16 +51,24 @@ class CallRefused(StationCallError):
         self.code, self.description = code, description
 
 
+class Unanswered(StationCallError):
+    pass
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """To a call from the central system. follow_up runs once the answer is on the wire."""
+    """To a call from the central system, after_s later. follow_up runs once it is on the wire."""
 
     payload: dict[str, Any]
     follow_up: Callable[[], Awaitable[None]] | None = None
+    after_s: float = 0.0
 
 
 class StationLink:
-    """answer: decides a call of the central system at once, or raises CallRefused."""
+    """answer: decides a call of the central system at once, or raises CallRefused.
+
+    frames: how many have come and gone so far, but for answers.
+    """
 
     def __init__(
         self,
@@ -72,6 +81,7 @@ class StationLink:
     ) -> None:
         self.url = f"{url.rstrip('/')}/{quote(identity, safe='')}"
         self.ping_interval_s: float = 30
+        self.frames = 0
         self.up = asyncio.Event()
         self.down = asyncio.Event()
         self._clock, self._answer, self._run_later, self._on_down = clock, answer, run_later, on_down
@@ -130,10 +140,12 @@ class StationLink:
             answered: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
             self._waiting = (message_id, answered)
             try:
+                self.frames += 1
                 await self._websocket.send(json.dumps([2, message_id, action, payload]))
                 async with asyncio.timeout(ANSWER_TIMEOUT_S):
                     return await answered
             except ConnectionClosed as closed:
+                self._waiting = None  # nobody waits for it any more
                 self._fall()
                 raise LinkDown(self.url) from closed
             except TimeoutError as late:
@@ -156,6 +168,7 @@ class StationLink:
         self.down.clear()
         self.up.set()
         async for frame in websocket:
+            self.frames += 1
             with contextlib.suppress(json.JSONDecodeError):  # OCPP-J: what cannot be read is ignored
                 await self._receive(websocket, json.loads(frame))
 
@@ -179,6 +192,19 @@ class StationLink:
         except CallRefused as refusal:
             await websocket.send(json.dumps([4, message_id, refusal.code, refusal.description, {}]))
             return
+        except Unanswered:
+            return
+        if answer.after_s > 0:
+            self._run_later(self._send_late(websocket, message_id, answer))
+        else:
+            await self._send(websocket, message_id, answer)
+
+    async def _send_late(self, websocket: ClientConnection, message_id: str, answer: Answer) -> None:
+        await self._clock.sleep(answer.after_s)
+        with contextlib.suppress(ConnectionClosed):
+            await self._send(websocket, message_id, answer)
+
+    async def _send(self, websocket: ClientConnection, message_id: str, answer: Answer) -> None:
         await websocket.send(json.dumps([3, message_id, answer.payload]))
         if answer.follow_up is not None:
             self._run_later(answer.follow_up())

@@ -82,5 +82,5 @@ class TransactionQueue:
                 self.is_empty.set()
 
 
-def timestamp(at: datetime) -> str:
-    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}Z"
+def timestamp(at: datetime, zone: str = "Z") -> str:
+    return at.strftime("%Y-%m-%dT%H:%M:%S.") + f"{at.microsecond // 1000:03d}{zone}"

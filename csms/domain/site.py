@@ -45,6 +45,8 @@ ROTATIONS: dict[str, list[Phase]] = {
     "TRS": ["L3", "L1", "L2"],
     "TSR": ["L3", "L2", "L1"],
 }
+ResponseName = Literal["calm", "balanced", "eager"]
+Starts = Annotated[int, Field(ge=1, le=1000, strict=True)]
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -166,6 +168,7 @@ class SiteInfo(SiteModel):
     voltage_v: float = Field(default=230, ge=100, le=300)
     control_interval_s: float = Field(default=60, ge=1, le=900)
     import_limit_w: Watts | None = None
+    response: ResponseName = "balanced"
 
     @field_validator("timezone")
     @classmethod
@@ -257,14 +260,15 @@ class NoNeutralRelays(SiteModel):
 
 class ApplianceConfig(SiteModel):
     """Most kinds have `steps`; water_heater_no_neutral has `relays` and `rated_power_w`; sg_ready has one or
-    two `relays` (lowest bit first: recommendation, then forced) and `power_w`."""
+    two `relays` (lowest bit first: recommendation, then forced) and `power_w`. Without min_on_min
+    its kind and the site's response say how long it stays on. max_starts_…: of each of its elements."""
 
     id: Id
     name: str | None = None
     kind: ApplianceKind
     circuit: Id
     mode: ApplianceMode = "solar_only"
-    min_on_min: float = Field(default=10, ge=0, le=1440)
+    min_on_min: float | None = Field(default=None, ge=0, le=1440)
     min_off_min: float = Field(default=2, ge=0, le=1440)
     windows: list[WindowConfig] = []
     steps: list[StepConfig] = []
@@ -275,6 +279,8 @@ class ApplianceConfig(SiteModel):
     meter: Id | None = None
     priority: Priority = 0
     need: Annotated[list[NeedConfig], BeforeValidator(_listed)] = []
+    max_starts_per_hour: Starts | None = None
+    max_starts_per_day: Starts | None = None
 
     @model_validator(mode="after")
     def _shape_fits_the_kind(self) -> Self:
@@ -358,6 +364,9 @@ class ConnectorConfig(SiteModel):
         if self.phase_switching and len(self.phases) != 3:
             raise ValueError("three phases expected where phase_switching is set")
         return self
+
+    max_starts_per_hour: Starts | None = None
+    max_starts_per_day: Starts | None = None
 
     @model_validator(mode="after")
     def _currents_fit(self) -> Self:

@@ -85,8 +85,7 @@ class FreeStarts:
                 self._note(await queue.get())
 
     def _note(self, event: Event) -> None:
-        """The cable is out; or a session was ended; or a person has chosen how a connector is run, and wants to
-        see it happen."""
+        """The cable is out; a session was ended; or a person has chosen how a connector is run, and waits."""
         if event.kind != "load.mode":
             place = (str(event.data["identity"]), int(event.data["connector_id"]))
             if event.data.get("status") == "Available":

@@ -10,7 +10,8 @@ from closed_loop import NOON, Car, House, connector, element, heater, site, trip
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer import Circuit, ConnectorState, Mode, Need, PowerReading, Readings, Site, Window
+from csms.response import PRESETS
+from optimizer import Circuit, ConnectorState, Mode, Need, PowerReading, Readings, Response, Site, Window
 from optimizer.electrical import heater_without_neutral
 from optimizer.memory import memory_from_dict, memory_to_dict
 
@@ -49,8 +50,12 @@ twists = st.builds(
 @st.composite
 def sites(draw: st.DrawFn) -> Site:
     mode = lambda modes: draw(st.sampled_from(list(modes)))  # noqa: E731
-    stay = {"min_on_s": draw(st.sampled_from([0.0, 180.0])), "min_off_s": draw(st.sampled_from([0.0, 120.0]))}
     needs = draw(st.sampled_from([(), (Need(time(13), frozenset(range(7)), energy_wh=9000.0),)]))
+    stay = {
+        "min_on_s": draw(st.sampled_from([0.0, 180.0])),
+        "min_off_s": draw(st.sampled_from([0.0, 120.0])),
+        "max_starts_per_hour": draw(st.sampled_from([None, 1, 3])),
+    }
     steps = (element("1"), element("2", phases=(1,)), element("3", 2000.0, phases=(0, 1, 2)))
     return site(
         heater(
@@ -84,6 +89,7 @@ def sites(draw: st.DrawFn) -> Site:
         ),
         connector("CP2/1", mode(Mode), phases=(1, 2, 0), modulates=False, windows=NOONTIME, **stay),
         circuits=CIRCUITS,
+        response=draw(st.sampled_from([Response(), *(preset.response for preset in PRESETS.values())])),
     )
 
 
@@ -111,6 +117,7 @@ def test_whatever_happens(home: Site, minutes: list[Twist], phases: int, told_wh
         currents_are_legal(house)
         circuits_hold(house, twist)
         a_late_meter_raises_nothing(house, twist, before_on, before_a)
+        starts_are_counted(house)
         assert memory_from_dict(json.loads(json.dumps(memory_to_dict(house.memory)))) == house.memory
         assert all(part.reason.text and part.reason.code for part in house.decision.appliances)  # type: ignore[union-attr]
 
@@ -139,6 +146,18 @@ def circuits_hold(house: House, twist: Twist) -> None:
         for outlet, part in zip(house.site.connectors, house.decision.connectors, strict=True):
             assert part.limit_a == 0 or 2 not in outlet.phases or house.cars[outlet.id].phases == 1
         assert not house.decision.feasible
+
+
+def starts_are_counted(house: House) -> None:
+    """Whom no person sets going starts no more often than it may; all of a run here is within one hour."""
+    by_sun_or_timer = {
+        load.id: load.max_starts_per_hour
+        for load in (*house.site.appliances, *house.site.connectors)
+        if load.mode in (Mode.SOLAR_ONLY, Mode.SOLAR_AND_TIMER, Mode.TIMER_ONLY)
+    }
+    for (load, _), run in house.memory.runs.items():
+        most = by_sun_or_timer.get(load)
+        assert most is None or len(run.starts) <= most
 
 
 def a_late_meter_raises_nothing(

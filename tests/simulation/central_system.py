@@ -40,7 +40,7 @@ class CentralSystem:
         self._connection: ServerConnection | None = None
         self.port = 0
         self.path = ""
-        self.gone = asyncio.Event()
+        self.connected, self.gone = asyncio.Event(), asyncio.Event()
 
     async def start(self) -> None:
         self._server = await serve(
@@ -65,8 +65,10 @@ class CentralSystem:
         assert connection.request is not None
         self._connection, self.path = connection, connection.request.path
         self.gone.clear()
+        self.connected.set()
         with contextlib.suppress(ConnectionClosed):
             await self._answer_all(connection)
+        self.connected.clear()
         self.gone.set()
 
     async def _answer_all(self, connection: ServerConnection) -> None:
@@ -109,9 +111,14 @@ class CentralSystem:
         return dict(rest[0])
 
     async def raw_call(self, action: str, payload: dict[str, Any]) -> list[Any]:
+        answer = await self.send(action, payload)
+        async with asyncio.timeout(PATIENCE_S):
+            return await answer
+
+    async def send(self, action: str, payload: dict[str, Any]) -> asyncio.Future[list[Any]]:
+        """Its answer, whenever it comes."""
         assert self._connection is not None
         message_id = f"cs-{next(self._message_ids)}"
-        self._waiting[message_id] = asyncio.get_running_loop().create_future()
+        answer = self._waiting[message_id] = asyncio.get_running_loop().create_future()
         await self._connection.send(json.dumps([2, message_id, action, payload]))
-        async with asyncio.timeout(PATIENCE_S):
-            return await self._waiting[message_id]
+        return answer

@@ -136,3 +136,58 @@ def test_the_length_of_the_steps_makes_no_difference():
     for _ in range(1200):
         fine.step(0.5, 12)
     assert coarse.soc == pytest.approx(fine.soc, abs=1e-4)
+
+
+def test_one_that_is_not_fed_at_first_sleeps_soon_and_one_that_was_fed_does_not():
+    model = replace(CAR, sleep_unfed_after_s=300)
+    hungry, fed = plugged(model), plugged(model)
+    fed.step(60, 6)
+    for vehicle in (hungry, fed):
+        vehicle.step(301, 0)
+        vehicle.step(60, 8)
+    assert (hungry.is_asleep, fed.is_asleep) == (True, False)
+    assert hungry.current_a == 0
+    assert fed.current_a == 8
+
+
+def test_one_that_only_a_hand_wakes_sleeps_through_a_pulse():
+    vehicle = plugged(replace(SLEEPER, wakes_by_pulse=False))
+    vehicle.step(2000, 0)
+    vehicle.step(300, 16)
+    assert vehicle.is_asleep
+    vehicle.unplug()
+    vehicle.plug()
+    assert vehicle.step(60, 6)[0] > 5
+
+
+@pytest.mark.parametrize(
+    ("least_a", "offered_a", "has_fault"), [(8, 6, True), (8, 8, False), (8, 0, False), (10, 9, True)]
+)
+def test_an_offer_below_its_minimum_is_an_error_to_it_until_it_is_replugged(
+    least_a: float, offered_a: float, has_fault: bool
+):
+    vehicle = plugged(replace(CAR, min_a=least_a, faults_below_min=True))
+    vehicle.step(31, offered_a)
+    assert vehicle.has_fault is has_fault
+    vehicle.step(60, 16)
+    assert (vehicle.current_a == 0) is has_fault
+    vehicle.unplug()
+    vehicle.plug()
+    assert vehicle.step(60, 16)[0] > 15
+
+
+@pytest.mark.parametrize(("apart_s", "has_fault"), [(60, True), (400, False)])
+def test_a_touchy_one_bears_three_starts_in_ten_minutes(apart_s: float, has_fault: bool):
+    vehicle = plugged(replace(CAR, tolerated_starts=3))
+    for _ in range(4):
+        vehicle.step(60, 6)
+        vehicle.step(apart_s, 0)
+    vehicle.step(60, 6)
+    assert vehicle.has_fault is has_fault
+    assert (vehicle.current_a == 0) is has_fault
+
+
+def test_one_that_trickles_never_stops():
+    vehicle = plugged(replace(CAR, trickle_a=0.4), soc=0.9, target_soc=0.9)
+    assert vehicle.step(3600, 16)[0] == pytest.approx(0.4)
+    assert vehicle.step(60, 0)[0] == 0

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from csms.control_model import control_site, element_relays
+from csms.domain.site import ResponseName
+from csms.response import PRESETS
 from csms.site_file import read_site
 from optimizer.model import Mode
 
@@ -60,3 +62,33 @@ def test_a_mode_set_by_hand_wins_over_the_description() -> None:
 
 def test_a_single_phase_station_knows_its_phase() -> None:
     assert control_site(HOUSE).connectors[0].phases == (1,)
+
+
+@pytest.mark.parametrize("name", PRESETS)
+def test_the_response_of_a_site_reaches_all_its_loads(name: ResponseName) -> None:
+    data = HOUSE.model_dump(by_alias=True)
+    data["site"]["response"] = name
+    data["appliance"][0]["min_on_min"] = None
+    site, preset = control_site(type(HOUSE).model_validate(data)), PRESETS[name]
+    assert site.response == preset.response
+    assert site.appliances[0].min_on_s == preset.heater_min_on_s
+    assert {a.switching_cost_w for a in site.appliances} == {preset.appliance_cost_w}
+    assert {c.min_on_s for c in site.connectors} == {preset.connector_min_on_s}
+
+
+def test_a_motor_stays_on_for_ten_minutes_unless_the_site_says_otherwise() -> None:
+    data = BUILDING.model_dump(by_alias=True)
+    pump = next(a for a in data["appliance"] if a["id"] == "pool-pump")
+    for said, min_on_s in ((None, 600), (25, 1500), (0, 0)):
+        pump["min_on_min"] = said
+        site = control_site(type(BUILDING).model_validate(data))
+        assert next(a.min_on_s for a in site.appliances if a.id == "pool-pump") == min_on_s
+
+
+def test_a_limit_of_starts_reaches_appliance_and_connector() -> None:
+    data = BUILDING.model_dump(by_alias=True)
+    data["appliance"][0]["max_starts_per_hour"] = 3
+    data["charge_point"][0]["connectors"][0]["max_starts_per_day"] = 20
+    site = control_site(type(BUILDING).model_validate(data))
+    assert site.appliances[0].max_starts_per_hour == 3
+    assert site.connectors[0].max_starts_per_day == 20

@@ -50,6 +50,10 @@ def test_examples_read_and_write_back_to_the_same_site(path: Path) -> None:
         ("min_a = 6", "min_a = 5", "min_a of at least 6 A expected"),
         ("max_a = 16", "max_a = 5", "max_a of at least min_a (6 A) expected"),
         ("port = 15021", "port = 70000", "65535"),
+        ("voltage_v = 230", 'response = "brisk"', "'calm', 'balanced' or 'eager'"),
+        ("min_on_min = 10", "max_starts_per_hour = 0", "greater than or equal to 1"),
+        ("min_on_min = 10", "max_starts_per_day = 2.5", "valid integer"),
+        ("min_a = 6", "min_a = 6, max_starts_per_hour = true", "valid integer"),
     ],
 )
 def test_a_fault_is_told_with_its_line(written: str, instead: str, message: str) -> None:

@@ -1,0 +1,79 @@
+"""How Helianthus copes with each character: a column of docs/stations.md."""
+
+from __future__ import annotations
+
+COPING = {
+    # stations
+    "ABB Terra AC": (
+        "stack level 0 and the transaction's id always; keys are asked for by name, its measurands are "
+        "known; a total counts before phases"
+    ),
+    "Wallbox": (
+        "after the first rejection Relative is tried, and remembered for the next of its kind; it is "
+        "triggered to boot; what is measured counts, not Current.Offered; a lost link ends nothing"
+    ),
+    "Wallbox, firmware 5": "stack level 0 is what is tried first",
+    "Schneider EVlink Pro AC": (
+        "control by TxProfile works without the settings; the floor is tried again seldom, and the page "
+        "says that it is refused"
+    ),
+    "Zaptec Pro": (
+        "the interval is set; the register counts from the first one read; an error code does not stop "
+        "control"
+    ),
+    "Easee Charge": (
+        "a budget of 25 writes: lowered whenever a fuse or the sun needs it, raised seldom; no rewriting "
+        "for the dead-man"
+    ),
+    "Huawei FusionCharge": "watts are used; **not yet**: a limit of 0 W is written, and it strands",
+    "go-e": "amperes; it is seen to take more than it was offered, and written to again",
+    "ZJ Beny": "a pause is 0 A with the transaction kept, never its end",
+    "NEcharge": "a step too low is no fault; what is measured counts",
+    "Autel MaxiCharger": (
+        "a start by RemoteStart; **not yet**: it stays in Finishing until somebody resets it"
+    ),
+    "Alfen Eve": "its own tag is a tag like others; phases are left alone unless switching is wanted",
+    "EVBox Elvi": "found not to pause after the ways were tried; its 6 A count as the house's",
+    "Timxon": "TxDefaultProfile carries limit and dead-man in one",
+    "Heidelberg connect.business": (
+        "found to be deaf after the ways were tried: shown, and its draw counts as the house's, so that "
+        "others make room; its fuse must carry it"
+    ),
+    "myenergi Zappi": "as Timxon; what came too fast is written later",
+    "Charging at 0 A": "what is measured counts, not the status",
+    "Ignores numberPhases": "**not yet**: three times the watts would be right",
+    "One phase told": "the power tells that three are in use",
+    "Kilowatts": "units are converted, blanks ignored",
+    "Session register": "a register that begins anew is noticed; energy is right",
+    "Clock two minutes slow": "the offset is measured, schedules begin earlier",
+    "Clock two minutes fast": "schedules begin a minute in the past; the dead-man is as long as it should be",
+    "Times without zone": "taken for UTC",
+    "Random start delay": "waits, and is not taken for asleep for good",
+    "One period only": "a schedule that ends, with the floor beneath it, is the dead-man",
+    "Free charging": (
+        "**not yet**: without a transaction nothing is limited; choose an OCPP mode at the station"
+    ),
+    "Answers late": "the answer is waited for; others are not delayed",
+    "Phases rotated": (
+        "**not yet**: the rotation is read, but a current on its L1 counts on the grid's L1; give the "
+        "phases in the site file in the station's order"
+    ),
+    "Well-behaved": "as designed",
+    # vehicles
+    "three phases": "as designed",
+    "one phase 32 A": (
+        "the phases that it uses are seen within a minute; the first start needs the sun for three"
+    ),
+    "two phases": "the phases that it uses are seen within a minute",
+    "sleeps if not fed at first": "seen to be asleep and woken by 0 A, then 10 A and more",
+    "sleeps after a pause": "seen to be asleep and woken by 0 A, then 10 A and more",
+    "wakes by hand only": "woken in vain a few times, then the page asks for a hand; others get the sun",
+    "8 A minimum": "`min_a = 8` at the connector or with the badge",
+    "10 A minimum": "`min_a = 10` at the connector or with the badge",
+    "plug-in hybrid": "what it leaves goes to others",
+    "cannot vary": "`modulates = false`: on or off, like an appliance",
+    "takes less": "what is measured counts",
+    "trickles": "taken for full",
+    "full early": "what it leaves goes to others",
+    "touchy": "minimum times keep it from starting often",
+}
