@@ -56,6 +56,7 @@ from csms.services.stale_readings import StaleReadings
 from csms.services.station_jobs import StationJobs
 from csms.services.station_messages import StationMessages
 from csms.services.station_passwords import StationPasswords
+from csms.services.tag_phases import TagPhases
 from csms.services.unplugging import Unplugging
 from csms.services.wake_up import WakeUp
 from csms.settings import Settings
@@ -120,6 +121,10 @@ class App:
             self.events,
             self.clock,
             self.wake_up.is_at_work,
+        )
+        stands_for_any = partial(is_start_tag, self.sites, self.charge_points)
+        self.tag_phases = TagPhases(
+            self.database, self.charge_points, self.events, self.clock, stands_for_any
         )
         self.unplugging = Unplugging(self.charge_points, self.sites, self.events, self.clock)
         self.control = ControlLoops(
@@ -229,6 +234,7 @@ class App:
             await self._started(self.stale_readings.start, self.stale_readings.stop)
             await self._started(self.wake_up.start, self.wake_up.stop)
             await self._started(self.free_starts.start, self.free_starts.stop)
+            await self._started(self.tag_phases.start, self.tag_phases.stop)
             await self._started(self.unplugging.start, self.unplugging.stop)
             await self._started(self.passwords.start)
             await self._started(self.certificates.start, self.certificates.stop)

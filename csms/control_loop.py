@@ -167,7 +167,7 @@ class SiteControl:
         )
         overruled = {id for id in outranked if demands.connectors[id].controllable}
         inputs = inputs_to_dict(self._site, readings, demands, self._memory, now)
-        tell_of_vehicles(self._charge_points.report, self._memory, memory, decision)
+        tell_of_vehicles(self._charge_points.report, self._memory, memory, demands, decision)
         if _changes(decision, demands) or _changes_phases(decision, self._decision):
             self._changed_at = now
         self._memory, self._decision = memory, decision

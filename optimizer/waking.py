@@ -154,7 +154,8 @@ def _next_round(outlet: Outlet, plug_in: PlugInMemory, now: datetime, has_place:
         return plug_in
     if plug_in.rounds < len(PUSH_A) and plug_in.pushes < MOST_PUSHES:
         is_due = plug_in.round_at is None or _has_passed(plug_in.round_at, ROUND_AFTER_S[plug_in.rounds], now)
-        return _to(plug_in, "rest", now) if is_due and has_place else plug_in
+        may_begin = is_due and has_place and outlet.has_start_left  # a round is a start, too
+        return _to(plug_in, "rest", now) if may_begin else plug_in
     if plug_in.asked < len(outlet.connector.wake_by):
         return replace(_to(plug_in, outlet.connector.wake_by[plug_in.asked], now), asked=plug_in.asked + 1)
     return replace(plug_in, needs_hand=True)
@@ -177,6 +178,7 @@ def _starts_shortly(outlet: Outlet, plug_in: PlugInMemory, trust: Freshness, now
     )
     in_time = start_s > 0 and not _has_passed(plug_in.first_at, start_s + START_SLACK_S, now)
     by_rule = outlet.rule.code in ("sun", "timer_off") and not outlet.rule.always_on
+    by_rule = by_rule and (outlet.is_on or outlet.has_start_left)
     return is_due and in_time and by_rule and plug_in.taken_s < start_s and trust is Freshness.FRESH
 
 

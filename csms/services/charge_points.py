@@ -408,6 +408,7 @@ def open_transaction(row: Mapping[str, Any]) -> OpenTransaction:
         row["meter_start_wh"],
         min_a=row["min_a"],
         is_refused=row["start_status"] != "Accepted",
+        usual_phases=row.get("usual_phases"),
     )
     if row["last_register_wh"] is not None:
         transaction.register_read(row["last_register_wh"])

@@ -27,7 +27,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from csms.domain.charge_point import UNKNOWN_REGISTER_WH
 from csms.storage.bulk import Columns, insert_rows, update_rows
 from csms.storage.database import insert
-from csms.storage.tables import id_tags, meter_values, transactions, unmatched_stops
+from csms.storage.tables import id_tags, meter_values, tag_phases, transactions, unmatched_stops
 
 HIGHEST_ADOPTED_ID = 2**30  # OCPP's integers end at 2**31 − 1
 LOST = "Lost"  # stop_reason of a transaction that we closed ourselves
@@ -36,6 +36,11 @@ t = transactions.c
 _MIN_A = (
     select(id_tags.c.min_a).where(id_tags.c.id_tag == func.lower(func.trim(t.id_tag))).scalar_subquery()
 ).label("min_a")
+_USUAL_PHASES = (
+    select(tag_phases.c.phases)
+    .where(tag_phases.c.id_tag == func.lower(func.trim(t.id_tag)))
+    .scalar_subquery()
+).label("usual_phases")
 
 
 async def open_transactions(conn: AsyncConnection) -> list[Row]:
@@ -366,7 +371,7 @@ def best_register_wh(transaction: Row) -> float:
 
 async def _rows(conn: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Row]:
     """With the minimum current of the vehicle that comes with the tag."""
-    query = select(transactions, _MIN_A).where(*conditions).order_by(t.started_at, t.id)
+    query = select(transactions, _MIN_A, _USUAL_PHASES).where(*conditions).order_by(t.started_at, t.id)
     return [dict(row) for row in (await conn.execute(query)).mappings()]
 
 

@@ -199,6 +199,11 @@ def test_a_round_is_given_up(twist: str) -> None:
     assert twist != "unplugged" or not home.memory.plug_ins
 
 
+def test_a_round_is_a_start_and_none_is_made_without_one_left() -> None:
+    home = garage(Sleeper(wakes_a=99), max_starts_per_day=2).minutes(90)
+    assert (home.limits.count(0), home.memory.plug_ins["CP1/1"].pushes) == (1, 1)
+
+
 def test_no_push_without_sun_to_charge_by() -> None:
     assert set(garage(Sleeper()).minutes(60, surplus_w=500).limits) == {0}
 
