@@ -24,7 +24,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.domain.charge_point import UNKNOWN_REGISTER_WH
+from csms.domain.charge_point import LARGEST_FIRST_RISE_WH, UNKNOWN_REGISTER_WH
 from csms.storage.bulk import Columns, insert_rows, update_rows
 from csms.storage.database import insert
 from csms.storage.tables import id_tags, meter_values, tag_phases, transactions, unmatched_stops
@@ -233,7 +233,7 @@ async def stop(conn: AsyncConnection, transaction_id: int, **values: Any) -> Non
 async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, float, datetime]]) -> None:
     """(transaction id, register [Wh], read at): kept unless it falls or a stop has settled the matter.
 
-    The first one is also where a transaction began whose station did not tell.
+    The first one is also where a transaction began whose station did not tell, or told another register.
     """
     await update_rows(conn, _raise_register, _REGISTERS, readings)
 
@@ -258,6 +258,7 @@ def _raise_register(read: Columns) -> Update:
             last_register_wh=wh,
             last_register_at=read["at"],
             meter_start_wh=case(
+                (t.last_register_wh.is_(None) & (wh - t.meter_start_wh > LARGEST_FIRST_RISE_WH), wh),
                 (t.meter_start_wh != UNKNOWN_REGISTER_WH, t.meter_start_wh),
                 (is_of_the_same_start, t.meter_start_wh),
                 else_=wh,
@@ -290,6 +291,13 @@ async def claim_meter_values(
     found = (await conn.execute(highest.order_by(m.energy_wh.desc()).limit(1))).one_or_none()
     await conn.execute(update(meter_values).where(*within).values(transaction_id=transaction["id"]))
     return None if found is None else (found.energy_wh, found.measured_at)
+
+
+async def has_register_below(conn: AsyncConnection, transaction_id: int, wh: float) -> bool:
+    """Was a register below this one read in the transaction?"""
+    m = meter_values.c
+    lower = select(m.id).where(m.transaction_id == transaction_id, m.energy_wh < wh)
+    return (await conn.execute(lower.limit(1))).first() is not None
 
 
 async def remove_meter_values_before(conn: AsyncConnection, end: datetime, at_most: int) -> int:
