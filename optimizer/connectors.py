@@ -110,6 +110,12 @@ class Outlet:
         return self.demand.state in TAKERS and self.demand.controllable
 
     @property
+    def offers_a(self) -> float:
+        """What the station is known to offer now: after it was away that may be less than it was allowed."""
+        offered_a = self.demand.offered_a
+        return self.now_a if offered_a is None else min(self.now_a, offered_a)
+
+    @property
     def sun_decides(self) -> bool:
         return self.takes_part and self.rule.target_a is None and self.may_run
 
