@@ -14,7 +14,7 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from benchmarks import allocation, ocpp_connections, ocpp_crash, ocpp_throughput, setpoints, value
+from benchmarks import allocation, ocpp_connections, ocpp_crash, ocpp_throughput, setpoints, tuning, value
 from benchmarks.figures import Figure, show
 
 
@@ -37,15 +37,16 @@ def main() -> int:
         "crash": lambda: ocpp_crash.run(given.kills),
         "setpoints": setpoints.run,
     }
-    if unknown := [name for name in given.part if name not in parts]:
-        options.error(f"there is no part {unknown[0]!r}: {', '.join(parts)} expected")
+    on_request = {"tuning": tuning.run}
+    if unknown := [name for name in given.part if name not in {**parts, **on_request}]:
+        options.error(f"there is no part {unknown[0]!r}: {', '.join([*parts, *on_request])} expected")
     figures: list[Figure] = []
     failed = False
     for name in given.part or parts:
         print(f"--- {name}")
         began_s = monotonic()
         try:
-            figures += parts[name]()
+            figures += {**parts, **on_request}[name]()
         except Exception:  # supervisor: the other parts are measured all the same
             traceback.print_exc()
             figures.append(Figure(f"{name} could not be measured", "", "", False))

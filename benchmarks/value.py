@@ -45,7 +45,7 @@ def run(quick: bool = False) -> list[Figure]:
     jobs |= dict.fromkeys((case.rivals_same_as, rival) for case in wanted for rival in RIVALS)
     jobs |= {(MEASURE, NAIVE): None, (MEASURE, LATE): None}
     with ProcessPoolExecutor(PROCESSES, get_context("spawn")) as pool:
-        scores: Scores = dict(zip(jobs, pool.map(_score, jobs), strict=True))
+        scores: Scores = dict(zip(jobs, pool.map(score_of, jobs), strict=True))
     for (case, _), figures in scores.items():
         possible_kwh = scores[case.rivals_same_as, "bound"]["solar_into_loads_kwh"]
         figures["captured"] = 100 * figures["solar_into_loads_kwh"] / possible_kwh
@@ -57,7 +57,7 @@ def run(quick: bool = False) -> list[Figure]:
     ]
 
 
-def _score(job: tuple[Case, str]) -> dict[str, Any]:
+def score_of(job: tuple[Case, str]) -> dict[str, Any]:
     case, controller = job
     days = scenario(case)
     if controller == "bound":

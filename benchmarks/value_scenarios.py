@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from csms.control_model import control_site
-from csms.domain.site import SiteConfig
+from csms.domain.site import ResponseName, SiteConfig
 from simulation.plant import DailyNeed
 from simulation.scenario import Scenario
 from simulation.series import Series, read_series
@@ -20,6 +21,8 @@ DATA = Path(os.environ.get("HELIANTHUS_DATA", Path(__file__).parents[2] / "share
 SERIES = DATA / "scenario_2016-06-01_15.csv.gz"
 WORKPLACE = DATA / "scenario_2016-06-01_15_workplace_sessions.csv.gz"
 APARTMENTS = DATA / "scenario_2016-06-01_15_ev_sessions.csv.gz"
+FIRST_AT = datetime(2016, 6, 1, tzinfo=UTC)
+LAST_DAY = 15
 MEASURED_KWP = 10
 DECLARED = {"declared_departure_utc": "estimated_departure_utc", "requested_kwh": "requested_energy_kwh"}
 VEHICLES = {"phases": "phases_est", "max_current_a": "max_current_a_est"}
@@ -29,7 +32,8 @@ HOT_WATER_KWH = 8.0  # a day, four people
 @dataclass(frozen=True, slots=True)
 class Case:
     """One site and its days. houses: whose measured loads stand behind the grid meter. declared: the drivers
-    say when they leave and what they need. daily_kwh: what the boiler takes at most.
+    say when they leave and what they need. daily_kwh: what the boiler takes at most. first, last: which of
+    the days, from 1.
     """
 
     kind: str
@@ -38,6 +42,9 @@ class Case:
     sessions: Path | None = None
     declared: bool = False
     daily_kwh: float | None = None
+    response: ResponseName = "balanced"
+    first: int = 1
+    last: int = LAST_DAY
 
     @property
     def name(self) -> str:
@@ -57,6 +64,10 @@ def workplace(kwp: int, declared: bool) -> Case:
     return Case(kind, kwp, ("h1",), WORKPLACE, declared)
 
 
+def apartments(kwp: int) -> Case:
+    return Case("8 apartments", kwp, ("h1", "h2"), APARTMENTS)
+
+
 def house(house: str, kwp: int, daily_kwh: float | None) -> Case:
     kind = f"house {house}, boiler {f'{daily_kwh:g} kWh a day' if daily_kwh else 'unlimited'}"
     return Case(kind, kwp, (house,), daily_kwh=daily_kwh)
@@ -68,7 +79,7 @@ def cases(quick: bool) -> list[Case]:
     found = []
     for kwp in (10, 20, 30):
         found += [workplace(kwp, declared=True), workplace(kwp, declared=False)]
-        found.append(Case("8 apartments", kwp, ("h1", "h2"), APARTMENTS))
+        found.append(apartments(kwp))
         found += [house(name, kwp, daily) for name in ("h1", "h2") for daily in (HOT_WATER_KWH, None)]
     return found
 
@@ -82,16 +93,19 @@ def scenario(case: Case) -> Scenario:
         if case.sessions == APARTMENTS:
             columns["station_id"] = "user_id"
         sessions = read_sessions(case.sessions, [c.id for c in site.connectors], columns, "auto")
+    series = _series(case.houses, case.kwp / MEASURED_KWP, case.first, case.last)
+    sessions = [s for s in sessions if series.start_at <= s.arrival_at < series.end_at]
     needs = {"boiler": DailyNeed(energy_wh=case.daily_kwh * 1000)} if case.daily_kwh else {}
-    return Scenario(site, _series(case.houses, case.kwp / MEASURED_KWP), sessions, needs)
+    return Scenario(site, series, sessions, needs)
 
 
 @cache
-def _series(houses: tuple[str, ...], pv_scale: float) -> Series:
+def _series(houses: tuple[str, ...], pv_scale: float, first: int, last: int) -> Series:
+    start, end = FIRST_AT + timedelta(days=first - 1), FIRST_AT + timedelta(days=last)
     found = []
     for name in houses:
         columns = {"load_w": f"load_{name}_w"} | {f"load_l{n}_w": f"load_{name}_l{n}_w" for n in (1, 2, 3)}
-        found.append(read_series(SERIES, columns, pv_scale=pv_scale))
+        found.append(read_series(SERIES, columns, pv_scale=pv_scale, start=start, end=end))
     l1_w, l2_w, l3_w = (_added([series.load_phases_w[phase] for series in found]) for phase in range(3))
     return replace(
         found[0], load_w=_added([series.load_w for series in found]), load_phases_w=(l1_w, l2_w, l3_w)
@@ -112,7 +126,12 @@ def _site(case: Case) -> SiteConfig:
     }
     module = {"id": "io1", "driver": "modbus", "model": "wellpro_wp8024adam", "host": "192.0.2.1"}
     site: dict[str, Any] = {
-        "site": {"id": "site", "name": case.name, "timezone": "Europe/Zurich"},
+        "site": {
+            "id": "site",
+            "name": case.name,
+            "timezone": "Europe/Zurich",
+            "response": case.response,
+        },
         "circuit": [{"id": "main", "limit_a": [100 if case.sessions else 40] * 3}],
     }
     if case.sessions is None:

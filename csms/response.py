@@ -35,6 +35,6 @@ class Preset:
 
 PRESETS: Mapping[ResponseName, Preset] = {
     "calm": Preset(Response(1.5, 1.5, 120.0), 300.0, 1000.0, 600.0, 600.0, 600.0),
-    "balanced": Preset(Response(0.0, 0.2, 120.0), 150.0, 1000.0, 300.0, 300.0, 60.0),
+    "balanced": Preset(Response(0.0, 0.0, 60.0), 150.0, 500.0, 300.0, 180.0, 60.0),
     "eager": Preset(Response(0.0, 0.0, 60.0), 50.0, 300.0, 180.0, 120.0, 60.0),
 }

@@ -15,7 +15,7 @@ TYPICAL_POWER_W = 7_400.0
 OVERSTAYED_S = 3600.0
 """A driver who said to leave and is still there is taken to leave within this time."""
 
-TURN_S = 5400.0
+TURN_S = 6000.0
 TURN_LEAD_S = 1200.0
 """A vehicle makes room after this time, for one that waits as long and is so much more urgent: about 2.5 kWh.
 
