@@ -1,6 +1,7 @@
 """Measure what the design aims at: python -m benchmarks [allocation] [value] [ocpp] [connections] [crash]
+[bus]
 
-Without a name, all of them, about nine minutes on two cores. A missed target is shown in the table and
+Without a name, all of them, about ten minutes on two cores. A missed target is shown in the table and
 is no failure; the exit code is 1 only if something could not be measured.
 """
 
@@ -12,7 +13,7 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from benchmarks import allocation, ocpp_connections, ocpp_crash, ocpp_throughput, value
+from benchmarks import allocation, bus, ocpp_connections, ocpp_crash, ocpp_throughput, value
 from benchmarks.figures import Figure, show
 
 
@@ -33,6 +34,7 @@ def main() -> int:
         "ocpp": lambda: ocpp_throughput.run(given.rounds),
         "connections": lambda: ocpp_connections.run(given.stations),
         "crash": lambda: ocpp_crash.run(given.kills),
+        "bus": bus.run,
     }
     if unknown := [name for name in given.part if name not in parts]:
         options.error(f"there is no part {unknown[0]!r}: {', '.join(parts)} expected")

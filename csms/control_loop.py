@@ -34,6 +34,7 @@ from csms.services.sites import Sites
 from csms.site_devices import RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
 from drivers.device import DeviceConfigError
+from drivers.modbus_bus import BusPool
 from optimizer.memory import decision_to_dict, inputs_to_dict, memory_from_dict, memory_to_dict
 from optimizer.model import ConnectorDemand, ConnectorState, Decision, Demands, Memory, Mode, Site
 from optimizer.schedule import open_until
@@ -67,11 +68,12 @@ class SiteControl:
         reporting: Reporting,
         live: LiveSites,
         clock: Clock,
+        lines: BusPool | None = None,
     ) -> None:
         self._config = config
         self._sites, self._charge_points, self._setpoints = sites, charge_points, setpoints
         self._reporting, self._live, self._clock = reporting, live, clock
-        self.devices = SiteDevices(config, clock.now, clock.sleep)
+        self.devices = SiteDevices(config, clock.now, clock.sleep, lines)
         self._appliances = {a.id: a for a in config.appliance}
         self._safe_a = safe_currents(config)
         self._memory = Memory()
@@ -363,6 +365,7 @@ class ControlLoops:
     ) -> None:
         self._sites, self._charge_points, self._setpoints = sites, charge_points, setpoints
         self._reporting, self._live, self._clock, self._events = reporting, live, clock, events
+        self._lines = BusPool(clock.now, asyncio.sleep)
         self._loops: dict[str, _Loop] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -436,7 +439,7 @@ class ControlLoops:
         kept = set(relay_places(after).values()) if after else set()
         given_up = {relay for relay, place in relay_places(before).items() if place not in kept}
         if given_up:
-            devices = SiteDevices(before, self._clock.now, self._clock.sleep)
+            devices = SiteDevices(before, self._clock.now, self._clock.sleep, self._lines)
             try:
                 await devices.open_relays(given_up)
             finally:
@@ -468,4 +471,5 @@ class ControlLoops:
             self._reporting,
             self._live,
             self._clock,
+            self._lines,
         )

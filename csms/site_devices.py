@@ -9,6 +9,7 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Literal
 
 import structlog
@@ -19,12 +20,13 @@ from csms.domain.snapshot import DeviceSnapshot, MeasuredPower
 from drivers.catalogue import Buses, open_meter, open_relay_module, relay_models
 from drivers.device import DeviceError, MeterReading
 from drivers.modbus import ModbusMeter, ModbusRelayModule
+from drivers.modbus_bus import BusPool
 from drivers.polling import MeterPoller, RelayModulePoller
 from optimizer.model import ApplianceDemand, PowerReading, Readings
 
 log = structlog.get_logger()
 
-POLL_INTERVAL_S = 5.0
+POLL_INTERVAL_S = 2.0  # a line that cannot carry this for all serves each in its turn
 STALE_S = 90.0
 SHOWN_AFTER_S = 2.0  # what a relay or station was told shows on the meters so much later, at the earliest
 FAILSAFE_INTERVALS = 3  # a relay that can fall off by itself does so after this many missed control intervals
@@ -50,15 +52,17 @@ class SiteDevices:
         config: SiteConfig,
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
+        pool: BusPool | None = None,
     ) -> None:
+        """pool: of the process; a line that two sites share is spoken on by one of its buses."""
         self._config = config
-        self._buses = Buses(now, asyncio.sleep)  # a wire has its own pace, whatever clock the site lives by
+        self._buses = Buses(now, asyncio.sleep, pool)  # a wire has its own pace, whatever the site's clock
         self._meters = {
             m.id: MeterPoller(open_site_meter(self._buses, m), POLL_INTERVAL_S, now, sleep)
             for m in config.meter
         }
         failsafe_s = FAILSAFE_INTERVALS * max(config.site.control_interval_s, 60)
-        self._modules = {m.id: _open_module(self._buses, m, failsafe_s) for m in config.relay_module}
+        self._modules = {m.id: open_site_module(self._buses, m, failsafe_s) for m in config.relay_module}
         self._relays = {
             id: RelayModulePoller(module, POLL_INTERVAL_S, now, sleep) for id, module in self._modules.items()
         }
@@ -164,10 +168,13 @@ class SiteDevices:
         `lost`, because one of their modules is silent, relays that still answer are opened, none closed.
         """
         faults: list[RelayFault] = []
-        for close in (False, True):
-            for id, elements in wanted.items():
-                if id not in lost or not (close or appliances[id].kind == "sg_ready"):
-                    faults += await self._switch_one(appliances[id], elements, close, now, id in lost)
+        for close in (False, True):  # at once on all lines: a dead one does not keep the others waiting
+            switching = (
+                self._switch_one(appliances[id], elements, close, now, id in lost)
+                for id, elements in wanted.items()
+                if id not in lost or not (close or appliances[id].kind == "sg_ready")
+            )
+            faults += chain.from_iterable(await asyncio.gather(*switching))
         return faults
 
     async def _switch_one(
@@ -247,7 +254,7 @@ def relay_places(config: SiteConfig) -> dict[str, RelayPlace]:
 
 def open_site_meter(buses: Buses, meter: MeterConfig) -> ModbusMeter:
     """Raises DeviceConfigError."""
-    return open_meter(
+    device = open_meter(
         buses,
         id=meter.id,
         driver=meter.driver,
@@ -258,12 +265,15 @@ def open_site_meter(buses: Buses, meter: MeterConfig) -> ModbusMeter:
         framing=meter.framing,
         invert=meter.invert,
     )
+    if meter.baud is not None:
+        device.bus.run_at(meter.baud)
+    return device
 
 
-def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> ModbusRelayModule:
+def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> ModbusRelayModule:
     """With whatever the model has to open its relays by itself when nobody commands it any more."""
     failsafe = relay_models()[module.model].failsafe if module.model in relay_models() else "none"
-    return open_relay_module(
+    device = open_relay_module(
         buses,
         id=module.id,
         driver=module.driver,
@@ -275,3 +285,6 @@ def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> 
         pulse_s=failsafe_s if failsafe == "pulse" else None,
         watchdog_s=failsafe_s if failsafe == "watchdog" else None,
     )
+    if module.baud is not None:
+        device.bus.run_at(module.baud)
+    return device
