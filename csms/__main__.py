@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -162,6 +164,59 @@ def _moment(option: str, text: str | None) -> datetime | None:
         raise InvalidInput(
             option, text, "a date or time such as 2024-06-01 or 2024-06-01T06:00+02:00"
         ) from None
+
+
+@cli.command()
+def doctor(
+    site: Annotated[Path, typer.Argument(help="Site file.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Switch loads without asking.")] = False,
+    no_switching: Annotated[
+        bool, typer.Option("--no-switching", help="Only read: the wiring stays unchecked.")
+    ] = False,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the record.")] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Check machine, devices and wiring, and write the commissioning record. Exit code 2 = faults found.
+
+    Loads are switched on and off and looked for on the grid meter: its direction, its phases, and which
+    relay drives which load. Every relay is left as it was, also after Ctrl-C.
+    """
+    from csms.app import read_site_file
+    from csms.clock import SystemClock
+    from csms.doctor import ask_before_switching
+    from csms.doctor import doctor as examine
+
+    settings = load_settings()
+    _logging(settings)
+    config = read_site_file(site)
+    switching = not no_switching
+    if switching and not yes:
+        if not sys.stdin.isatty():
+            raise InvalidInput("--yes", None, "--yes or --no-switching where nobody can be asked")
+        switching = ask_before_switching(config, out, typer.confirm)
+    faults = 0
+
+    async def run() -> None:
+        nonlocal faults
+        with contextlib.suppress(NotImplementedError):  # Windows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_this_task())
+        faults = await examine(
+            config, settings, SystemClock(), out, switching=switching, folder=out_dir, as_json=as_json
+        )
+
+    try:
+        _run(run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        err.print("[red]csms:[/red] broken off; what had been switched was brought back")
+        raise typer.Exit(130) from None
+    if faults:
+        raise typer.Exit(2)
+
+
+def _cancel_this_task() -> Callable[[], object]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancel
 
 
 # --- site ---

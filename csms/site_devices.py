@@ -204,6 +204,28 @@ class SiteDevices:
                     return [RelayFault(appliance.id, str(error))]
         return []
 
+    async def read_meter(self, id: str) -> MeterReading | None:
+        """Ask now; None = no answer, `problem` tells why."""
+        poller = self._meters[id]
+        await poller.poll()
+        return poller.latest if poller.problem is None else None
+
+    async def read_relays(self, module_id: str) -> tuple[bool, ...] | None:
+        """Ask now, from relay 1 on; None = no answer, `problem` tells why."""
+        poller = self._relays[module_id]
+        await poller.poll()
+        return poller.states if poller.problem is None else None
+
+    async def switch_relay(self, reference: str, on: bool) -> None:
+        """reference: as in the site file, "io1/3". Writes and reads back. Raises DeviceError."""
+        module_id, number = reference.split("/")
+        await self._modules[module_id].switch(int(number), on)
+        await self._relays[module_id].poll()
+
+    def problem(self, id: str) -> str | None:
+        """Why a meter or relay module gave no answer when last asked."""
+        return (self._meters.get(id) or self._relays[id]).problem
+
     async def open_relays(self, references: Collection[str]) -> None:
         """Those that nobody is going to switch any more."""
         for reference in sorted(references, reverse=True):
