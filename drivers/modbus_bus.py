@@ -47,6 +47,10 @@ _EXCEPTIONS = {
 }
 
 
+class NoConnection(DeviceUnreachable):
+    """Nothing can be said of any unit."""
+
+
 @dataclass(slots=True)
 class _Unit:
     """What is known of one address on the bus.
@@ -321,7 +325,7 @@ class ModbusBus:
             link.close()  # what is still on its way must not answer the next question
             raise DeviceUnreachable(f"{self} unit {query.unit}: {_ANSWERS_OTHER}") from None
         except LinkLost:
-            raise DeviceUnreachable(
+            raise NoConnection(
                 f"{self}: the connection broke off. Check that no other program holds its only connection"
             ) from None
         finally:
@@ -378,14 +382,14 @@ class ModbusBus:
         if self._link is not None and self._link.is_open:
             return self._link
         if self._waits_for(self._retry_at, _LAST_RETRY_S):
-            raise DeviceUnreachable(self._no_connection())
+            raise NoConnection(self._no_connection())
         self._hang_up()
         try:
             self._link = await ModbusLink.connect(self.host, self.port, self.framing, self._timeout_s)
         except OSError:
             self._retry_at = self.now() + timedelta(seconds=self._retry_pause_s)
             self._retry_pause_s = min(2 * self._retry_pause_s, _LAST_RETRY_S)
-            raise DeviceUnreachable(self._no_connection()) from None
+            raise NoConnection(self._no_connection()) from None
         self.connections += 1
         self._retry_at, self._retry_pause_s = None, _FIRST_RETRY_S
         return self._link

@@ -8,6 +8,7 @@ import os
 import signal
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from csms.clock import SystemClock
 from csms.site_file import read_site
 from simulation.building import Building, Physics
+from simulation.modbus_devices import ModbusConverter, SimulatedMeter, SimulatedRelayModule
 
 HOUSE = Path(__file__).parents[2] / "examples" / "house.toml"
 
@@ -106,3 +108,47 @@ async def test_broken_off_in_the_middle_no_load_stays_on(tmp_path: Path, how: si
     assert process.returncode == 130, said
     assert b"brought back" in said
     assert not any(building.relay_modules["io1"].coils)
+
+
+async def test_a_relay_is_switched_read_back_and_its_failsafe_told(tmp_path: Path) -> None:
+    module = SimulatedRelayModule("wellpro_wp8024adam", SystemClock().now)
+    converter = ModbusConverter("127.0.0.1", 0, "rtu_over_tcp", {1: module})
+    await converter.start()
+    device = ("--model", "wellpro_wp8024adam", "--port", converter.port)
+    try:
+        done = await asyncio.to_thread(device_command, tmp_path, "switch", "127.0.0.1", 2, "on", *device)
+        read = await asyncio.to_thread(device_command, tmp_path, "read", "127.0.0.1", *device, "--json")
+    finally:
+        await converter.stop()
+    assert done.returncode == 0, done.stderr
+    assert "relay 2 is on, read back from the module" in done.stdout
+    assert "stays as it is: this module has no fail-safe" in done.stdout
+    told = json.loads(read.stdout)
+    assert [told[f"relay {n}"] for n in (1, 2)] == ["off", "on"]
+    assert told["input 8"] == "not active"
+
+
+def device_command(folder: Path, *words: object) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "csms", "device", *map(str, words)],
+        env=environment(folder),
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+async def test_a_scan_prints_what_it_found_and_a_piece_of_a_site_file(tmp_path: Path) -> None:
+    converter = ModbusConverter("127.0.0.1", 0, "tcp", {3: SimulatedMeter("abb_a_b")})
+    await converter.start()
+    place = ("127.0.0.1", "--port", converter.port, "--framing", "tcp", "--units", "3")
+    try:
+        done = await asyncio.to_thread(device_command, tmp_path, "scan", *place)
+    finally:
+        await converter.stop()
+    assert done.returncode == 0, done.stderr
+    assert "ABB" in done.stdout
+    (meter,) = tomllib.loads(done.stdout[done.stdout.index("[[meter]]") :])["meter"]
+    assert (meter["model"], meter["unit"], meter["framing"]) == ("abb_a_b", 3, "tcp")
