@@ -16,7 +16,8 @@ import structlog
 
 from csms.control_model import element_relays
 from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, SiteConfig
-from csms.domain.snapshot import DeviceSnapshot, MeasuredPower
+from csms.domain.snapshot import DeviceSnapshot, LineSnapshot, LineUnitSnapshot, MeasuredPower
+from drivers.bus_load import BusLoad
 from drivers.catalogue import Buses, open_meter, open_relay_module, relay_models
 from drivers.device import DeviceError, MeterReading
 from drivers.modbus import ModbusMeter, ModbusRelayModule
@@ -235,6 +236,10 @@ class SiteDevices:
             except DeviceError as error:
                 log.error("relay given up, but not opened", relay=reference, why=str(error))
 
+    def lines(self) -> list[LineSnapshot]:
+        """How busy each Modbus line is, and how well its units answer."""
+        return [_line(load) for load in self._buses.loads()]
+
     def snapshots(self, now: datetime) -> list[DeviceSnapshot]:
         """Is each device well, and how old is what it said last?"""
         devices = []
@@ -249,6 +254,23 @@ class SiteDevices:
             label = module.name or module.id
             devices.append(_device(module.id, "relay_module", label, poller.read_at, poller.problem, now))
         return devices
+
+
+def _line(load: BusLoad) -> LineSnapshot:
+    return LineSnapshot(
+        address=load.bus,
+        connected=load.connected,
+        requests_per_s=load.requests_per_s,
+        errors_per_min=load.errors_per_min,
+        share=load.line_share,
+        requests=load.requests,
+        errors=load.errors,
+        unasked_bytes=load.unasked_bytes,
+        units=tuple(
+            LineUnitSnapshot(u.unit, u.age_s, u.answer_s, u.requests, u.errors, u.is_absent)
+            for u in load.units
+        ),
+    )
 
 
 def _device(

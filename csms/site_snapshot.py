@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import get_args
@@ -19,6 +19,7 @@ from csms.domain.site import (
 )
 from csms.domain.snapshot import (
     DeviceSnapshot,
+    LineSnapshot,
     LoadSnapshot,
     LoadState,
     MeasuredPower,
@@ -63,6 +64,7 @@ def site_snapshot(
     devices: list[DeviceSnapshot],
     faults: list[RelayFault],
     now: datetime,
+    lines: Sequence[LineSnapshot] = (),
 ) -> SiteSnapshot:
     problems = {fault.appliance_id: fault.problem for fault in faults}
     appliances = {a.id: a for a in site.appliances}
@@ -107,6 +109,7 @@ def site_snapshot(
         loads=tuple(loads),
         devices=tuple(health),
         warnings=tuple(f"{d.label}: {d.problem}" for d in health if d.problem and d.kind != "charge_point"),
+        lines=tuple(lines),
     )
 
 
