@@ -36,6 +36,7 @@ from csms.services.reporting import Reporting
 from csms.services.setpoints import Setpoints
 from csms.services.site_checks import Tell
 from csms.services.sites import Sites
+from csms.site_check import SETTLE_S as CHECK_SETTLE_S
 from csms.site_check import Progress, SiteCheck, appliances_under_test
 from csms.site_devices import RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
@@ -111,14 +112,22 @@ class SiteControl:
             await self._end_check()
             await self.devices.stop()
 
-    async def check(self, switching: bool, tell: Callable[[Progress], None]) -> list[Finding]:
+    async def check(
+        self, switching: bool, tell: Callable[[Progress], None], settle_s: float = CHECK_SETTLE_S
+    ) -> list[Finding]:
         """Look at devices and wiring. Meanwhile nothing here switches the loads that are switched there."""
         self._check = asyncio.current_task()
         try:
             async with self._switching:
                 self._under_test = appliances_under_test(self._config) if switching else frozenset()
             check = SiteCheck(
-                self._config, self.devices, self._clock.now, self._clock.sleep, tell, self._is_connected
+                self._config,
+                self.devices,
+                self._clock.now,
+                self._clock.sleep,
+                tell,
+                self._is_connected,
+                settle_s,
             )
             return await check.run(switching)
         finally:
@@ -404,6 +413,7 @@ class ControlLoops:
     ) -> None:
         self._sites, self._charge_points, self._setpoints = sites, charge_points, setpoints
         self._reporting, self._live, self._clock, self._events = reporting, live, clock, events
+        self.check_settle_s = CHECK_SETTLE_S  # longer where the site's clock runs faster than its meters
         self._lines = BusPool(clock.now, asyncio.sleep)
         self._loops: dict[str, _Loop] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
@@ -433,7 +443,9 @@ class ControlLoops:
         if loop is None or loop.control is None:
             raise NotFound("a controller of site", site_id)
         started_at = self._clock.now()
-        findings = await loop.control.check(switching, lambda p: tell(p.done, p.total, p.doing))
+        findings = await loop.control.check(
+            switching, lambda p: tell(p.done, p.total, p.doing), self.check_settle_s
+        )
         return CheckReport(
             site_id=site_id,
             site_name=loop.config.site.name,

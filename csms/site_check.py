@@ -17,7 +17,7 @@ from csms.control_model import control_site, element_relays
 from csms.domain.site import ApplianceConfig, MeterConfig, SiteConfig
 from csms.domain.wiring import Finding, Phases3, Sample, Step, SwitchedLoad, agreed, change, diagnose, mean
 from csms.site_devices import SiteDevices
-from drivers.catalogue import meter_models, relay_models
+from drivers.catalogue import meter_models
 from drivers.device import DeviceError, MeterReading
 
 log = structlog.get_logger()
@@ -50,7 +50,10 @@ Stations = Callable[[str], bool | None]
 
 
 class SiteCheck:
-    """devices: opened, and polled by nobody or by a running site. stations: who is connected."""
+    """devices: opened, and polled by nobody or by a running site. stations: who is connected.
+
+    settle_s: how long after a switching the meters show it, on the clock that `sleep` belongs to.
+    """
 
     def __init__(
         self,
@@ -60,8 +63,9 @@ class SiteCheck:
         sleep: Callable[[float], Awaitable[None]],
         tell: Tell,
         stations: Stations = lambda identity: None,
+        settle_s: float = SETTLE_S,
     ) -> None:
-        self._config, self._devices = config, devices
+        self._config, self._devices, self._settle_s = config, devices, settle_s
         self._now, self._sleep, self._tell, self._stations = now, sleep, tell, stations
         self._loads = list(switched_loads(config))
         self._done, self._total = 0, len(config.meter) + len(config.relay_module)
@@ -77,7 +81,7 @@ class SiteCheck:
         for meter in self._config.meter:
             findings += await self._meter(meter)
         for module in self._config.relay_module:
-            findings += await self._module(module.id, module.model)
+            findings += await self._module(module.id)
         findings += self._charge_points()
         if not switching:
             text = "nothing was switched: directions, phases and relays are unchecked"
@@ -122,7 +126,7 @@ class SiteCheck:
             findings.append(Finding(subject, "register table", "note", text, advice))
         return findings
 
-    async def _module(self, id: str, model: str) -> list[Finding]:
+    async def _module(self, id: str) -> list[Finding]:
         self._begin(f"reading relay module {id}")
         subject = f"relay module {id}"
         states = await self._devices.read_relays(id)
@@ -134,7 +138,7 @@ class SiteCheck:
         on = [str(n) for n, closed in enumerate(states, 1) if closed]
         said = f"{len(states)} relays, {'on: ' + ', '.join(on) if on else 'all off'}"
         findings = [Finding(subject, "answers", "ok", said)]
-        failsafe = relay_models()[model].failsafe if model in relay_models() else "none"
+        failsafe = self._devices.failsafe(id)
         if failsafe in FAILSAFE_WORDS:
             findings.append(Finding(subject, "fail-safe", "ok", FAILSAFE_WORDS[failsafe]))
         else:
@@ -230,7 +234,7 @@ class SiteCheck:
 
     async def _window(self) -> Sample:
         """The mean of a few seconds, once what was switched has settled. Raises DeviceError."""
-        await self._sleep(SETTLE_S)
+        await self._sleep(self._settle_s)
         samples = []
         for _ in range(2 * SAMPLES):
             if (sample := await self._sample()) is not None:
@@ -302,7 +306,8 @@ def _element_name(appliance: ApplianceConfig, element: str, count: int) -> str:
     name = appliance.name or appliance.id
     if count == 1:
         return name
-    return f"{name}, {element.replace('_', ' to ').upper()}" if "_" in element else f"{name}, step {element}"
+    lines = element.upper().split("_")  # of a heater without a neutral
+    return f"{name}, {' to '.join(lines)}" if len(lines) > 1 else f"{name}, step {element}"
 
 
 def appliances_under_test(config: SiteConfig) -> frozenset[str]:

@@ -19,7 +19,7 @@ from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, Si
 from csms.domain.snapshot import DeviceSnapshot, LineSnapshot, LineUnitSnapshot, MeasuredPower
 from drivers.bus_load import BusLoad
 from drivers.catalogue import Buses, open_meter, open_relay_module, relay_models
-from drivers.device import DeviceError, MeterReading
+from drivers.device import DeviceError, Failsafe, MeterReading
 from drivers.modbus import ModbusMeter, ModbusRelayModule
 from drivers.modbus_bus import BusPool
 from drivers.polling import MeterPoller, RelayModulePoller
@@ -222,6 +222,10 @@ class SiteDevices:
         module_id, number = reference.split("/")
         await self._modules[module_id].switch(int(number), on)
         await self._relays[module_id].poll()
+
+    def failsafe(self, module_id: str) -> Failsafe:
+        """What opens the module's relays when nobody commands them any more."""
+        return self._modules[module_id].failsafe
 
     def problem(self, id: str) -> str | None:
         """Why a meter or relay module gave no answer when last asked."""

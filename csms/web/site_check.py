@@ -24,9 +24,9 @@ class CheckCard:
         self._services, self._site_id, self._may_switch = services, site_id, may_switch
         self._shown: SiteCheckState | None = None
         with Tag("div", classes="check"):
-            self._start = Tag("button", "Check devices and wiring", classes="quiet-button", type="button")
+            self._start = Tag("button", "Check devices and wiring", classes="action", type="button")
             self._start.on("click", self._begin, args=[], js_handler=f"() => confirm({ASK!r}) && emit()")
-            self._stop = Tag("button", "Break off", classes="quiet-button", type="button")
+            self._stop = Tag("button", "Break off", classes="action", type="button")
             self._stop.on("click", self._end, args=[])
             self._record = Tag("button", "Save the record", classes="quiet-button", type="button")
             self._record.on("click", self._save, args=[])
@@ -55,8 +55,8 @@ class CheckCard:
             with self._found:
                 for finding in sorted_findings(state.report.findings):
                     if finding.status != "ok":
-                        advice = f" {sentence(finding.advice)}" if finding.advice else ""
-                        text = f"{WORDS[finding.status]}, {finding.subject}: {sentence(finding.text)}{advice}"
+                        said = f"{WORDS[finding.status]}, {finding.subject}: {finding.text}."
+                        text = f"{said} {sentence(finding.advice)}." if finding.advice else said
                         Tag("li", text, classes=f"finding {finding.status}")
 
     def _begin(self, _: events.GenericEventArguments) -> None:

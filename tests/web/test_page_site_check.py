@@ -76,7 +76,7 @@ def test_an_operator_starts_the_check_follows_it_and_reads_the_faults(
     assert "switched on and off" in asked[0]
     served.run(release(cabinet))
     expect(watcher.get_by_label("What the check found")).to_contain_text(
-        "FAULT, relay module io1: R:4196: no connection"
+        "FAULT, relay module io1: r:4196: no connection"
     )
     expect(page.get_by_role("button", name="Save the record")).to_be_visible()
     with page.expect_download() as saved:
