@@ -19,7 +19,7 @@ from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, Si
 from csms.domain.snapshot import DeviceSnapshot, LineSnapshot, LineUnitSnapshot, MeasuredPower
 from drivers.bus_load import BusLoad
 from drivers.catalogue import Buses, open_meter, open_relay_module, relay_models
-from drivers.device import DeviceError, Failsafe, MeterReading
+from drivers.device import DeviceConfigError, DeviceError, Failsafe, MeterReading
 from drivers.modbus import ModbusMeter, ModbusRelayModule
 from drivers.modbus_bus import BusPool
 from drivers.polling import MeterPoller, RelayModulePoller
@@ -58,12 +58,14 @@ class SiteDevices:
         """pool: of the process; a line that two sites share is spoken on by one of its buses."""
         self._config = config
         self._buses = Buses(now, asyncio.sleep, pool)  # a wire has its own pace, whatever the site's clock
-        self._meters = {
-            m.id: MeterPoller(open_site_meter(self._buses, m), POLL_INTERVAL_S, now, sleep)
-            for m in config.meter
-        }
         failsafe_s = FAILSAFE_INTERVALS * max(config.site.control_interval_s, 60)
-        self._modules = {m.id: open_site_module(self._buses, m, failsafe_s) for m in config.relay_module}
+        try:
+            meters = {m.id: open_site_meter(self._buses, m) for m in config.meter}
+            self._modules = {m.id: open_site_module(self._buses, m, failsafe_s) for m in config.relay_module}
+        except DeviceConfigError:
+            self._buses.give_up()
+            raise
+        self._meters = {id: MeterPoller(m, POLL_INTERVAL_S, now, sleep) for id, m in meters.items()}
         self._relays = {
             id: RelayModulePoller(module, POLL_INTERVAL_S, now, sleep) for id, module in self._modules.items()
         }

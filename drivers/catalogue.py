@@ -56,6 +56,12 @@ class Buses:
     def loads(self) -> list[BusLoad]:
         return [bus.load() for _, bus in sorted(self._buses.items())]
 
+    def give_up(self) -> None:
+        """Instead of `stop`, where a fault in the description came before anything was asked."""
+        for bus in self._buses.values():
+            self._pool.take_back(bus)
+        self._buses.clear()
+
     async def stop(self) -> None:
         buses, self._buses = list(self._buses.values()), {}
         for bus in buses:

@@ -456,11 +456,16 @@ class BusPool:
 
     async def give_back(self, bus: ModbusBus) -> None:
         """The last one to do so ends the connection."""
+        self.take_back(bus)
+        if self._buses.get((bus.host, bus.port)) is not bus:
+            await bus.stop()
+
+    def take_back(self, bus: ModbusBus) -> None:
+        """As `give_back`, of a bus that whoever took it has not asked anything."""
         place = bus.host, bus.port
         self._users[place] -= 1
         if self._users[place] == 0:
             del self._users[place], self._buses[place]
-            await bus.stop()
 
     def loads(self) -> list[BusLoad]:
         return [bus.load() for _, bus in sorted(self._buses.items())]

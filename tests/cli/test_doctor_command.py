@@ -14,6 +14,8 @@ from pathlib import Path
 import pytest
 
 from csms.clock import SystemClock
+from csms.doctor import check_machine
+from csms.settings import Settings
 from csms.site_file import read_site
 from simulation.building import Building, Physics
 from simulation.modbus_devices import ModbusConverter, SimulatedMeter, SimulatedRelayModule
@@ -152,3 +154,20 @@ async def test_a_scan_prints_what_it_found_and_a_piece_of_a_site_file(tmp_path: 
     assert "ABB" in done.stdout
     (meter,) = tomllib.loads(done.stdout[done.stdout.index("[[meter]]") :])["meter"]
     assert (meter["model"], meter["unit"], meter["framing"]) == ("abb_a_b", 3, "tcp")
+
+
+@pytest.mark.parametrize(("body", "said"), [(b'{"status":"ok","version":"1"}', "ok"), (b"hello", "fault")])
+async def test_a_port_held_by_our_server_is_well_and_one_held_by_others_is_not(
+    tmp_path: Path, body: bytes, said: str
+) -> None:
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readline()
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(body) + body)
+        await writer.drain()
+        writer.close()
+
+    async with await asyncio.start_server(serve, "0.0.0.0", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        settings = Settings(data_dir=tmp_path, web_port=port, ocpp_port=0, _env_file=None)  # type: ignore[call-arg]
+        findings = await asyncio.to_thread(asyncio.run, check_machine(settings, SystemClock().now()))
+    assert {f.check: f.status for f in findings}[f"port {port}"] == said

@@ -277,8 +277,14 @@ async def test_two_sites_on_one_converter_share_its_only_connection(line, bench)
     powers = await asyncio.gather(*(ModbusMeter(b, n, SDM72, "m").read() for n, b in enumerate(buses, 1)))
     assert [reading.power_w for reading in powers] == [100, 200]
     assert [load.connections for load in pool.loads()] == [1]
+    wrong = Buses(bench.clock.now, bench.clock.sleep, pool)
+    wrong.bus("127.0.0.1", 1, "tcp")
     with pytest.raises(DeviceConfigError, match="framing: 'tcp' given, rtu_over_tcp"):
-        Buses(bench.clock.now, bench.clock.sleep, pool).bus("127.0.0.1", wire.port, "tcp")
+        wrong.bus("127.0.0.1", wire.port, "tcp")
+    wrong.give_up()
+    corrected = Buses(bench.clock.now, bench.clock.sleep, pool)
+    corrected.bus("127.0.0.1", 1, "rtu_over_tcp")
+    corrected.give_up()
     await house.stop()
     assert (await ModbusMeter(buses[1], 2, SDM72, "m").read()).power_w == 200
     await flat.stop()
