@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -51,6 +52,7 @@ from csms.services.retention import Retention
 from csms.services.security_events import SecurityEvents
 from csms.services.security_profiles import Listeners, SecurityProfiles
 from csms.services.setpoints import Setpoints
+from csms.services.site_checks import SiteChecks
 from csms.services.sites import Sites
 from csms.services.stale_readings import StaleReadings
 from csms.services.station_jobs import StationJobs
@@ -127,6 +129,7 @@ class App:
             self.database, self.charge_points, self.events, self.clock, stands_for_any
         )
         self.unplugging = Unplugging(self.charge_points, self.sites, self.events, self.clock)
+        self.checks = SiteChecks(self.clock, self.events, lambda: secrets.token_hex(8))
         self.control = ControlLoops(
             self.sites,
             self.charge_points,
@@ -207,6 +210,7 @@ class App:
             limits=self.limits,
             setpoints=self.setpoints,
             security_events=self.security_events,
+            checks=self.checks,
             clock=self.clock,
             login_required=self.settings.web_login == "required",
             version=version("helianthus"),
@@ -243,6 +247,8 @@ class App:
             await self._started(self.ocpp.start, self.ocpp.stop)
             if control:
                 await self._started(self.control.start, self.control.stop)
+                self.checks.checker = self.control
+                self._stops.append(self.checks.stop)
             if web:
                 await self._started(self.web.start, self.web.stop)
         except BaseException:

@@ -9,22 +9,25 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Literal
 
 import structlog
 
 from csms.control_model import element_relays
 from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, SiteConfig
-from csms.domain.snapshot import DeviceSnapshot, MeasuredPower
+from csms.domain.snapshot import DeviceSnapshot, LineSnapshot, LineUnitSnapshot, MeasuredPower
+from drivers.bus_load import BusLoad
 from drivers.catalogue import Buses, open_meter, open_relay_module, relay_models
-from drivers.device import DeviceError, MeterReading
+from drivers.device import DeviceConfigError, DeviceError, Failsafe, MeterReading
 from drivers.modbus import ModbusMeter, ModbusRelayModule
+from drivers.modbus_bus import BusPool
 from drivers.polling import MeterPoller, RelayModulePoller
 from optimizer.model import ApplianceDemand, BatteryReading, ContactReading, PowerReading, Readings
 
 log = structlog.get_logger()
 
-POLL_INTERVAL_S = 5.0
+POLL_INTERVAL_S = 2.0  # a line that cannot carry this for all serves each in its turn
 STALE_S = 90.0
 SHOWN_AFTER_S = 2.0  # what a relay or station was told shows on the meters so much later, at the earliest
 FAILSAFE_INTERVALS = 3  # a relay that can fall off by itself does so after this many missed control intervals
@@ -50,15 +53,19 @@ class SiteDevices:
         config: SiteConfig,
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
+        pool: BusPool | None = None,
     ) -> None:
+        """pool: of the process; a line that two sites share is spoken on by one of its buses."""
         self._config = config
-        self._buses = Buses(now, asyncio.sleep)  # a wire has its own pace, whatever clock the site lives by
-        self._meters = {
-            m.id: MeterPoller(open_site_meter(self._buses, m), POLL_INTERVAL_S, now, sleep)
-            for m in config.meter
-        }
+        self._buses = Buses(now, asyncio.sleep, pool)  # a wire has its own pace, whatever the site's clock
         failsafe_s = FAILSAFE_INTERVALS * max(config.site.control_interval_s, 60)
-        self._modules = {m.id: _open_module(self._buses, m, failsafe_s) for m in config.relay_module}
+        try:
+            meters = {m.id: open_site_meter(self._buses, m) for m in config.meter}
+            self._modules = {m.id: open_site_module(self._buses, m, failsafe_s) for m in config.relay_module}
+        except DeviceConfigError:
+            self._buses.give_up()
+            raise
+        self._meters = {id: MeterPoller(m, POLL_INTERVAL_S, now, sleep) for id, m in meters.items()}
         self._relays = {
             id: RelayModulePoller(module, POLL_INTERVAL_S, now, sleep, id == self._operators_input()[0])
             for id, module in self._modules.items()
@@ -198,10 +205,13 @@ class SiteDevices:
         `lost`, because one of their modules is silent, relays that still answer are opened, none closed.
         """
         faults: list[RelayFault] = []
-        for close in (False, True):
-            for id, elements in wanted.items():
-                if id not in lost or not (close or appliances[id].kind == "sg_ready"):
-                    faults += await self._switch_one(appliances[id], elements, close, now, id in lost)
+        for close in (False, True):  # at once on all lines: a dead one does not keep the others waiting
+            switching = (
+                self._switch_one(appliances[id], elements, close, now, id in lost)
+                for id, elements in wanted.items()
+                if id not in lost or not (close or appliances[id].kind == "sg_ready")
+            )
+            faults += chain.from_iterable(await asyncio.gather(*switching))
         return faults
 
     async def _switch_one(
@@ -231,6 +241,32 @@ class SiteDevices:
                     return [RelayFault(appliance.id, str(error))]
         return []
 
+    async def read_meter(self, id: str) -> MeterReading | None:
+        """Ask now; None = no answer, `problem` tells why."""
+        poller = self._meters[id]
+        await poller.poll()
+        return poller.latest if poller.problem is None else None
+
+    async def read_relays(self, module_id: str) -> tuple[bool, ...] | None:
+        """Ask now, from relay 1 on; None = no answer, `problem` tells why."""
+        poller = self._relays[module_id]
+        await poller.poll()
+        return poller.states if poller.problem is None else None
+
+    async def switch_relay(self, reference: str, on: bool) -> None:
+        """reference: as in the site file, "io1/3". Writes and reads back. Raises DeviceError."""
+        module_id, number = reference.split("/")
+        await self._modules[module_id].switch(int(number), on)
+        await self._relays[module_id].poll()
+
+    def failsafe(self, module_id: str) -> Failsafe:
+        """What opens the module's relays when nobody commands them any more."""
+        return self._modules[module_id].failsafe
+
+    def problem(self, id: str) -> str | None:
+        """Why a meter or relay module gave no answer when last asked."""
+        return (self._meters.get(id) or self._relays[id]).problem
+
     async def open_relays(self, references: Collection[str]) -> None:
         """Those that nobody is going to switch any more."""
         for reference in sorted(references, reverse=True):
@@ -239,6 +275,10 @@ class SiteDevices:
                 await self._modules[module_id].switch(int(number), False)
             except DeviceError as error:
                 log.error("relay given up, but not opened", relay=reference, why=str(error))
+
+    def lines(self) -> list[LineSnapshot]:
+        """How busy each Modbus line is, and how well its units answer."""
+        return [_line(load) for load in self._buses.loads()]
 
     def snapshots(self, now: datetime) -> list[DeviceSnapshot]:
         """Is each device well, and how old is what it said last?"""
@@ -254,6 +294,23 @@ class SiteDevices:
             label = module.name or module.id
             devices.append(_device(module.id, "relay_module", label, poller.read_at, poller.problem, now))
         return devices
+
+
+def _line(load: BusLoad) -> LineSnapshot:
+    return LineSnapshot(
+        address=load.bus,
+        connected=load.connected,
+        requests_per_s=load.requests_per_s,
+        errors_per_min=load.errors_per_min,
+        share=load.line_share,
+        requests=load.requests,
+        errors=load.errors,
+        unasked_bytes=load.unasked_bytes,
+        units=tuple(
+            LineUnitSnapshot(u.unit, u.age_s, u.answer_s, u.requests, u.errors, u.is_absent)
+            for u in load.units
+        ),
+    )
 
 
 def _device(
@@ -281,7 +338,7 @@ def relay_places(config: SiteConfig) -> dict[str, RelayPlace]:
 
 def open_site_meter(buses: Buses, meter: MeterConfig) -> ModbusMeter:
     """Raises DeviceConfigError."""
-    return open_meter(
+    device = open_meter(
         buses,
         id=meter.id,
         driver=meter.driver,
@@ -292,12 +349,15 @@ def open_site_meter(buses: Buses, meter: MeterConfig) -> ModbusMeter:
         framing=meter.framing,
         invert=meter.invert,
     )
+    if meter.baud is not None:
+        device.bus.run_at(meter.baud)
+    return device
 
 
-def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> ModbusRelayModule:
+def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> ModbusRelayModule:
     """With whatever the model has to open its relays by itself when nobody commands it any more."""
     failsafe = relay_models()[module.model].failsafe if module.model in relay_models() else "none"
-    return open_relay_module(
+    device = open_relay_module(
         buses,
         id=module.id,
         driver=module.driver,
@@ -309,3 +369,6 @@ def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> 
         pulse_s=failsafe_s if failsafe == "pulse" else None,
         watchdog_s=failsafe_s if failsafe == "watchdog" else None,
     )
+    if module.baud is not None:
+        device.bus.run_at(module.baud)
+    return device

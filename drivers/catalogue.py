@@ -8,9 +8,10 @@ from functools import cache
 from importlib import resources
 from typing import Any, Literal
 
+from drivers.bus_load import BusLoad
 from drivers.device import DeviceConfigError, Framing, Now, Sleep
 from drivers.modbus import ModbusMeter, ModbusRelayModule, check_number
-from drivers.modbus_bus import ModbusBus
+from drivers.modbus_bus import BusPool, ModbusBus
 from drivers.registers import MeterModel, RelayModel, Wiring, parse_meters, parse_relays
 
 Kind = Literal["meter", "relay_module"]
@@ -37,26 +38,34 @@ def _table(file: str) -> dict[str, Any]:
 
 
 class Buses:
-    """One `ModbusBus` for each host and port, shared by all that hangs on it."""
+    """One `ModbusBus` for each host and port, shared by all that hangs on it, and with the pool's others."""
 
-    def __init__(self, now: Now, sleep: Sleep) -> None:
-        self._now, self._sleep = now, sleep
+    def __init__(self, now: Now, sleep: Sleep, pool: BusPool | None = None) -> None:
+        self._pool = pool or BusPool(now, sleep)
         self._buses: dict[tuple[str, int], ModbusBus] = {}
 
     def bus(self, host: str, port: int, framing: Framing) -> ModbusBus:
         """Raises DeviceConfigError if another device uses the same address with another framing."""
         bus = self._buses.get((host, port))
         if bus is None:
-            bus = ModbusBus(host, port, framing, now=self._now, sleep=self._sleep)
-            self._buses[host, port] = bus
+            bus = self._buses[host, port] = self._pool.take(host, port, framing)
         if bus.framing != framing:
             raise DeviceConfigError("framing", framing, f"{bus.framing}, as other devices at {bus},")
         return bus
 
-    async def stop(self) -> None:
+    def loads(self) -> list[BusLoad]:
+        return [bus.load() for _, bus in sorted(self._buses.items())]
+
+    def give_up(self) -> None:
+        """Instead of `stop`, where a fault in the description came before anything was asked."""
         for bus in self._buses.values():
-            await bus.stop()
+            self._pool.take_back(bus)
         self._buses.clear()
+
+    async def stop(self) -> None:
+        buses, self._buses = list(self._buses.values()), {}
+        for bus in buses:
+            await self._pool.give_back(bus)
 
 
 def open_meter(

@@ -220,7 +220,8 @@ class LoadSheddingConfig(SiteModel):
 class BusAddress(SiteModel):
     """Where a Modbus device answers. What is absent is usual for the model.
 
-    framing rtu_over_tcp: behind a transparent RS485-Ethernet converter.
+    framing rtu_over_tcp: behind a transparent RS485-Ethernet converter. baud: of the line behind it; told
+    that, the line is used without needless pauses.
     """
 
     id: Id
@@ -231,6 +232,7 @@ class BusAddress(SiteModel):
     port: int | None = Field(default=None, ge=1, le=65535)
     unit: int | None = Field(default=None, ge=0, le=255)
     framing: Literal["tcp", "rtu_over_tcp"] | None = None
+    baud: int | None = Field(default=None, ge=300, le=1_000_000)
 
 
 class MeterConfig(BusAddress):

@@ -119,6 +119,22 @@ def test_framings_and_ports_that_a_model_has_by_itself_count_too() -> None:
     assert "as 'grid' at the same 127.0.0.1:15020" in fault
 
 
+def test_a_line_has_one_speed_and_a_gateway_none() -> None:
+    module = 'port = 15021\nframing = "rtu_over_tcp"\n'
+    slow = HOUSE.replace(module, module + "baud = 9600\n")
+    assert [m.baud for m in read_site(slow).relay_module] == [9600]
+    (fault,) = faults(HOUSE.replace('framing = "tcp"\n', 'framing = "tcp"\nbaud = 9600\n', 1))
+    assert "meter.0.baud" in fault
+    assert "a Modbus TCP gateway paces its line itself" in fault
+    second = slow + (
+        '[[relay_module]]\nid = "io2"\ndriver = "modbus"\nmodel = "wellpro_wp8024adam"\nhost = "127.0.0.1"\n'
+        + 'port = 15021\nframing = "rtu_over_tcp"\nunit = 2\nbaud = 19200\n'
+    )
+    (fault,) = faults(second)
+    assert "relay_module.1.baud" in fault
+    assert "9600, as 'io1' at the same 127.0.0.1:15021 has it" in fault
+
+
 def _garage(stations: int, limit_a: float, **connector: object) -> SiteConfig:
     return SiteConfig.model_validate(
         {
