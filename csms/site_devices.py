@@ -9,24 +9,29 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Literal
 
 import structlog
 
 from csms.control_model import element_relays
 from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, SiteConfig
-from csms.domain.snapshot import DeviceSnapshot, MeasuredPower
+from csms.domain.snapshot import DeviceSnapshot, LineSnapshot, LineUnitSnapshot, MeasuredPower
+from drivers.bus_load import BusLoad
 from drivers.catalogue import Buses, check_config, confidence, failsafe, open_meter, open_relay_module
-from drivers.device import DeviceError, MeterReading, RelayModule
+from drivers.device import DeviceConfigError, DeviceError, Failsafe, MeterReading, RelayModule
 from drivers.fitted_meter import FittedMeter
+from drivers.modbus import ModbusMeter, ModbusRelayModule
+from drivers.modbus_bus import BusPool
 from drivers.mqtt_meter import MqttTopic
 from drivers.mqtt_relays import MqttSwitch
 from drivers.polling import MeterPoller, RelayModulePoller
+from drivers.sunspec import SunSpecMeter
 from optimizer.model import ApplianceDemand, BatteryReading, ContactReading, PowerReading, Readings
 
 log = structlog.get_logger()
 
-POLL_INTERVAL_S = 5.0
+POLL_INTERVAL_S = 2.0  # a line that cannot carry this for all serves each in its turn
 STALE_S = 90.0
 HAND_WINDOW_S = 60.0
 HAND_LEAST_W, HAND_SHARE = (
@@ -58,14 +63,21 @@ class SiteDevices:
         config: SiteConfig,
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
+        pool: BusPool | None = None,
     ) -> None:
+        """pool: of the process; a line that two sites share is spoken on by one of its buses."""
         self._config = config
-        self._buses = Buses(now, asyncio.sleep)  # a wire has its own pace, whatever clock the site lives by
-        opened = [open_site_meter(self._buses, m, _largest_w(config, m)) for m in config.meter]
-        self._fitted = {meter.id: meter for meter in opened}
-        self._meters = {meter.id: MeterPoller(meter, POLL_INTERVAL_S, now, sleep) for meter in opened}
+        self._buses = Buses(now, asyncio.sleep, pool)  # a wire has its own pace, whatever the site's clock
         failsafe_s = FAILSAFE_INTERVALS * max(config.site.control_interval_s, 60)
-        self._modules = {m.id: _open_module(self._buses, m, failsafe_s) for m in config.relay_module}
+        try:
+            self._fitted = {
+                m.id: open_site_meter(self._buses, m, _largest_w(config, m)) for m in config.meter
+            }
+            self._modules = {m.id: open_site_module(self._buses, m, failsafe_s) for m in config.relay_module}
+        except DeviceConfigError:
+            self._buses.give_up()
+            raise
+        self._meters = {id: MeterPoller(m, POLL_INTERVAL_S, now, sleep) for id, m in self._fitted.items()}
         self._relays = {
             id: RelayModulePoller(module, POLL_INTERVAL_S, now, sleep, id == self._operators_input()[0])
             for id, module in self._modules.items()
@@ -206,10 +218,13 @@ class SiteDevices:
         `lost`, because one of their modules is silent, relays that still answer are opened, none closed.
         """
         faults: list[RelayFault] = []
-        for close in (False, True):
-            for id, elements in wanted.items():
-                if id not in lost or not (close or appliances[id].kind == "sg_ready"):
-                    faults += await self._switch_one(appliances[id], elements, close, now, id in lost)
+        for close in (False, True):  # at once on all lines: a dead one does not keep the others waiting
+            switching = (
+                self._switch_one(appliances[id], elements, close, now, id in lost)
+                for id, elements in wanted.items()
+                if id not in lost or not (close or appliances[id].kind == "sg_ready")
+            )
+            faults += chain.from_iterable(await asyncio.gather(*switching))
         return faults
 
     async def _switch_one(
@@ -268,6 +283,32 @@ class SiteDevices:
                 )
         return found
 
+    async def read_meter(self, id: str) -> MeterReading | None:
+        """Ask now; None = no answer, `problem` tells why."""
+        poller = self._meters[id]
+        await poller.poll()
+        return poller.latest if poller.problem is None else None
+
+    async def read_relays(self, module_id: str) -> tuple[bool, ...] | None:
+        """Ask now, from relay 1 on; None = no answer, `problem` tells why."""
+        poller = self._relays[module_id]
+        await poller.poll()
+        return poller.states if poller.problem is None else None
+
+    async def switch_relay(self, reference: str, on: bool) -> None:
+        """reference: as in the site file, "io1/3". Writes and reads back. Raises DeviceError."""
+        module_id, number = reference.split("/")
+        await self._modules[module_id].switch(int(number), on)
+        await self._relays[module_id].poll()
+
+    def failsafe(self, module_id: str) -> Failsafe:
+        """What opens the module's relays when nobody commands them any more."""
+        return self._modules[module_id].failsafe
+
+    def problem(self, id: str) -> str | None:
+        """Why a meter or relay module gave no answer when last asked."""
+        return (self._meters.get(id) or self._relays[id]).problem
+
     async def open_relays(self, references: Collection[str]) -> None:
         """Those that nobody is going to switch any more."""
         for reference in sorted(references, reverse=True):
@@ -276,6 +317,10 @@ class SiteDevices:
                 await self._modules[module_id].switch(int(number), False)
             except DeviceError as error:
                 log.error("relay given up, but not opened", relay=reference, why=str(error))
+
+    def lines(self) -> list[LineSnapshot]:
+        """How busy each Modbus line is, and how well its units answer."""
+        return [_line(load) for load in self._buses.loads()]
 
     def snapshots(self, now: datetime) -> list[DeviceSnapshot]:
         """Is each device well, and how old is what it said last?"""
@@ -297,6 +342,23 @@ class SiteDevices:
                 _device(module.id, "relay_module", label, poller.read_at, poller.problem, now, sure)
             )
         return devices
+
+
+def _line(load: BusLoad) -> LineSnapshot:
+    return LineSnapshot(
+        address=load.bus,
+        connected=load.connected,
+        requests_per_s=load.requests_per_s,
+        errors_per_min=load.errors_per_min,
+        share=load.line_share,
+        requests=load.requests,
+        errors=load.errors,
+        unasked_bytes=load.unasked_bytes,
+        units=tuple(
+            LineUnitSnapshot(u.unit, u.age_s, u.answer_s, u.requests, u.errors, u.is_absent)
+            for u in load.units
+        ),
+    )
 
 
 def _device(
@@ -335,7 +397,7 @@ def _largest_w(config: SiteConfig, meter: MeterConfig) -> float:
 
 def open_site_meter(buses: Buses, meter: MeterConfig, largest_w: float | None = None) -> FittedMeter:
     """Raises DeviceConfigError."""
-    return open_meter(
+    device = open_meter(
         buses,
         id=meter.id,
         driver=meter.driver,
@@ -353,13 +415,16 @@ def open_site_meter(buses: Buses, meter: MeterConfig, largest_w: float | None = 
         max_age_s=meter.max_age_s,
         largest_w=largest_w,
     )
+    if meter.baud is not None and isinstance(device.inner, ModbusMeter | SunSpecMeter):
+        device.inner.bus.run_at(meter.baud)
+    return device
 
 
-def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> RelayModule:
+def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> RelayModule:
     """With whatever the model has to open its relays by itself when nobody commands it any more."""
     check_config(kind="relay_module", driver=module.driver, model=module.model, framing=module.framing)
     kind = failsafe(module.driver, module.model)
-    return open_relay_module(
+    device = open_relay_module(
         buses,
         id=module.id,
         driver=module.driver,
@@ -377,3 +442,6 @@ def _open_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> 
         relays=module.relays,
         switches=[MqttSwitch(s.command, s.state, s.on, s.off, s.path) for s in module.switches],
     )
+    if module.baud is not None and isinstance(device, ModbusRelayModule):
+        device.bus.run_at(module.baud)
+    return device

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from drivers.access import Access
+from drivers.bus_load import BusLoad
 from drivers.device import DeviceConfigError, Failsafe, Framing, Meter, Now, RelayModule, Sleep
 from drivers.device_files import Tables, with_device_files
 from drivers.extras import check_extra
@@ -17,7 +18,7 @@ from drivers.fitted_meter import FittedMeter
 from drivers.links import Links
 from drivers.mbus import MbusMeter
 from drivers.modbus import ModbusMeter, ModbusRelayModule, check_number
-from drivers.modbus_bus import ModbusBus
+from drivers.modbus_bus import BusPool, ModbusBus
 from drivers.mqtt_meter import MqttMeter, MqttTopic
 from drivers.mqtt_relays import MqttSwitch, SwitchRelays, TasmotaRelays, ZigbeeRelays
 from drivers.p1 import check_specification
@@ -76,10 +77,13 @@ def _table(file: str) -> dict[str, Any]:
 
 
 class Buses:
-    """One `ModbusBus` for each host and port, shared by all that hangs on it. links: what is not Modbus."""
+    """One `ModbusBus` for each host and port, shared by all that hangs on it, and with the pool's others.
 
-    def __init__(self, now: Now, sleep: Sleep) -> None:
-        self._now, self._sleep = now, sleep
+    links: what is not Modbus.
+    """
+
+    def __init__(self, now: Now, sleep: Sleep, pool: BusPool | None = None) -> None:
+        self._pool = pool or BusPool(now, sleep)
         self._buses: dict[tuple[str, int], ModbusBus] = {}
         self.links = Links(now, sleep)
 
@@ -87,17 +91,25 @@ class Buses:
         """Raises DeviceConfigError if another device uses the same address with another framing."""
         bus = self._buses.get((host, port))
         if bus is None:
-            bus = ModbusBus(host, port, framing, now=self._now, sleep=self._sleep)
-            self._buses[host, port] = bus
+            bus = self._buses[host, port] = self._pool.take(host, port, framing)
         if bus.framing != framing:
             raise DeviceConfigError("framing", framing, f"{bus.framing}, as other devices at {bus},")
         return bus
 
+    def loads(self) -> list[BusLoad]:
+        return [bus.load() for _, bus in sorted(self._buses.items())]
+
+    def give_up(self) -> None:
+        """Instead of `stop`, where a fault in the description came before anything was asked."""
+        for bus in self._buses.values():
+            self._pool.take_back(bus)
+        self._buses.clear()
+
     async def stop(self) -> None:
         await self.links.stop()
-        for bus in self._buses.values():
-            await bus.stop()
-        self._buses.clear()
+        buses, self._buses = list(self._buses.values()), {}
+        for bus in buses:
+            await self._pool.give_back(bus)
 
 
 def open_meter(

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -37,6 +38,19 @@ class Physics:
     battery_w: float = 4_000.0
 
 
+@dataclass(frozen=True, slots=True)
+class WiringFaults:
+    """What an installer did wrong.
+
+    reversed_meters: ids whose direction is turned. meter_phases: id -> which of the site's phases (0, 1, 2)
+    each of the meter's phases sees. relays: relay of the site file -> the contact its load really hangs on.
+    """
+
+    reversed_meters: frozenset[str] = frozenset()
+    meter_phases: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    relays: Mapping[str, str] = field(default_factory=dict)
+
+
 class Building:
     """`step` moves everything on and shows it on the meters. Powers: + is consumed or drawn."""
 
@@ -48,8 +62,9 @@ class Building:
         ocpp_url: str,
         tick_s: float = 5.0,
         meter_refresh_s: float = 0.0,
+        faults: WiringFaults | None = None,
     ):
-        self.site, self.physics = site, physics
+        self.site, self.physics, self.faults = site, physics, faults or WiringFaults()
         self._zone = ZoneInfo(site.site.timezone)
         self._weather = Weather(physics.seed, physics.day_type)
         self._house = House(physics.seed, site.site.timezone, physics.house_scale)
@@ -108,8 +123,8 @@ class Building:
         self._show_on_meters(dt_s)
 
     def is_closed(self, relay: str) -> bool:
-        """relay: as in the site file, "io1/3"."""
-        module, _, number = relay.rpartition("/")
+        """relay: as in the site file, "io1/3", whatever contact the load really hangs on."""
+        module, _, number = self.faults.relays.get(relay, relay).rpartition("/")
         return self.relay_modules[module].coils[int(number) - 1]
 
     def grid_w(self) -> PhaseTriple:
@@ -169,8 +184,10 @@ class Building:
 
     def _show_on_meters(self, dt_s: float) -> None:
         for config in self.site.meter:
-            sign = -1 if config.invert else 1
-            l1, l2, l3 = (sign * w for w in self.metered_w(config))
+            sign = -1 if config.invert != (config.id in self.faults.reversed_meters) else 1
+            seen = self.faults.meter_phases.get(config.id, (0, 1, 2))
+            phases_w = self.metered_w(config)
+            l1, l2, l3 = (sign * phases_w[phase] for phase in seen)
             total_w = l1 + l2 + l3
             energy = self._wh[config.id]
             energy[0] += max(total_w, 0.0) * dt_s / 3600

@@ -247,7 +247,9 @@ class SimulatedRelayModule(SimulatedDevice):
             for offset, value in enumerate(written or ()):
                 self._holding[address + offset] = int(value)
             return None
-        if not (self._can_read(function, address) if written is None else self._write(address, written)):
+        if not (
+            self._can_read(function, address, count) if written is None else self._write(address, written)
+        ):
             return ExcCodes.ILLEGAL_ADDRESS
         self._show(function, start, registers)
         if written is not None:
@@ -255,9 +257,10 @@ class SimulatedRelayModule(SimulatedDevice):
             written[:] = [_bit(registers, start, address + i) for i in range(len(written))]
         return None
 
-    def _can_read(self, function: int, address: int) -> bool:
+    def _can_read(self, function: int, address: int, count: int) -> bool:
+        """count: of 16 bits each."""
         blocks = [b for b in (self.model.readback, self.model.inputs) if b and b.function == function]
-        return any(b.address <= address < b.address + b.count for b in blocks)
+        return any(b.address <= address and address + 16 * (count - 1) < b.address + b.count for b in blocks)
 
     def _write(self, address: int, values: list[int] | list[bool]) -> bool:
         pulse = self.model.pulse

@@ -8,7 +8,22 @@ from datetime import datetime
 from typing import Literal
 
 LoadState = Literal[
-    "off", "on", "waiting", "charging", "paused", "plugged", "free", "finished", "offline", "fault"
+    "off",
+    "on",
+    "waiting",
+    "charging",
+    "paused",
+    "plugged",
+    "free",
+    "finished",
+    "offline",
+    "fault",
+    "offered",
+    "asleep",
+    "waking",
+    "full",
+    "refused",
+    "needs_hand",
 ]
 
 
@@ -82,6 +97,37 @@ class DeviceSnapshot:
 
 
 @dataclass(frozen=True, slots=True)
+class LineUnitSnapshot:
+    """A Modbus unit. age_s: since its last answer; answer_s: how long one usually takes; None = never."""
+
+    unit: int
+    age_s: float | None
+    answer_s: float | None
+    requests: int
+    errors: int
+    is_absent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LineSnapshot:
+    """A Modbus line: one host and port, all units behind it, also those of other sites.
+
+    requests_per_s, errors_per_min and share (0 … 1, of the line's time) are of the last minute; requests
+    and errors since the start. unasked_bytes: came without a question, as from a second master.
+    """
+
+    address: str
+    connected: bool
+    requests_per_s: float
+    errors_per_min: float
+    share: float
+    requests: int
+    errors: int
+    unasked_bytes: int
+    units: tuple[LineUnitSnapshot, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class MeasuredPower:
     """Of a site's meters by role, signed [W]; None = no such meter, or no fresh reading."""
 
@@ -112,3 +158,4 @@ class SiteSnapshot:
     devices: tuple[DeviceSnapshot, ...]
     warnings: tuple[str, ...] = ()
     load_shedding: bool | None = None
+    lines: tuple[LineSnapshot, ...] = ()

@@ -10,7 +10,7 @@ from drivers.device import DeviceConfigError
 
 
 def device_faults(site: SiteConfig) -> list[Fault]:
-    """Unknown models and framings, relays a module does not have, one address in two framings."""
+    """Unknown models and framings, relays a module does not have, one line in two framings or speeds."""
     unknown = list(_unknown_devices(site))
     return unknown or [*_missing_relays(site), *_missing_inputs(site), *_shared_addresses(site)]
 
@@ -53,8 +53,9 @@ def _missing_inputs(site: SiteConfig) -> Iterator[Fault]:
 
 
 def _shared_addresses(site: SiteConfig) -> Iterator[Fault]:
-    """Devices at one host and port hang on one converter, which speaks one framing."""
+    """Devices at one host and port hang on one converter, which speaks one framing at one speed."""
     first: dict[tuple[str, int], tuple[str, str]] = {}
+    speeds: dict[tuple[str, int], tuple[int, str]] = {}
     for kind, i, device in _devices(site):
         address = modbus_address(
             kind=kind, driver=device.driver, model=device.model, port=device.port, framing=device.framing
@@ -62,10 +63,14 @@ def _shared_addresses(site: SiteConfig) -> Iterator[Fault]:
         if address is None:
             continue
         port, framing = address
+        place = f"{device.host}:{port}"
         taken, by = first.setdefault((device.host, port), (framing, device.id))
         if framing != taken:
-            yield (
-                (kind, i, "framing"),
-                framing,
-                f"{taken}, as {by!r} at the same {device.host}:{port} has it,",
-            )
+            yield (kind, i, "framing"), framing, f"{taken}, as {by!r} at the same {place} has it,"
+        if device.baud is None:
+            continue
+        if framing == "tcp":
+            yield (kind, i, "baud"), device.baud, "none, since a Modbus TCP gateway paces its line itself,"
+        speed, by = speeds.setdefault((device.host, port), (device.baud, device.id))
+        if device.baud != speed:
+            yield (kind, i, "baud"), device.baud, f"{speed}, as {by!r} at the same {place} has it,"

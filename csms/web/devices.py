@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import datetime
 
-from csms.domain.snapshot import DeviceSnapshot, SiteSnapshot
+from csms.domain.snapshot import DeviceSnapshot, LineSnapshot, SiteSnapshot
 from csms.web.elements import Tag
 from csms.web.wording import age, ago, kilowatts, sentence
 
@@ -85,13 +86,43 @@ class DeviceChip:
         self._age.say(ago(age_s))
 
 
+def line_in_words(line: LineSnapshot) -> str:
+    """ "192.0.2.11:4196: 34 % busy, 5.2 questions a second, 2 errors a minute; unit 7 absent" """
+    if not line.connected:
+        return f"{line.address}: no connection"
+    errors = f", {line.errors_per_min:.0f} errors a minute" if line.errors_per_min >= 0.5 else ""
+    words = f"{line.address}: {line.share:.0%} busy, {line.requests_per_s:.1f} questions a second{errors}"
+    absent = [str(unit.unit) for unit in line.units if unit.is_absent]
+    if absent:
+        words += f"; unit{'s' if len(absent) > 1 else ''} {', '.join(absent)} absent"
+    return f"{words}; another master speaks on it" if line.unasked_bytes else words
+
+
+class LineList:
+    """How busy each Modbus line is."""
+
+    def __init__(self) -> None:
+        self._list = Tag("ul", classes="lines", aria_label="Modbus lines")
+        self._items: list[Tag] = []
+
+    def show(self, lines: Sequence[LineSnapshot]) -> None:
+        if len(lines) != len(self._items):
+            self._list.clear()
+            with self._list:
+                self._items = [Tag("li", classes="quiet-line") for _ in lines]
+        for item, line in zip(self._items, lines, strict=True):
+            item.say(line_in_words(line))
+
+
 class DeviceLine:
     def __init__(self, snapshot: SiteSnapshot) -> None:
-        with Tag("section", classes="card devices", aria_label="Devices"):
+        with Tag("section", classes="card devices", aria_label="Devices") as self.card:
             Tag("h2", "Devices")
             with Tag("ul"):
                 self._chips = {(d.kind, d.id): DeviceChip(d) for d in snapshot.devices}
+            self._lines = LineList()
 
     def show(self, snapshot: SiteSnapshot, now: datetime) -> None:
         for device in snapshot.devices:
             self._chips[device.kind, device.id].show(device, device_age_s(device, snapshot, now))
+        self._lines.show(snapshot.lines)

@@ -130,9 +130,11 @@ p:empty { display: none; }
 .state { display: inline-block; margin-top: 3px; padding: 0 8px; border-radius: 999px; font-size: 12.5px;
   font-weight: 600; line-height: 20px; background: var(--well); color: var(--muted); }
 .state[data-state=on], .state[data-state=charging] { background: var(--leaf-pale); color: var(--leaf-ink); }
-.state[data-state=waiting], .state[data-state=paused], .state[data-state=plugged] {
+.state[data-state=waiting], .state[data-state=paused], .state[data-state=plugged], .state[data-state=offered],
+.state[data-state=asleep], .state[data-state=waking] {
   background: var(--wait-pale); color: var(--sun-ink); }
-.state[data-state=fault], .state[data-state=offline] { background: var(--alarm-pale); color: var(--alarm); }
+.state[data-state=fault], .state[data-state=offline], .state[data-state=refused],
+.state[data-state=needs_hand] { background: var(--alarm-pale); color: var(--alarm); }
 .reason { overflow-wrap: anywhere; }
 .load.broken .reason { color: var(--alarm); font-weight: 550; }
 .facts { display: flex; flex-wrap: wrap; gap: 8px 20px; }
@@ -179,6 +181,9 @@ p:empty { display: none; }
   font-size: 14px; min-width: 0; }
 .device-label { font-weight: 550; overflow-wrap: anywhere; } .device-age { color: var(--muted); font-size: 13px; }
 .device-power:empty { display: none; }
+.devices .lines, .devices .found { display: block; } .devices .lines:empty, .devices .found:empty { display: none; }
+.check { margin-top: 14px; } .check progress { display: block; width: 100%; margin-top: 8px; }
+.finding { padding: 4px 0; font-size: 14px; } .finding.fault { color: var(--alarm); font-weight: 550; }
 .lamp { flex: none; width: 9px; height: 9px; border-radius: 50%; background: var(--leaf); }
 .device.stale { background: var(--wait-pale); } .device.stale .lamp { background: var(--sun-deep); }
 .device.broken { background: var(--alarm-pale); color: var(--alarm); } .device.broken .lamp { background: var(--alarm); }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from drivers.catalogue import open_meter
-from drivers.device import ImplausibleReading, MeterReading
+from drivers.device import DeviceUnreachable, ImplausibleReading, MeterReading
 from drivers.plausibility import Plausibility
 from drivers.polling import MeterPoller
 from simulation.modbus_devices import SimulatedMeter
@@ -134,8 +135,12 @@ async def test_a_setting_that_hides_the_export_is_told(bench, model, value, warn
     )
     await meter.read()
     assert warning in meter.warning
-    bench.buses.bus("127.0.0.1", converter.port, "tcp")._client.close()  # the installer was at the meter
+    await converter.stop()  # the installer was at the meter
     simulated.set_setting(simulated.model.setting.expected[0])
+    await converter.start()
+    with suppress(DeviceUnreachable):  # if the loss shows only now
+        await meter.read()
+    await bench.clock.sleep(1)
     await meter.read()
     assert meter.warning is None
 
