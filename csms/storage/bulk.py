@@ -6,6 +6,7 @@ while it works, where a statement for each row would wait for the lock once a ro
 
 from __future__ import annotations
 
+import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache
@@ -15,11 +16,13 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Dialect, Table, Update, bindparam, column
 from sqlalchemy import table as table_clause
+from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from csms.storage import sqlite_driver
 from csms.storage.database import insert
 
-ROWS_AT_ONCE = 64
+ROWS_AT_ONCE = (256, 64, 16, 4, 1)
 Row = dict[str, Any]
 Process = Callable[[Any], Any]
 Columns = Mapping[str, ColumnElement[Any]]
@@ -45,8 +48,7 @@ async def insert_tuples(
         await conn.execute(new, [dict(zip(names, row, strict=True)) for row in rows])
         return
     written = _written(rows, _processes(table, names, conn.dialect))
-    for at_once, chunks in _chunks(written):
-        await conn.exec_driver_sql(_insert(table.name, names, at_once), chunks)
+    await _execute_all(conn, [(_insert(table.name, names, n), chunks) for n, chunks in _chunks(written)])
 
 
 async def update_rows(
@@ -63,9 +65,18 @@ async def update_rows(
         await conn.execute(statement, [dict(zip(dict(types), row, strict=True)) for row in rows])
         return
     written = _written(rows, _writing([type_ for _, type_ in types], conn.dialect))
-    for some in _in_turn(written):
-        for at_once, chunks in _chunks(some):
-            await conn.exec_driver_sql(_update(update_by, types, conn.dialect, at_once), chunks)
+    chunked = [chunk for some in _in_turn(written) for chunk in _chunks(some)]
+    await _execute_all(conn, [(_update(update_by, types, conn.dialect, n), chunks) for n, chunks in chunked])
+
+
+async def _execute_all(conn: AsyncConnection, statements: list[tuple[str, list[tuple[Any, ...]]]]) -> None:
+    """One trip to SQLite's thread for all of them. Raises: DBAPIError"""
+    driver = (await conn.get_raw_connection()).driver_connection
+    assert isinstance(driver, sqlite_driver.Connection)
+    try:
+        await driver.execute_all(statements)
+    except sqlite3.Error as fault:
+        raise DBAPIError.instance(None, None, fault, sqlite3.Error) from fault
 
 
 def _in_turn(rows: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
@@ -82,12 +93,14 @@ def _in_turn(rows: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
 
 
 def _chunks(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
-    """As parameters of a statement for many rows, then of one for a single row: how many, and each time's."""
-    whole = len(rows) - len(rows) % ROWS_AT_ONCE
-    for at_once, some in ((ROWS_AT_ONCE, rows[:whole]), (1, rows[whole:])):
-        chunks = [some[n : n + at_once] for n in range(0, len(some), at_once)]
-        if chunks:
+    """As parameters of statements for many rows, and for fewer where fewer are left: how many, and these."""
+    begin = 0
+    for at_once in ROWS_AT_ONCE:
+        end = len(rows) - (len(rows) - begin) % at_once
+        if end > begin:
+            chunks = [rows[n : n + at_once] for n in range(begin, end, at_once)]
             yield at_once, [tuple(chain.from_iterable(chunk)) for chunk in chunks]
+        begin = end
 
 
 def _written(rows: Sequence[tuple[Any, ...]], processes: list[tuple[int, Process]]) -> list[tuple[Any, ...]]:
