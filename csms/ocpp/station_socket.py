@@ -114,8 +114,7 @@ class Socket(ServerConnection):
         """Send a message unless the other side must take others first, or the connection is over."""
         if self.paused or self.protocol.state is not State.OPEN:
             return False
-        self.protocol.send_text(text.encode())
-        self.send_data()
+        self.transport.write(text_frame(text.encode()))
         return True
 
     def probe(self) -> None:
@@ -183,6 +182,16 @@ def whole_message(data: bytes) -> bytes | None:
     if len(data) != begin + 4 + length:
         return None
     return apply_mask(data[begin + 4 :], data[begin : begin + 4])
+
+
+def text_frame(message: bytes) -> bytes:
+    """The message as a server sends it: in one frame, not masked."""
+    length = len(message)
+    if length < 126:
+        return bytes((WHOLE_TEXT, length)) + message
+    if length < 65_536:
+        return bytes((WHOLE_TEXT, 126)) + length.to_bytes(2) + message
+    return bytes((WHOLE_TEXT, 127)) + length.to_bytes(8) + message
 
 
 def _size(frame: Frame) -> int:

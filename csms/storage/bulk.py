@@ -9,7 +9,7 @@ from __future__ import annotations
 import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -21,10 +21,11 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.storage import sqlite_driver
 from csms.storage.database import insert
+from csms.storage.tables import UtcTime, sqlite_times
 
 ROWS_AT_ONCE = (256, 64, 16, 4, 1)
 Row = dict[str, Any]
-Process = Callable[[Any], Any]
+Process = Callable[[Any], Any]  # of a column's values
 Columns = Mapping[str, ColumnElement[Any]]
 UpdateBy = Callable[[Columns], Update]
 Types = tuple[tuple[str, Any], ...]  # columns and their types
@@ -107,7 +108,7 @@ def _written(rows: Sequence[tuple[Any, ...]], processes: list[tuple[int, Process
     """The rows as the database's driver takes them: column by column."""
     columns: list[Any] = list(zip(*rows, strict=True))
     for position, process in processes:
-        columns[position] = map(process, columns[position])
+        columns[position] = process(columns[position])
     return list(zip(*columns, strict=True))
 
 
@@ -118,17 +119,16 @@ def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> list[t
 
 def _writing(types: Sequence[Any], dialect: Dialect) -> list[tuple[int, Process]]:
     """Of the columns whose values are not written as they are: their positions, and how they are written."""
-    found = [_bind_process(type_, dialect) for type_ in types]
-    return [(position, process) for position, process in enumerate(found) if process is not _as_it_is]
+    found = [_column_process(type_, dialect) for type_ in types]
+    return [(position, process) for position, process in enumerate(found) if process is not None]
 
 
-def _bind_process(type_: Any, dialect: Dialect) -> Process:
-    """The function that makes a value of this type one for the database's driver."""
-    return type_.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+def _column_process(type_: Any, dialect: Dialect) -> Process | None:
+    """The function that makes values of this type such as the database's driver takes; None: they are."""
+    if isinstance(type_, UtcTime):
+        return sqlite_times
+    process = type_.dialect_impl(dialect).bind_processor(dialect)
+    return None if process is None else partial(map, process)
 
 
 @cache

@@ -265,7 +265,13 @@ def _driver(conn: Connection) -> sqlite_driver.Connection:
     return cast(sqlite_driver.Connection, conn.connection.driver_connection)
 
 
+class JsonText(str):
+    """The text of a JSON value, to be stored as it is where a column holds JSON."""
+
+
 def _json(value: Any) -> str:
+    if isinstance(value, JsonText):
+        return str(value)
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # integers beyond 64 bits, half a surrogate pair
