@@ -6,7 +6,6 @@ while it works, where a statement for each row would wait for the lock once a ro
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache, lru_cache, partial
@@ -16,7 +15,6 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Dialect, Table, Update, bindparam, column
 from sqlalchemy import table as table_clause
-from sqlalchemy.exc import DBAPIError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.storage import sqlite_driver
@@ -49,7 +47,9 @@ async def insert_tuples(
         await conn.execute(new, [dict(zip(names, row, strict=True)) for row in rows])
         return
     written = _written(rows, _processes(table, names, conn.dialect))
-    await _execute_all(conn, [(_insert(table.name, names, n), chunks) for n, chunks in _chunks(written)])
+    driver = await _driver(conn)
+    for at_once, chunks in _chunks(written):
+        driver.execute_later(_insert(table.name, names, at_once), chunks)
 
 
 async def update_rows(
@@ -66,18 +66,16 @@ async def update_rows(
         await conn.execute(statement, [dict(zip(dict(types), row, strict=True)) for row in rows])
         return
     written = _written(rows, _writing([type_ for _, type_ in types], conn.dialect))
-    chunked = [chunk for some in _in_turn(written) for chunk in _chunks(some)]
-    await _execute_all(conn, [(_update(update_by, types, conn.dialect, n), chunks) for n, chunks in chunked])
+    driver = await _driver(conn)
+    for some in _in_turn(written):
+        for at_once, chunks in _chunks(some):
+            driver.execute_later(_update(update_by, types, conn.dialect, at_once), chunks)
 
 
-async def _execute_all(conn: AsyncConnection, statements: list[tuple[str, list[tuple[Any, ...]]]]) -> None:
-    """One trip to SQLite's thread for all of them. Raises: DBAPIError"""
+async def _driver(conn: AsyncConnection) -> sqlite_driver.Connection:
     driver = (await conn.get_raw_connection()).driver_connection
     assert isinstance(driver, sqlite_driver.Connection)
-    try:
-        await driver.execute_all(statements)
-    except sqlite3.Error as fault:
-        raise DBAPIError.instance(None, None, fault, sqlite3.Error) from fault
+    return driver
 
 
 def _in_turn(rows: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:

@@ -32,13 +32,14 @@ from sqlalchemy.pool import NullPool
 import migrations
 from csms.errors import CsmsError, StartupError
 from csms.storage import sqlite_driver
+from csms.storage.sqlite_driver import READER_CACHE_KIB, WRITER_CACHE_KIB
 
 T = TypeVar("T")
 Job = Callable[[AsyncConnection], Awaitable[T]]
 
 MAX_JOBS_PER_COMMIT = 500
 READ_CONNECTIONS = 5
-LONGEST_WINDOW_S = 0.05
+LONGEST_WINDOW_S = 0.02
 
 
 class DatabaseStopped(CsmsError):
@@ -251,13 +252,14 @@ def _file(url: URL) -> Path | None:
 def _engine(url: URL, begin: str, **options: Any) -> AsyncEngine:
     path = _file(url)
     if path is not None:
-        options["async_creator"] = partial(sqlite_driver.connect, str(path))
+        cache_kib = READER_CACHE_KIB if begin == "BEGIN" else WRITER_CACHE_KIB
+        options["async_creator"] = partial(sqlite_driver.connect, str(path), cache_kib)
     try:
         engine = create_async_engine(url, json_serializer=_json, **options)
     except ModuleNotFoundError as missing:
         raise StartupError(f"the database {url.drivername} needs the package {missing.name}") from None
     if path is not None:
-        event.listen(engine.sync_engine, "begin", lambda conn: _driver(conn).begin_with(begin))
+        event.listen(engine.sync_engine, "begin", lambda conn: _driver(conn).begin_later(begin))
     return engine
 
 
