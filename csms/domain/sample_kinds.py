@@ -17,6 +17,10 @@ import orjson
 from csms.domain.charge_point import ConnectorReading
 from csms.domain.meter_value import (
     DEFAULT_MEASURAND,
+    PHASES,
+    POWER,
+    READ_MEASURANDS,
+    TOTAL,
     is_covered,
     meaning_of,
     reading_of,
@@ -127,5 +131,10 @@ def _read(said: Sequence[Sample]) -> tuple[tuple[tuple[str, str], int, float], .
     read: dict[tuple[str, str], tuple[tuple[str, str], int, float]] = {}
     found = [(meaning, n) for n, meaning in enumerate(map(meaning_of, said)) if meaning is not None]
     for meaning, position in sorted(found, key=lambda one: not one[0].at_outlet):
-        read.setdefault(meaning.key, (meaning.key, position, meaning.scale))
+        if meaning.key[0] in READ_MEASURANDS:
+            read.setdefault(meaning.key, (meaning.key, position, meaning.scale))
+    for measurand in (POWER, DEFAULT_MEASURAND):
+        if (measurand, TOTAL) in read:  # then those of the phases are not asked for
+            for phase in PHASES:
+                read.pop((measurand, phase), None)
     return tuple(read.values())

@@ -4,7 +4,7 @@ import json
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from csms.domain.normalise import normalise
@@ -108,6 +108,7 @@ def check_read(text: str, quickly: MeterFrame) -> None:
         assert [*one.samples] == other.samples
 
 
+@settings(deadline=None)  # the first one compiles the schemas
 @given(frames())
 def test_whatever_the_frame_its_shape_says_the_same(text: str) -> None:
     check(text)
