@@ -77,6 +77,14 @@ class Socket(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         self._handshakes.end(self.address, self)
         super().connection_lost(exc)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Take apart what refers to itself, lest it stays, with all that was not read, until the collector
+        comes round to it. Neither is needed any more: the agreed subprotocol is, and nothing is to be paused.
+        """
+        vars(self.protocol).pop("select_subprotocol", None)
+        self.recv_messages.pause = self.recv_messages.resume = _nothing
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
         await super().handshake(*args, **kwargs)
@@ -168,6 +176,9 @@ class Socket(ServerConnection):
             self.transport.pause_reading()
         else:
             self.transport.resume_reading()
+
+
+def _nothing() -> None: ...
 
 
 def whole_message(data: bytes) -> bytes | None:
