@@ -14,7 +14,8 @@ from datetime import datetime
 import structlog
 
 from csms.control_model import control_site, element_relays
-from csms.domain.site import ApplianceConfig, MeterConfig, SiteConfig
+from csms.domain.device_config import MeterConfig
+from csms.domain.site import ApplianceConfig, SiteConfig
 from csms.domain.wiring import Finding, Phases3, Sample, Step, SwitchedLoad, agreed, change, diagnose, mean
 from csms.site_devices import SiteDevices
 from drivers.catalogue import meter_models

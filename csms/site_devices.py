@@ -15,7 +15,8 @@ from typing import Literal
 import structlog
 
 from csms.control_model import element_relays
-from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, SiteConfig
+from csms.domain.device_config import MeterConfig, RelayModuleConfig
+from csms.domain.site import ApplianceConfig, SiteConfig
 from csms.domain.snapshot import DeviceSnapshot, LineSnapshot, LineUnitSnapshot, MeasuredPower
 from drivers.bus_load import BusLoad
 from drivers.catalogue import Buses, check_config, confidence, failsafe, open_meter, open_relay_module

@@ -9,7 +9,8 @@ from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from csms.clock import Clock
-from csms.domain.site import BusAddress, MeterConfig, SiteConfig
+from csms.domain.device_config import BusAddress, MeterConfig
+from csms.domain.site import SiteConfig
 from drivers.catalogue import meter_models, relay_models
 from drivers.device import Framing, PhaseTriple
 from simulation.appliances import NOTHING, PHASES, Battery, add, simulate_appliance

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from csms.domain.site import BusAddress, Fault, SiteConfig
+from csms.domain.device_config import BusAddress
+from csms.domain.site import Fault, SiteConfig
 from drivers.catalogue import Kind, check_config, check_input_number, check_relay_number, modbus_address
 from drivers.device import DeviceConfigError
 
