@@ -421,8 +421,9 @@ def open_site_meter(buses: Buses, meter: MeterConfig, largest_w: float | None = 
     return device
 
 
-def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> RelayModule:
-    """With whatever the model has to open its relays by itself when nobody commands it any more."""
+def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float | None) -> RelayModule:
+    """With whatever the model has to open its relays by itself when nobody commands it any more; None = with
+    nothing set. Raises DeviceConfigError."""
     check_config(kind="relay_module", driver=module.driver, model=module.model, framing=module.framing)
     kind = failsafe(module.driver, module.model)
     device = open_relay_module(
