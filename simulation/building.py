@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
@@ -45,11 +45,13 @@ class WiringFaults:
 
     reversed_meters: ids whose direction is turned. meter_phases: id -> which of the site's phases (0, 1, 2)
     each of the meter's phases sees. relays: relay of the site file -> the contact its load really hangs on.
+    stations: id -> the site's phases on which its own L1, L2 … really hang.
     """
 
     reversed_meters: frozenset[str] = frozenset()
     meter_phases: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     relays: Mapping[str, str] = field(default_factory=dict)
+    stations: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Building:
@@ -139,7 +141,8 @@ class Building:
     def connector_w(self, charge_point_id: str, connector_id: int) -> PhaseTriple:
         """On the site's phases: the station's first phase is the first of the connector's `phases`."""
         point = next(p for p in self.site.charge_point if p.id == charge_point_id)
-        wired = next(c.phases for c in point.connectors if c.id == connector_id)
+        described = next(c.phases for c in point.connectors if c.id == connector_id)
+        wired = self.faults.stations.get(charge_point_id, described)
         outlet = self.charge_points[charge_point_id].outlets[connector_id]
         by_phase = dict(zip(wired, (a * outlet.voltage_v for a in outlet.current_a), strict=False))
         l1, l2, l3 = (by_phase.get(p, 0.0) for p in PHASES)

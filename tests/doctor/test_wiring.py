@@ -32,7 +32,7 @@ def seen(drives: dict[SwitchedLoad, SwitchedLoad], order=(0, 1, 2), sign=1, scal
 
 
 def problems(steps: list[Step], inverted=False, unclear=()) -> list[Finding]:
-    return [f for f in diagnose(steps, "grid", inverted, unclear) if f.status != "ok"]
+    return [f for f in diagnose(steps, "grid", inverted, unclear).findings if f.status != "ok"]
 
 
 @pytest.mark.parametrize("scale", [0.85, 1.0, 1.15])
@@ -90,7 +90,7 @@ def test_a_load_on_another_phase_is_the_loads_own_fault_while_all_others_are_rig
 
 def test_one_load_alone_does_not_accuse_the_meter():
     """A single boiler on another phase says nothing of the other phases."""
-    found = diagnose([step(WEST, 0, 2000, 0)], "grid", False)
+    found = diagnose([step(WEST, 0, 2000, 0)], "grid", False).findings
     assert {(f.check, f.status) for f in found} == {
         ("direction", "ok"),
         ("phases", "inconclusive"),
@@ -107,7 +107,7 @@ def test_half_the_power_is_a_matter_for_the_description():
 def test_a_hot_boiler_is_no_fault():
     found = problems([*seen({})[1:], step(WEST, 3, -8, 0)])
     assert [(f.status, f.subject) for f in found] == [("inconclusive", "relay io1/1")]
-    nothing = diagnose([step(WEST, 3, -8, 0)], "grid", False)
+    nothing = diagnose([step(WEST, 3, -8, 0)], "grid", False).findings
     assert {f.status for f in nothing} == {"inconclusive"}
 
 
@@ -132,7 +132,7 @@ def test_a_meter_without_phases_still_tells_direction_and_size():
 def test_a_loads_own_meter_is_checked_by_the_same_step(shown_w, status, said):
     load = SwitchedLoad("west/1", "Boiler west", ("io1/1",), (2000, 0, 0), meter="west-meter")
     steps = [*seen({})[1:], step(load, 2000, 0, 0, meters_w={"west-meter": shown_w, "grid": 2000})]
-    (finding,) = [f for f in diagnose(steps, "grid", False) if f.subject == "meter west-meter"]
+    (finding,) = [f for f in diagnose(steps, "grid", False).findings if f.subject == "meter west-meter"]
     assert finding.status == status
     assert said in finding.text
 
