@@ -251,7 +251,8 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     if not any(meter.role == "grid" for meter in site.meter):
         out.print("There is no grid meter: nothing can follow the sun, only timers and modes by hand work.")
     for module in site.relay_module:
-        if failsafe(module.driver, module.model) not in ("pulse", "watchdog"):
+        has_relays = module.relay_count() != 0
+        if has_relays and failsafe(module.driver, module.model) not in ("pulse", "watchdog"):
             out.print(f"{module.id}: its relays stay as they are while the central system is silent")
     for (point, connector), amps in safe_currents(site).items():
         out.print(f"{point}/{connector}: {amps:g} A while the central system is silent")

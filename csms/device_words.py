@@ -113,7 +113,7 @@ def _kinds(entry: Mapping[str, Any], only: Kind | None) -> list[Kind]:
         known = sorted({name for kind in asked for name in DRIVERS[kind]})
         raise InvalidInput("--driver", driver, f"one of {', '.join(known)}")
     if driver == "mqtt" and only is None:
-        return ["relay_module" if "switches" in entry else "meter"]
+        return ["relay_module" if {"switches", "inputs"} & entry.keys() else "meter"]
     if driver != "modbus":
         return kinds
     models = {"meter": meter_models(), "relay_module": relay_models()}

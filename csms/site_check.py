@@ -151,11 +151,26 @@ class SiteCheck:
         said = f"{len(states)} relays, {'on: ' + ', '.join(on) if on else 'all off'}"
         findings = [Finding(subject, "answers", "ok", said)]
         failsafe = self._devices.failsafe(id)
-        if failsafe in FAILSAFE_WORDS:
+        if not states:
+            pass  # inputs only
+        elif failsafe in FAILSAFE_WORDS:
             findings.append(Finding(subject, "fail-safe", "ok", FAILSAFE_WORDS[failsafe]))
         else:
             findings.append(_no_failsafe(subject, failsafe))
-        return findings
+        return [*findings, *self._operators_input(id)]
+
+    def _operators_input(self, module_id: str) -> Iterator[Finding]:
+        shedding = self._config.load_shedding
+        if shedding is None or shedding.input.split("/")[0] != module_id:
+            return
+        subject, contact = f"input {shedding.input}", self._devices.contact()
+        if contact is None:
+            problem = self._devices.problem(module_id) or "the module has no such input"
+            yield Finding(subject, "load shedding", "fault", problem, "Until it reads, charging is limited")
+        else:
+            said = "given: charging is limited" if contact.active else "not given"
+            advice = "Close and open the contact, and look whether it says the other then"
+            yield Finding(subject, "load shedding", "ok", f"the grid operator's signal is {said}", advice)
 
     def _charge_points(self) -> Iterator[Finding]:
         for point in self._config.charge_point:

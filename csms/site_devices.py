@@ -25,7 +25,7 @@ from drivers.fitted_meter import FittedMeter
 from drivers.modbus import ModbusMeter, ModbusRelayModule
 from drivers.modbus_bus import BusPool
 from drivers.mqtt_meter import MqttTopic
-from drivers.mqtt_relays import MqttSwitch
+from drivers.mqtt_relays import MqttInput, MqttSwitch
 from drivers.polling import MeterPoller, RelayModulePoller
 from drivers.sunspec import SunSpecMeter
 from optimizer.model import ApplianceDemand, BatteryReading, ContactReading, PowerReading, Readings
@@ -291,10 +291,11 @@ class SiteDevices:
         return poller.latest if poller.problem is None else None
 
     async def read_relays(self, module_id: str) -> tuple[bool, ...] | None:
-        """Ask now, from relay 1 on; None = no answer, `problem` tells why."""
+        """Ask now, from relay 1 on; None = no answer, `problem` tells why. Its inputs may fail alone."""
         poller = self._relays[module_id]
+        before = poller.read_at
         await poller.poll()
-        return poller.states if poller.problem is None else None
+        return poller.states if poller.problem is None or poller.read_at != before else None
 
     async def switch_relay(self, reference: str, on: bool) -> None:
         """reference: as in the site file, "io1/3". Writes and reads back. Raises DeviceError."""
@@ -337,11 +338,11 @@ class SiteDevices:
             devices.append(_device(meter.id, "meter", label, read_at, problem, now, sure, power_w, warning))
         for module in self._config.relay_module:
             poller = self._relays[module.id]
+            is_operators = module.id == self._operators_input()[0]
+            read_at = poller.inputs_read_at if is_operators else poller.read_at
             label = module.name or module.id
             sure = confidence("relay_module", module.driver, module.model)
-            devices.append(
-                _device(module.id, "relay_module", label, poller.read_at, poller.problem, now, sure)
-            )
+            devices.append(_device(module.id, "relay_module", label, read_at, poller.problem, now, sure))
         return devices
 
 
@@ -443,6 +444,7 @@ def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float 
         topic=module.topic,
         relays=module.relays,
         switches=[MqttSwitch(s.command, s.state, s.on, s.off, s.path) for s in module.switches],
+        inputs=[MqttInput(i.state, i.on, i.off, i.path, i.max_age_s) for i in module.inputs],
     )
     if module.baud is not None and isinstance(device, ModbusRelayModule):
         device.bus.run_at(module.baud)

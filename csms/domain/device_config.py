@@ -68,6 +68,19 @@ class SwitchConfig(SiteModel):
     path: str = ""
 
 
+class InputConfig(SiteModel):
+    """A contact that another program tells over MQTT: on = closed. path: where it is in a JSON message.
+
+    max_age_s: it is told at least so often, and an older word is none; None = the broker keeps the last one.
+    """
+
+    state: Topic
+    on: str = "ON"
+    off: str = "OFF"
+    path: str = ""
+    max_age_s: float | None = Field(default=None, gt=0, le=86_400)
+
+
 class MeterConfig(BusAddress):
     """circuit: for role "zone", the circuit whose whole current the meter sees.
 
@@ -111,12 +124,14 @@ class MeterConfig(BusAddress):
 
 
 class RelayModuleConfig(BusAddress):
-    """topic, relays: of a Tasmota or Zigbee device, and how many relays it has. switches: of driver mqtt."""
+    """topic, relays: of a Tasmota or Zigbee device, and how many relays it has. switches, inputs: of driver
+    mqtt, one of them at least."""
 
     driver: Literal["modbus", "shelly", "tasmota", "zigbee2mqtt", "mqtt"]
     topic: Topic | None = None
     relays: int | None = Field(default=None, ge=1, le=32)
     switches: Annotated[list[SwitchConfig], Field(max_length=32)] = []
+    inputs: Annotated[list[InputConfig], Field(max_length=32)] = []
 
     @model_validator(mode="after")
     def _keys_fit_the_driver(self) -> Self:
@@ -125,12 +140,14 @@ class RelayModuleConfig(BusAddress):
             raise ValueError(f"{self.driver} needs topic = …, the device's")
         if not has_topic and (self.topic is not None or self.relays is not None):
             raise ValueError(f"no topic and no relays expected with driver {self.driver}")
-        if (self.driver == "mqtt") != bool(self.switches):
-            raise ValueError("mqtt, and only mqtt, needs switches = [{command = …, state = …}, …]")
+        if (self.driver == "mqtt") != bool(self.switches or self.inputs):
+            raise ValueError(
+                "mqtt, and only mqtt, needs switches = [{command = …, state = …}] or inputs = [{state = …}]"
+            )
         return self
 
     def relay_count(self) -> int | None:
         """As far as the site says it; None = the model or the device knows."""
         if self.driver in ("tasmota", "zigbee2mqtt"):
             return self.relays or 1
-        return len(self.switches) or None
+        return len(self.switches) if self.driver == "mqtt" else None

@@ -48,7 +48,7 @@ def _missing_inputs(site: SiteConfig) -> Iterator[Fault]:
     module_id, number = site.load_shedding.input.split("/")
     module = next(m for m in site.relay_module if m.id == module_id)
     try:
-        check_input_number(module.model, int(number), module.driver)
+        check_input_number(module.model, int(number), module.driver, len(module.inputs))
     except DeviceConfigError as error:
         yield ("load_shedding", "input"), site.load_shedding.input, error.expected
 
