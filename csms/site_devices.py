@@ -413,7 +413,7 @@ def open_site_meter(buses: Buses, meter: MeterConfig, largest_w: float | None = 
         tls=meter.tls,
         invert=meter.invert,
         phases=meter.phases,
-        topics={name: MqttTopic(t.topic, t.path, t.unit, t.scale) for name, t in meter.topics.items()},
+        topics=mqtt_topics(meter),
         max_age_s=meter.max_age_s,
         largest_w=largest_w,
     )
@@ -443,9 +443,21 @@ def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float 
         tls=module.tls,
         topic=module.topic,
         relays=module.relays,
-        switches=[MqttSwitch(s.command, s.state, s.on, s.off, s.path) for s in module.switches],
-        inputs=[MqttInput(i.state, i.on, i.off, i.path, i.max_age_s) for i in module.inputs],
+        switches=mqtt_switches(module),
+        inputs=mqtt_inputs(module),
     )
     if module.baud is not None and isinstance(device, ModbusRelayModule):
         device.bus.run_at(module.baud)
     return device
+
+
+def mqtt_topics(meter: MeterConfig) -> dict[str, MqttTopic]:
+    return {name: MqttTopic(t.topic, t.path, t.unit, t.scale) for name, t in meter.topics.items()}
+
+
+def mqtt_switches(module: RelayModuleConfig) -> list[MqttSwitch]:
+    return [MqttSwitch(s.command, s.state, s.on, s.off, s.path) for s in module.switches]
+
+
+def mqtt_inputs(module: RelayModuleConfig) -> list[MqttInput]:
+    return [MqttInput(i.state, i.on, i.off, i.path, i.max_age_s) for i in module.inputs]

@@ -18,6 +18,7 @@ import pytest
 
 from csms.device_words import DeviceWords, described
 from csms.errors import CsmsError, InvalidInput
+from drivers.access import Access
 from simulation.modbus_devices import ModbusConverter
 from simulation.mqtt_devices import SimulatedTasmota, SimulatedZigbee
 from simulation.serial_adapters import SimulatedMbus, SimulatedP1, mbus_records, telegram
@@ -99,8 +100,8 @@ async def test_a_shelly_with_a_password_tells_power_and_relays_and_switches(cabi
 
 async def test_a_sunspec_meter_behind_an_inverter_is_read_by_its_part(cabinet: Cabinet) -> None:
     device = SimulatedSunSpec([103, 203])
-    device.set("p_tot", -4200, 203)
-    device.set("p_tot", 5100, 103)
+    device.set_point("p_tot", -4200, 203)
+    device.set_point("p_tot", 5100, 103)
     converter = await cabinet.started(ModbusConverter("127.0.0.1", 0, "tcp", {1: device}))
     place = ("127.0.0.1", "--driver", "sunspec", "--port", converter.port)
     assert (await cabinet.read(*place))["power_w"] == -4200
@@ -121,13 +122,15 @@ async def test_adapters_of_p1_and_mbus(cabinet: Cabinet) -> None:
 
 async def test_relays_on_a_broker(cabinet: Cabinet) -> None:
     broker = await cabinet.started(Mosquitto(cabinet.folder))
-    tasmota = await cabinet.started(SimulatedTasmota("127.0.0.1", broker.port, "boiler", 2, now))
+    tasmota = await cabinet.started(SimulatedTasmota(Access("127.0.0.1", broker.port), "boiler", 2, now))
     at = ("--port", broker.port, "--driver")
     place = (*at, "tasmota", "--topic", "boiler", "--relays", 2)
     await cabinet.device("switch", "127.0.0.1", 2, "on", *place)
     assert tasmota.coils == (False, True)
     assert await cabinet.read("127.0.0.1", *place) == {"relay 1": "off", "relay 2": "on"}
-    plug = await cabinet.started(SimulatedZigbee("127.0.0.1", broker.port, "zigbee2mqtt/pool pump", 1, now))
+    plug = await cabinet.started(
+        SimulatedZigbee(Access("127.0.0.1", broker.port), "zigbee2mqtt/pool pump", 1, now)
+    )
     await cabinet.device(
         "switch", "127.0.0.1", 1, "on", *at, "zigbee2mqtt", "--topic", "zigbee2mqtt/pool pump"
     )

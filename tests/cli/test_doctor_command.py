@@ -82,7 +82,7 @@ async def test_broken_off_in_the_middle_no_load_stays_on(tmp_path: Path, how: si
     site = read_site(HOUSE.read_text(encoding="utf-8"))
     building = Building(site, Physics(), SystemClock(), "ws://127.0.0.1:9")
     building.step(SystemClock().now())
-    converters = building.converters()
+    converters = building.listeners()
     for converter in converters:
         converter.port = 0
         await converter.start()

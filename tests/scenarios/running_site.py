@@ -276,7 +276,7 @@ async def running(
     clock = clock or VirtualClock(start)
     running_site = RunningSite(config, folder, clock, free_port(), faults)
     async with contextlib.AsyncExitStack() as stack:
-        for converter in running_site.building.converters():
+        for converter in running_site.building.listeners():
             await converter.start()
             stack.push_async_callback(converter.stop)
         running_site.show()
