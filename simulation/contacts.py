@@ -25,8 +25,9 @@ class Contacts:
     @property
     def coils(self) -> tuple[bool, ...]:
         now = self._now()
-        for number in [n for n, (at, _) in self._ends.items() if at <= now]:
-            self.move(number, self._after[number])
+        for number in sorted(self._ends, key=lambda n: self._ends[n][0]):
+            if number in self._ends and self._ends[number][0] <= now:
+                self.move(number, self._after[number])
         return tuple(self._coils)
 
     def move(self, number: int, closed: bool, for_s: float | None = None) -> None:

@@ -274,7 +274,7 @@ class ShellyServer:
         app.router.add_get("/relay/{channel}", self._relay)
         app.router.add_get("/rpc", self._socket)
         app.router.add_get("/rpc/{method}", self._rpc)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()

@@ -78,7 +78,10 @@ async def until_all_read(devices: SiteDevices, ids: list[str]) -> None:
                 return
 
 
-async def test_every_kind_of_device_shows_the_same_building_and_switches_it(tmp_path: Path) -> None:
+async def test_every_kind_of_device_shows_the_same_building_and_switches_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
     broker = Mosquitto(tmp_path)
     await broker.start()
     sunspec = {"driver": "sunspec", "port": free_port()}
@@ -121,6 +124,7 @@ async def test_every_kind_of_device_shows_the_same_building_and_switches_it(tmp_
                     await devices.poll()
     finally:
         await broker.stop()
+    assert not [r for r in caplog.records if r.name == "aiohttp.access"], "a log of every look at a device"
 
 
 @pytest.mark.parametrize(

@@ -94,8 +94,8 @@ async def test_contacts_closed_for_a_time_that_were_closed_one_after_the_other_o
     stage, devices = cabinet
     for wanted in (frozenset({"1"}), frozenset({"1", "2"})):
         await devices.switch(stage.appliance("pump"), {"pump": wanted}, (), stage.clock.now())
-    opens_at = stage.relays._opens_at
-    assert opens_at[2] <= opens_at[1]
+    first, second = stage.relays.timer(1), stage.relays.timer(2)
+    assert second[0] <= first[0]
     await stage.clock.advance(600)
     assert stage.relays.coils[:2] == (False, False)
     assert BLOCKED not in stage.seen
