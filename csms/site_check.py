@@ -151,11 +151,9 @@ class SiteCheck:
         said = f"{len(states)} relays, {'on: ' + ', '.join(on) if on else 'all off'}"
         findings = [Finding(subject, "answers", "ok", said)]
         failsafe = self._devices.failsafe(id)
-        if not states:
-            pass  # inputs only
-        elif failsafe in FAILSAFE_WORDS:
+        if failsafe in FAILSAFE_WORDS:
             findings.append(Finding(subject, "fail-safe", "ok", FAILSAFE_WORDS[failsafe]))
-        else:
+        elif failsafe is not None:
             findings.append(_no_failsafe(subject, failsafe))
         return [*findings, *self._operators_input(id)]
 

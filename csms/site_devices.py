@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Literal
@@ -88,6 +88,9 @@ class SiteDevices:
 
     async def start(self) -> None:
         """Ask every device once, then poll without end."""
+        for id in self._modules:
+            if self.failsafe(id) == "none":
+                log.warning("relays without fail-safe: they stay as they are if this server dies", module=id)
         await self.poll()
         pollers = [*self._meters.values(), *self._relays.values()]
         self._tasks = [asyncio.create_task(poller.run(), name=f"poll {poller.id}") for poller in pollers]
@@ -303,9 +306,10 @@ class SiteDevices:
         await self._modules[module_id].switch(int(number), on)
         await self._relays[module_id].poll()
 
-    def failsafe(self, module_id: str) -> Failsafe:
-        """What opens the module's relays when nobody commands them any more."""
-        return self._modules[module_id].failsafe
+    def failsafe(self, module_id: str) -> Failsafe | None:
+        """What opens the module's relays when nobody commands them any more; None = it has no relays."""
+        module = next(m for m in self._config.relay_module if m.id == module_id)
+        return None if module.relay_count() == 0 else self._modules[module_id].failsafe
 
     def problem(self, id: str) -> str | None:
         """Why a meter or relay module gave no answer when last asked."""
@@ -342,7 +346,8 @@ class SiteDevices:
             read_at = poller.inputs_read_at if is_operators else poller.read_at
             label = module.name or module.id
             sure = confidence("relay_module", module.driver, module.model)
-            devices.append(_device(module.id, "relay_module", label, read_at, poller.problem, now, sure))
+            shown = _device(module.id, "relay_module", label, read_at, poller.problem, now, sure)
+            devices.append(replace(shown, failsafe=self.failsafe(module.id)))
         return devices
 
 
