@@ -326,7 +326,7 @@ def device_scan(
     units: Annotated[str | None, typer.Option(help="Modbus units, e.g. 1-10,71.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
-    """Look for Modbus meters and relays, SunSpec and Shelly devices, and print a piece of a site file.
+    """Look for Modbus, SunSpec and Shelly devices and for relays on MQTT, and print a piece of a site file.
 
     It only reads, one question at a time on each converter. A server that polls the same converter
     must be stopped meanwhile.
@@ -352,7 +352,7 @@ def device_scan(
         return
     table = Table("address", "unit", "what", "certainty", "tells", box=None)
     for device in found:
-        place = device.host if device.port is None else f"{device.host}:{device.port} {device.framing}"
+        place = device.host if device.port is None else f"{device.host}:{device.port} {device.framing or ''}"
         unit = "" if device.unit is None else str(device.unit)
         table.add_row(place, unit, device.what.name, device.what.certainty, device.what.detail)
     out.print(table)
