@@ -22,7 +22,7 @@ CARRYING_A = 1.0
 _SHOWS_SHARE = 0.4
 _FOLLOWS_SHARE = 0.3
 _ROTATIONS = ((0, 1, 2), (1, 2, 0), (2, 0, 1))  # installers rotate, so that cars load all phases alike
-AGAIN = "Plug in a car and press again"
+AGAIN = "Plug in a car and press again; if the sun is too small for it, set its mode to on"
 
 
 @dataclass(frozen=True, slots=True)

@@ -197,6 +197,23 @@ async def test_the_doctor_does_not_fight_the_server_for_the_devices_but_has_it_c
     assert "csms doctor" not in left, "its token was for this check only"
 
 
+async def test_ctrl_c_at_the_doctor_breaks_the_servers_check_off(tmp_path):
+    async with controlled(tmp_path) as running:
+        for appliance in ("pool-pump", "boiler", "boiler-west", "boiler-east", "heat-pump"):
+            await running.app.sites.set_appliance_mode(appliance, "off", None, "lindenhof")
+        await running.until(lambda: not running.closed())
+        closed = asyncio.Event()
+        for module in running.building.relay_modules.values():
+            module.on_change = lambda number, on: closed.set() if on else None
+        checking = asyncio.create_task(by_the_doctor(running, tmp_path, switching=True))
+        await asyncio.wait_for(closed.wait(), 60)
+        checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+        assert running.app.checks.latest("lindenhof").state == "stopped"
+        assert running.closed() == set()
+
+
 async def test_the_doctor_says_why_the_server_does_not_check_what_the_file_says(tmp_path):
     async with controlled(tmp_path) as running:
         renamed = running.site.model_copy(

@@ -51,7 +51,7 @@ async def test_a_station_with_rotated_phases_is_found_and_named(tmp_path: Path) 
         assert 'phases = ["L2", "L3", "L1"]' in fault.advice
         unchecked = found["station CP2/1", "phases"]
         assert (unchecked.status, unchecked.text) == ("inconclusive", "not checked: no car is charging")
-        assert unchecked.advice == "Plug in a car and press again"
+        assert unchecked.advice.startswith("Plug in a car and press again")
         assert min(home.limits_seen["CP1"]) >= 6, "a car that takes 16 A is not paused"
         await home.minute(2)
         assert home.points["CP1"].limit_a(1) == pytest.approx(16, abs=0.1), "the limit was given back"
