@@ -94,8 +94,8 @@ class App:
         self.accounts = Accounts(self.database, self.clock, self.events)
         self.frame_log = FrameLog(self.database)
         self.quirk_records = QuirkRecords(self.database, self.charge_points)
-        self.retention = Retention(self.database, self.clock, frames_days=settings.frames_kept_days)
         self._build_ocpp_services()
+        self.retention = Retention(self.database, self.clock, self.files, settings.frames_kept_days)
         self._build_security()
         self.messages = StationMessages(
             self.database,

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import secrets
 from datetime import timedelta
+from functools import cached_property
 from typing import Any, Literal, cast, get_args
 
 from pwdlib import PasswordHash
@@ -32,8 +33,11 @@ class Accounts:
     def __init__(self, database: Database, clock: Clock, events: EventBus | None = None) -> None:
         self._database, self._clock, self._events = database, clock, events
         self._passwords = PasswordHash.recommended()
-        # Checked when there is no such user, so that the answer takes as long.
-        self._nobody = self._passwords.hash(secrets.token_urlsafe())
+
+    @cached_property
+    def _nobody(self) -> str:
+        """Checked when there is no such user, so that the answer takes as long. Made once: it is slow."""
+        return self._passwords.hash(secrets.token_urlsafe())
 
     async def create_token(self, name: str, role: str) -> str:
         """A new token: shown this once, only its hash is kept.
@@ -79,9 +83,12 @@ class Accounts:
         """The role of the user, None if name and password do not match."""
         async with self._database.read() as conn:
             row = await access.user(conn, name.strip())
-        kept = row["password_hash"] if row is not None else self._nobody
-        matches = await asyncio.to_thread(self._passwords.verify, password, kept)
+        kept = row["password_hash"] if row is not None else None
+        matches = await asyncio.to_thread(self._matches, password, kept)
         return cast(Role, row["role"]) if row is not None and matches else None
+
+    def _matches(self, password: str, kept: str | None) -> bool:
+        return self._passwords.verify(password, kept or self._nobody) and kept is not None
 
     async def user_role(self, name: str) -> Role | None:
         """None: no such user (any more)."""

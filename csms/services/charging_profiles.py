@@ -9,7 +9,6 @@ Source: OCPP 1.6 ed. 2, 5.5, 5.11 and 5.16.
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,7 +21,7 @@ from csms.errors import CallFailed, CsmsError
 from csms.services.charge_points import ChargePoints
 from csms.services.command_effects import Command, CommandEffect
 from csms.services.commands import Commands
-from csms.services.events import Event, EventBus
+from csms.services.events import Event, EventBus, Listener
 from csms.storage import profiles
 from csms.storage.database import STORAGE_FAULTS, Database
 
@@ -51,11 +50,10 @@ class ChargingProfiles:
         events: EventBus,
         clock: Clock,
     ) -> None:
-        self._database, self._charge_points, self._events = database, charge_points, events
+        self._database, self._charge_points = database, charge_points
         self._clock = clock
         self._stations: dict[str, _Known] = {}
-        self._ended: asyncio.Queue[Event] = asyncio.Queue()
-        self._listener: asyncio.Task[None] | None = None
+        self._stops = Listener(events, "charging profiles", ("transaction.stopped",), self._transaction_ended)
         commands.on("SetChargingProfile", _Set(self, charge_points, clock))
         commands.on("ClearChargingProfile", _Cleared(self, charge_points))
         commands.on("RemoteStartTransaction", _RemoteStart(self, clock))
@@ -67,15 +65,10 @@ class ChargingProfiles:
         for identity, installed in rows:
             if installed.purpose != "TxProfile" or "transactionId" in installed.profile:
                 self.known(identity).installed.append(installed)
-        ready = asyncio.Event()
-        self._listener = asyncio.create_task(self._listen(ready), name="charging profiles")
-        await ready.wait()
+        self._stops.start()
 
     async def stop(self) -> None:
-        if self._listener is not None:
-            self._listener.cancel()
-            await asyncio.gather(self._listener, return_exceptions=True)
-            self._listener = None
+        await self._stops.stop()
 
     def of_station(self, identity: str) -> list[InstalledProfile]:
         """By connector, purpose and stack level; without those whose time or transaction is over.
@@ -131,17 +124,11 @@ class ChargingProfiles:
 
     async def settle(self) -> None:
         """Wait until the profiles of all transactions that have ended are gone."""
-        await self._ended.join()
+        await self._stops.settle()
 
-    async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe("transaction.stopped") as self._ended:
-            ready.set()
-            while True:
-                data = (await self._ended.get()).data
-                await self._transaction_ended(data["identity"], data["connector_id"])
-                self._ended.task_done()
+    async def _transaction_ended(self, event: Event) -> None:
+        identity, connector_id = event.data["identity"], event.data["connector_id"]
 
-    async def _transaction_ended(self, identity: str, connector_id: int) -> None:
         def stays(one: InstalledProfile) -> bool:
             return one.purpose != "TxProfile" or one.connector_id != connector_id
 

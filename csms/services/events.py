@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+
+import structlog
+
+from csms.storage.database import STORAGE_FAULTS
+
+log = structlog.get_logger()
 
 QUEUE_LIMIT = 1000
 
@@ -33,6 +39,7 @@ class EventBus:
             if kind.startswith(kinds):
                 if queue.full():
                     queue.get_nowait()
+                    queue.task_done()
                 queue.put_nowait(event)
 
     def is_heard(self, kind: str) -> bool:
@@ -41,9 +48,58 @@ class EventBus:
     @asynccontextmanager
     async def subscribe(self, *kinds: str) -> AsyncIterator[asyncio.Queue[Event]]:
         """kinds: how those to be heard begin, e.g. "station."; none = all. The fewer, the fewer are lost."""
-        queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_LIMIT)
-        self._listeners[queue] = kinds or ("",)
+        queue = self.open(*kinds)
         try:
             yield queue
         finally:
-            del self._listeners[queue]
+            self.close(queue)
+
+    def open(self, *kinds: str) -> asyncio.Queue[Event]:
+        queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_LIMIT)
+        self._listeners[queue] = kinds or ("",)
+        return queue
+
+    def close(self, queue: asyncio.Queue[Event]) -> None:
+        self._listeners.pop(queue, None)
+
+
+class Listener:
+    """Gives each event to `hear`, one after the other, until stopped. Trouble with one is logged."""
+
+    def __init__(
+        self, events: EventBus, name: str, kinds: tuple[str, ...], hear: Callable[[Event], Awaitable[None]]
+    ) -> None:
+        self._events, self._name, self._kinds, self._hear = events, name, kinds, hear
+        self._queue: asyncio.Queue[Event] | None = None
+        self._task: asyncio.Task[None] | None = None
+
+    def start(self) -> None:
+        """From here on nothing is missed."""
+        self._queue = self._events.open(*self._kinds)
+        self._task = asyncio.create_task(self._listen(self._queue), name=self._name)
+
+    async def stop(self) -> None:
+        if self._queue is None or self._task is None:
+            return
+        self._events.close(self._queue)
+        self._task.cancel()
+        await asyncio.gather(self._task, return_exceptions=True)
+
+    async def settle(self) -> None:
+        """Wait until all that has happened so far was heard."""
+        if self._queue is not None:
+            await self._queue.join()
+
+    async def _listen(self, queue: asyncio.Queue[Event]) -> None:
+        while True:
+            event = await queue.get()
+            try:
+                await self._hear(event)
+            except STORAGE_FAULTS as error:
+                log.error(
+                    "event not followed", by=self._name, kind=event.kind, data=event.data, why=str(error)
+                )
+            except Exception:  # supervisor: trouble with one station must not leave the others unheard
+                log.exception("event not followed", by=self._name, kind=event.kind, data=event.data)
+            finally:
+                queue.task_done()

@@ -83,6 +83,13 @@ class Files:
             raise NotFound("file", name)
         return path
 
+    def remove_left_before(self, moment: datetime) -> int:
+        """Logs that stations left before, and what a crash cut short. Answers how many."""
+        old = [p for p in self._uploads.glob("*/*") if p.is_file() and p.stat().st_mtime < moment.timestamp()]
+        for path in old:
+            path.unlink(missing_ok=True)
+        return len(old)
+
 
 def folder_name(identity: str) -> str:
     """Identities may have any sign in them, also "..": two that differ never share a folder."""

@@ -17,7 +17,7 @@ from csms.domain.site import ChargePointConfig
 from csms.errors import CsmsError, NotFound
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import Commands
-from csms.services.events import Event, EventBus
+from csms.services.events import Event, EventBus, Listener
 from csms.services.provisioning import setting
 from csms.services.sites import Sites
 from csms.storage import transactions
@@ -27,6 +27,7 @@ log = structlog.get_logger()
 
 LOOK_EVERY_S = 5.0
 ORIGIN = "free start"
+TOLD_BY = ("transaction.stopped", "connector.status", "load.mode")
 STOPPED_JUST_BEFORE = timedelta(minutes=1)
 Place = tuple[str, int]
 
@@ -45,22 +46,20 @@ class FreeStarts:
         is_busy: Callable[[str, int], bool],
     ) -> None:
         self._database, self._sites, self._charge_points = database, sites, charge_points
-        self._commands, self._events, self._clock, self._is_busy = commands, events, clock, is_busy
+        self._commands, self._clock, self._is_busy = commands, clock, is_busy
+        self._listener = Listener(events, "free starts", TOLD_BY, self._note)
         self._starting: dict[Place, Starting] = {}
         self._asking: dict[Place, asyncio.Task[None]] = {}
-        self._tasks: list[asyncio.Task[None]] = []
+        self._task: asyncio.Task[None] | None = None
 
     async def start(self) -> None:
         await self._recall()
-        ready = asyncio.Event()
-        self._tasks = [
-            asyncio.create_task(self._listen(ready), name="free starts, events"),
-            asyncio.create_task(self._watch(), name="free starts"),
-        ]
-        await ready.wait()
+        self._listener.start()
+        self._task = asyncio.create_task(self._watch(), name="free starts")
 
     async def stop(self) -> None:
-        tasks = [*self._tasks, *self._asking.values()]
+        await self._listener.stop()
+        tasks = [task for task in (self._task, *self._asking.values()) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -78,13 +77,7 @@ class FreeStarts:
                 if live.status_at - last["stopped_at"] <= STOPPED_JUST_BEFORE:
                     self._starting[station.identity, number] = Starting().stopped(last["stop_reason"])
 
-    async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe("transaction.stopped", "connector.status", "load.mode") as queue:
-            ready.set()
-            while True:
-                self._note(await queue.get())
-
-    def _note(self, event: Event) -> None:
+    async def _note(self, event: Event) -> None:
         """The cable is out; a session was ended; or a person has chosen how a connector is run, and waits."""
         if event.kind != "load.mode":
             place = (str(event.data["identity"]), int(event.data["connector_id"]))

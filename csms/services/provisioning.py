@@ -24,7 +24,7 @@ from csms.domain.station_vendors import Make, make_of
 from csms.errors import CallFailed, CallTimeout, CsmsError
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import Commands
-from csms.services.events import EventBus
+from csms.services.events import Event, EventBus, Listener
 from csms.services.setpoints import Setpoints
 
 log = structlog.get_logger()
@@ -68,8 +68,8 @@ class Provisioning:
         clock: Clock,
     ) -> None:
         self._charge_points, self._commands, self._setpoints = charge_points, commands, setpoints
-        self._events, self._clock = events, clock
-        self._listener: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._listener = Listener(events, "provisioning", ("station.",), self._on_event)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
         self._unfinished: set[str] = set()
@@ -79,31 +79,20 @@ class Provisioning:
         self._refused: set[tuple[str, str, str]] = set()  # identity, key, value
 
     async def start(self) -> None:
-        ready = asyncio.Event()
-        self._listener = asyncio.create_task(self._listen(ready), name="provisioning")
-        await ready.wait()
+        self._listener.start()
 
     async def stop(self) -> None:
-        tasks = [t for t in (self._listener, *self._tasks.values()) if t is not None]
-        for task in tasks:
+        await self._listener.stop()
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     async def settle(self) -> None:
         """Wait until every station that is being asked has been asked everything."""
         await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
-    async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe("station.") as queue:
-            ready.set()
-            while True:
-                event = await queue.get()
-                try:
-                    self._on_event(event.kind, str(event.data.get("identity", "")))
-                except Exception:  # supervisor: one station's trouble must not leave all others unprovisioned
-                    log.exception("event not followed", kind=event.kind)
-
-    def _on_event(self, kind: str, identity: str) -> None:
+    async def _on_event(self, event: Event) -> None:
+        kind, identity = event.kind, str(event.data.get("identity", ""))
         if kind == "station.booted":
             self._begin(identity, has_booted=True)
         elif kind in ("station.connected", "station.options", "station.rejected"):

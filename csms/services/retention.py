@@ -10,6 +10,7 @@ import structlog
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
+from csms.services.files import Files
 from csms.storage import frames, history, security_events, transactions
 from csms.storage.database import STORAGE_FAULTS, Database
 
@@ -19,6 +20,7 @@ KEPT_FRAMES_DAYS = 30
 KEPT_DECISIONS_DAYS = 90
 KEPT_METER_VALUES_DAYS = 400
 KEPT_SECURITY_EVENTS_DAYS = 400
+KEPT_UPLOADS_DAYS = 90
 REMOVED_AT_ONCE = 1000
 TIDY_EVERY_S = 3600.0
 
@@ -32,12 +34,15 @@ class Retention:
         self,
         database: Database,
         clock: Clock,
+        files: Files,
         frames_days: float = KEPT_FRAMES_DAYS,
         decisions_days: float = KEPT_DECISIONS_DAYS,
         meter_values_days: float = KEPT_METER_VALUES_DAYS,
         security_events_days: float = KEPT_SECURITY_EVENTS_DAYS,
+        uploads_days: float = KEPT_UPLOADS_DAYS,
     ) -> None:
-        self._database, self._clock = database, clock
+        self._database, self._clock, self._files = database, clock, files
+        self._uploads_kept_for = timedelta(days=uploads_days)
         self._rules: list[tuple[Remove, timedelta]] = [
             (frames.remove_before, timedelta(days=frames_days)),
             (history.remove_decisions_before, timedelta(days=decisions_days)),
@@ -58,6 +63,7 @@ class Retention:
     async def tidy(self) -> None:
         for remove, kept_for in self._rules:
             await self._remove(remove, self._clock.now() - kept_for)
+        await asyncio.to_thread(self._files.remove_left_before, self._clock.now() - self._uploads_kept_for)
 
     async def _run(self) -> None:
         while True:

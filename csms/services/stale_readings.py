@@ -16,7 +16,7 @@ from csms.domain.charge_point import LiveConnector, Station
 from csms.errors import CallFailed, CsmsError
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import Commands
-from csms.services.events import EventBus
+from csms.services.events import Event, EventBus, Listener
 from csms.services.provisioning import may_be_triggered
 
 log = structlog.get_logger()
@@ -30,30 +30,25 @@ class StaleReadings:
         self, charge_points: ChargePoints, commands: Commands, events: EventBus, clock: Clock
     ) -> None:
         self._charge_points, self._commands = charge_points, commands
-        self._events, self._clock = events, clock
-        self._watch: list[asyncio.Task[None]] = []
+        self._clock = clock
+        self._boots = Listener(events, "stale readings", ("station.booted",), self._booted)
+        self._watch: asyncio.Task[None] | None = None
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._cannot: set[str] = set()
 
     async def start(self) -> None:
-        ready = asyncio.Event()
-        self._watch = [
-            asyncio.create_task(self._look(), name="stale readings"),
-            asyncio.create_task(self._listen(ready), name="stale readings, boots"),
-        ]
-        await ready.wait()
+        self._boots.start()
+        self._watch = asyncio.create_task(self._look(), name="stale readings")
 
     async def stop(self) -> None:
-        tasks = [*self._watch, *self._asking.values()]
+        await self._boots.stop()
+        tasks = [task for task in (self._watch, *self._asking.values()) if task is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
-    async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe("station.booted") as queue:
-            ready.set()
-            while True:
-                self._cannot.discard(str((await queue.get()).data.get("identity")))
+    async def _booted(self, event: Event) -> None:
+        self._cannot.discard(str(event.data.get("identity")))
 
     async def _look(self) -> None:
         while True:

@@ -6,18 +6,13 @@ sessions without a badge stands for any vehicle, and nothing is remembered of it
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
-
-import structlog
 
 from csms.clock import Clock
 from csms.services.charge_points import ChargePoints
-from csms.services.events import Event, EventBus
+from csms.services.events import Event, EventBus, Listener
 from csms.storage import tag_phases as storage
-from csms.storage.database import STORAGE_FAULTS, Database
-
-log = structlog.get_logger()
+from csms.storage.database import Database
 
 
 class TagPhases:
@@ -32,28 +27,14 @@ class TagPhases:
         stands_for_any: Callable[[str, str], bool],
     ) -> None:
         self._database, self._charge_points = database, charge_points
-        self._events, self._clock, self._stands_for_any = events, clock, stands_for_any
-        self._task: asyncio.Task[None] | None = None
+        self._clock, self._stands_for_any = clock, stands_for_any
+        self._listener = Listener(events, "phases of tags", ("connector.phases_seen",), self._learn)
 
     async def start(self) -> None:
-        ready = asyncio.Event()
-        self._task = asyncio.create_task(self._listen(ready), name="phases of tags")
-        await ready.wait()
+        self._listener.start()
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-
-    async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe("connector.phases_seen") as queue:
-            ready.set()
-            while True:
-                event = await queue.get()
-                try:
-                    await self._learn(event)
-                except STORAGE_FAULTS as error:
-                    log.error("phases of a tag not stored", why=str(error))
+        await self._listener.stop()
 
     async def _learn(self, event: Event) -> None:
         identity, phases = str(event.data["identity"]), int(event.data["phases"])

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import structlog
 
 from csms.clock import Clock
 from csms.errors import NotFound
 from csms.services.charge_points import ChargePoints
-from csms.services.events import EventBus
+from csms.services.events import Event, EventBus, Listener
 from csms.services.sites import Sites
 from csms.storage.database import STORAGE_FAULTS
 
@@ -20,33 +18,24 @@ TOLD_BY = ("connector.status", "transaction.", "load.target", "load.mode")
 
 class Unplugging:
     def __init__(self, charge_points: ChargePoints, sites: Sites, events: EventBus, clock: Clock) -> None:
-        self._charge_points, self._sites = charge_points, sites
-        self._events, self._clock = events, clock
-        self._task: asyncio.Task[None] | None = None
+        self._charge_points, self._sites, self._clock = charge_points, sites, clock
+        self._listener = Listener(events, "unplugging", TOLD_BY, self._hear)
 
     async def start(self) -> None:
-        ready = asyncio.Event()
-        self._task = asyncio.create_task(self._listen(ready), name="unplugging")
-        await ready.wait()
+        self._listener.start()
+        for point in (point for site in self._sites.all() for point in site.charge_point):
+            for connector in point.connectors:
+                await self._look(point.id, connector.id)
 
     async def stop(self) -> None:
-        if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
+        await self._listener.stop()
 
-    async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe(*TOLD_BY) as queue:
-            ready.set()
-            for point in (point for site in self._sites.all() for point in site.charge_point):
-                for connector in point.connectors:
-                    await self._look(point.id, connector.id)
-            while True:
-                data = (await queue.get()).data
-                if "identity" in data:
-                    await self._look(data["identity"], data["connector_id"])
-                elif "/" in data["load_id"]:  # "CP1/1"
-                    identity, _, connector_id = data["load_id"].rpartition("/")
-                    await self._look(identity, int(connector_id))
+    async def _hear(self, event: Event) -> None:
+        if "identity" in event.data:
+            await self._look(event.data["identity"], event.data["connector_id"])
+        elif "/" in event.data["load_id"]:  # "CP1/1"
+            identity, _, connector_id = event.data["load_id"].rpartition("/")
+            await self._look(identity, int(connector_id))
 
     async def _look(self, identity: str, connector_id: int) -> None:
         """A station that is not connected is taken at its last word."""

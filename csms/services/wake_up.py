@@ -20,7 +20,7 @@ from csms.domain.charge_point import LiveConnector, OpenTransaction
 from csms.errors import CsmsError
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import Commands
-from csms.services.events import Event, EventBus
+from csms.services.events import Event, EventBus, Listener
 
 log = structlog.get_logger()
 
@@ -37,33 +37,27 @@ class WakeUp:
         self, charge_points: ChargePoints, commands: Commands, events: EventBus, clock: Clock
     ) -> None:
         self._charge_points, self._commands = charge_points, commands
-        self._events, self._clock = events, clock
-        self._listener: asyncio.Task[None] | None = None
+        self._clock = clock
+        self._listener = Listener(events, "wake up", ("connector.wake",), self._asked)
         self._tasks: dict[tuple[str, int], asyncio.Task[None]] = {}
 
     async def start(self) -> None:
-        ready = asyncio.Event()
-        self._listener = asyncio.create_task(self._listen(ready), name="wake up")
-        await ready.wait()
+        self._listener.start()
 
     async def stop(self) -> None:
-        tasks = [task for task in (self._listener, *self._tasks.values()) if task is not None]
-        for task in tasks:
+        await self._listener.stop()
+        for task in self._tasks.values():
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
 
     def is_at_work(self, identity: str, connector_id: int) -> bool:
         """Between a stop and the start that follows: nobody else need start anything."""
         task = self._tasks.get((identity, connector_id))
         return task is not None and not task.done()
 
-    async def _listen(self, ready: asyncio.Event) -> None:
-        async with self._events.subscribe("connector.wake") as queue:
-            ready.set()
-            while True:
-                event = await queue.get()
-                if event.kind == "connector.wake":
-                    self._begin(event)
+    async def _asked(self, event: Event) -> None:
+        if event.kind == "connector.wake":  # and not "connector.wake_failed"
+            self._begin(event)
 
     def _begin(self, event: Event) -> None:
         identity, connector_id = str(event.data["identity"]), int(event.data["connector_id"])

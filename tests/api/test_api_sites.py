@@ -174,6 +174,31 @@ async def test_battery_policy_and_load_shedding_are_parts_of_which_there_is_one(
     assert "battery" not in (await api.viewer.get("/api/v1/sites/home")).json()
 
 
+async def test_response_and_limits_of_starts_are_set_and_read_back(api: Api) -> None:
+    site = (await api.viewer.get("/api/v1/sites/home")).json()
+    assert site["site"]["response"] == "balanced"
+    calm = {**site, "site": {**site["site"], "response": "calm"}}
+    assert (await api.admin.put("/api/v1/sites/home", json=calm)).status_code == 200
+    boiler = (await api.viewer.get("/api/v1/sites/home/appliances/boiler")).json()
+    limited = {**boiler, "max_starts_per_hour": 2, "max_starts_per_day": 12}
+    assert (await api.admin.put("/api/v1/sites/home/appliances/boiler", json=limited)).status_code == 200
+
+    stored = api.services.sites.get("home")
+    assert (stored.site.response, stored.appliance[0].max_starts_per_day) == ("calm", 12)
+    assert (await api.viewer.get("/api/v1/sites/home/appliances/boiler")).json() == limited
+
+
+async def test_a_response_or_a_number_of_starts_that_cannot_be_is_refused(api: Api) -> None:
+    site = (await api.viewer.get("/api/v1/sites/home")).json()
+    wild = {**site, "site": {**site["site"], "response": "wild"}}
+    refused = await api.admin.put("/api/v1/sites/home", json=wild)
+    assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "site.response")
+    none = {**site["appliance"][0], "max_starts_per_hour": 0}
+    refused = await api.admin.put("/api/v1/sites/home/appliances/boiler", json=none)
+    assert refused.status_code == 422
+    assert "max_starts_per_hour" in refused.json()["errors"][0]["field"]
+
+
 TARGET = "/api/v1/charge-points/CP1/connectors/1/target"
 
 

@@ -50,6 +50,6 @@ async def test_old_events_go(house: House, station: Station) -> None:
     event = {"type": "StartupOfTheDevice", "timestamp": "2026-06-01T11:59:00Z"}
     await station.say("SecurityEventNotification", event)
     house.clock.at = NOON + timedelta(days=401)
-    await Retention(house.services.database, house.clock).tidy()
+    await Retention(house.services.database, house.clock, house.services.files).tidy()
     async with house.services.database.read() as conn:
         assert await security_events.load(conn, "CP1", None, None, None, 10) == []

@@ -309,7 +309,7 @@ def test_a_need_that_can_be_met_when_it_is_told_is_met(
         assert forced * 50 <= max(0.0, kwh * 1000 - before_wh) + 50.001
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=20, deadline=None)
 @given(
     jobs=st.lists(
         st.tuples(st.integers(5, 30), st.integers(2, 40), st.sampled_from(["15:00", "17:00", "18:00"])),

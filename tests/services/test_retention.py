@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncIterator
 from datetime import datetime, timedelta
+from pathlib import Path
 
 import pytest
 from central_backend import NOON, Backend, start, stop, values
 
 from csms.services import retention
+from csms.services.files import Files
 from csms.services.frame_log import FrameLog
 from csms.services.retention import Retention
 
@@ -17,7 +20,9 @@ KEPT = DAYS[-3:]
 
 
 @pytest.fixture
-async def ten_days(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Retention]:
+async def ten_days(
+    backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[Retention]:
     """Each day a charge, a frame and a decision of two sites; then it is the eleventh day."""
     monkeypatch.setattr(retention, "REMOVED_AT_ONCE", 2)
     frames = FrameLog(backend.database)
@@ -30,7 +35,7 @@ async def ten_days(backend: Backend, monkeypatch: pytest.MonkeyPatch) -> AsyncIt
             await backend.reporting.record_minute(site_id, at, {}, {}, {}, {})
     await frames.flush()
     backend.clock.at = DAYS[-1] + timedelta(days=1)
-    tidied = Retention(backend.database, backend.clock, 3.5, 3.5, 3.5)
+    tidied = Retention(backend.database, backend.clock, Files(tmp_path), 3.5, 3.5, 3.5)
     yield tidied
     await tidied.stop()
 
@@ -55,3 +60,22 @@ async def test_nothing_is_touched_while_it_is_new(ten_days: Retention, backend: 
     await ten_days.tidy()
     assert len(backend.rows("frames")) == len(backend.rows("meter_values")) == 10
     assert len(backend.rows("decisions")) == 20
+
+
+async def test_logs_that_stations_left_go_after_a_season_and_firmware_stays(
+    backend: Backend, tmp_path: Path
+) -> None:
+    async def content() -> AsyncIterator[bytes]:
+        yield b"log"
+
+    files = Files(tmp_path)
+    image = files.image((await files.save_image("fw.bin", content())).name)
+    old = files.left("CP1", (await files.leave("CP1", 1, "log.txt", content())).name)
+    new = files.left("CP1", (await files.leave("CP1", 2, "log.txt", content())).name)
+    now = backend.clock.now().timestamp()
+    for path, age_days in ((image, 400), (old, 91), (new, 89)):
+        os.utime(path, (now - age_days * 86_400,) * 2)
+
+    await Retention(backend.database, backend.clock, files).tidy()
+
+    assert [path.exists() for path in (image, old, new)] == [True, False, True]
