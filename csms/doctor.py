@@ -19,7 +19,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from csms.clock import Clock
-from csms.doctor_at_server import any_certificate, check_at_server, own_url
+from csms.doctor_at_server import NotAsked, any_certificate, check_at_server, own_url
 from csms.domain.check_report import WORDS, CheckReport, report_to_dict, report_to_html, sorted_findings
 from csms.domain.site import SiteConfig
 from csms.domain.wiring import Finding
@@ -57,7 +57,11 @@ async def check_site(
     serving = await asyncio.to_thread(is_serving, settings)
     findings = await check_machine(settings, clock.now(), serving)
     if serving:
-        findings += await check_at_server(config, settings, switching, progress)
+        try:
+            findings += await check_at_server(config, settings, switching, progress)
+        except NotAsked as reason:
+            findings.append(reason.finding)
+            switching = False
     else:
         try:
             devices = SiteDevices(config, clock.now, clock.sleep)

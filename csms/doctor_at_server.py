@@ -16,7 +16,6 @@ from csms.app import opened
 from csms.domain.site import SiteConfig
 from csms.domain.wiring import Finding
 from csms.errors import CsmsError, NotFound
-from csms.services.accounts import Accounts
 from csms.settings import Settings
 from csms.site_check import Progress
 
@@ -28,6 +27,14 @@ UNCHECKED = "not asked: a server runs on this machine and holds their lines"
 
 class CheckRefused(CsmsError):
     pass
+
+
+class NotAsked(Exception):
+    """The server that runs here is not known to control this site. finding: why, and what to do."""
+
+    def __init__(self, finding: Finding) -> None:
+        super().__init__(finding.text)
+        self.finding = finding
 
 
 def own_url(settings: Settings) -> str:
@@ -47,25 +54,21 @@ def any_certificate() -> ssl.SSLContext:
 async def check_at_server(
     config: SiteConfig, settings: Settings, switching: bool, tell: Callable[[Progress], None]
 ) -> list[Finding]:
-    """What the server found. Raises CheckRefused: it does not check this site now."""
+    """What the server found. Raises NotAsked; CheckRefused: it does not check this site now."""
     file = settings.data_dir / "csms.db"
     if settings.database_url is None and not file.exists():
-        return [_elsewhere(f"{file} does not exist")]
+        raise NotAsked(_elsewhere(f"{file} does not exist"))
     async with opened(settings) as app:
         try:
             stored = app.sites.get(config.site.id)
         except NotFound:
-            return [_unknown(config.site.id)]
+            raise NotAsked(_unknown(config.site.id)) from None
         token = await app.accounts.create_token(TOKEN_NAME, "operator")
         try:
             found = await _asked(config.site.id, settings, token, switching, tell)
         finally:
-            await asyncio.shield(_forgotten(app.accounts, token))
+            await asyncio.shield(app.accounts.remove_token(token))
     return found if stored == config else [_another_description(), *found]
-
-
-async def _forgotten(accounts: Accounts, token: str) -> None:
-    await accounts.remove_token(token)
 
 
 async def _asked(
@@ -80,7 +83,7 @@ async def _asked(
         try:
             async with session.post(url, json={"switching": switching}) as begun:
                 if begun.status == 401:
-                    return [_elsewhere(f"it does not know a token of {settings.data_dir}")]
+                    raise NotAsked(_elsewhere(f"it does not know a token of {settings.data_dir}"))
                 state = await _answer(begun)
             return _findings(await _followed(session, f"{url}/{state['id']}", tell))
         except (aiohttp.ClientError, TimeoutError) as error:

@@ -30,7 +30,7 @@ from csms.domain.wiring import (
     mean,
 )
 from csms.site_devices import SiteDevices
-from csms.station_check import FEWEST_CYCLES, MOST_CYCLES, NoStations, StationCheck, Stations
+from csms.station_check import FEWEST_CYCLES, HIDDEN_SHARE, MOST_CYCLES, NoStations, StationCheck, Stations
 from drivers.catalogue import meter_models
 from drivers.device import DeviceError, MeterReading
 
@@ -40,7 +40,6 @@ SETTLE_S = 6.0  # a contactor closes, a meter averages, a heater warms up
 SAMPLES, SAMPLE_EVERY_S = 3, 1.0
 STEPLESS_KINDS = ("sg_ready", "heat_pump")
 DARK_W = 50.0
-HIDDEN_SHARE = 0.2
 FREQUENCY_HZ = (49.0, 51.0)
 FAILSAFE_WORDS = {
     "pulse": "each ON opens by itself when the central system is silent",
@@ -224,7 +223,8 @@ class SiteCheck:
     async def _hold_cars(self, loads: Diagnosis) -> list[Finding]:
         """Every car that charges now, one after the other."""
         assert self._grid is not None
-        check = StationCheck(self._stations, self._window, self._sleep, self._config.site.voltage_v)
+        volt = self._config.site.voltage_v
+        check = StationCheck(self._stations, self._window, self._sleep, volt, self._batteries)
         findings: list[Finding] = []
         held: list[HeldBack] = []
         cars = self._stations.charging()

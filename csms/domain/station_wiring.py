@@ -93,7 +93,7 @@ def _phases(held: HeldBack, fell_w: Phases3, is_order_seen: bool) -> Finding:
     least_w = _SHOWS_SHARE * max(fell_w)
     shown = {phase for phase, w in enumerate(fell_w) if w >= least_w}
     described = {held.wired[own] for own in held.carrying}
-    own = _names(held.carrying, "its ")
+    own, shows = _names(held.carrying, "its "), "shows" if len(held.carrying) == 1 else "show"
     if shown == described and len(shown) == 3:
         text = "the car takes all three phases alike, which looks the same in every order"
         return Finding(
@@ -105,7 +105,7 @@ def _phases(held: HeldBack, fell_w: Phases3, is_order_seen: bool) -> Finding:
         text = f"its car takes {own}, but at the grid meter it shows on {_names(shown)}"
         advice = "Look which phases are connected at the station, and write them to `phases` of its connector"
         return Finding(held.subject, "phases", "fault", text, advice)
-    text = f"the phases are rotated: {own} shows on {_names(shown)}, the site file has {_names(described)}"
+    text = f"the phases are rotated: {own} {shows} on {_names(shown)}, the site file has {_names(described)}"
     return Finding(held.subject, "phases", "fault", text, _advice(held, shown, is_order_seen))
 
 

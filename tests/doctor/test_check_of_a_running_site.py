@@ -226,7 +226,8 @@ async def test_the_doctor_says_why_the_server_does_not_check_what_the_file_says(
         )
         report = await by_the_doctor(running, tmp_path, elsewhere)
         assert any("it has no site 'elsewhere'" in f.text for f in report.findings)
-        report = await by_the_doctor(running, tmp_path / "other")
+        report = await by_the_doctor(running, tmp_path / "other", switching=True)
+        assert not report.switched
         (devices,) = [f for f in report.findings if f.subject == "devices"]
         assert "csms.db does not exist" in devices.text
         assert "CSMS_DATA_DIR" in devices.advice

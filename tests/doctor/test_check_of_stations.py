@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from csms.domain.id_tag import IdTag
 from csms.domain.wiring import Finding
 from simulation.building import WiringFaults
 from tests.scenarios.running_site import RunningSite, car, heater, running, site, station
@@ -14,7 +16,9 @@ from tests.scenarios.running_site import RunningSite, car, heater, running, site
 ROTATED = WiringFaults(stations={"CP1": ("L2", "L3", "L1")})
 
 
-async def checked(home: RunningSite) -> dict[tuple[str, str], Finding]:
+async def checked(
+    home: RunningSite, look: Callable[[], None] = lambda: None
+) -> dict[tuple[str, str], Finding]:
     """The check runs while control goes on and time passes."""
     checking = asyncio.create_task(home.control.check(True, lambda step: None))
     seconds = 0
@@ -22,6 +26,7 @@ async def checked(home: RunningSite) -> dict[tuple[str, str], Finding]:
         home.show()
         await home.pass_time(1)
         await home.app.setpoints.settle()
+        look()
         seconds += 1
         if seconds % 60 == 0:
             await home.decide()
@@ -71,9 +76,32 @@ async def test_a_car_at_its_minimum_is_paused_and_charges_again(tmp_path: Path) 
         await home.arrive("CP1", car(phases=2))
         await home.minute(4)
         found = await checked(home)
-        assert "its L1 and L2 shows on L2 and L3" in found["station CP1/1", "phases"].text
+        assert "its L1 and L2 show on L2 and L3" in found["station CP1/1", "phases"].text
         await home.minute(2)
         assert home.building.connector_w("CP1", 1) == pytest.approx((0, 1300, 1300), abs=100)
+
+
+async def test_a_car_that_needs_more_than_the_station_is_not_held_below_that(tmp_path: Path) -> None:
+    """Its badge says that it needs 10 A: at 6 A it would report an error."""
+    async with running(site(charge_points=[station("CP1", mode="full")]), tmp_path, faults=ROTATED) as home:
+        await home.app.accounts.save_id_tag(IdTag("picky", min_a=10))
+        await home.arrive("CP1", car(phases=1), "picky")
+        await home.minute(4)
+        seen: set[float] = set()
+        found = await checked(home, lambda: seen.add(round(home.points["CP1"].limit_a(1))))
+        assert found["station CP1/1", "phases"].status == "fault"
+        assert seen == {10, 16}
+
+
+async def test_a_battery_that_takes_what_the_car_leaves_accuses_no_station(tmp_path: Path) -> None:
+    config = site(
+        charge_points=[station("CP1", mode="full")], meters=[{"id": "accu", "role": "battery", "unit": 2}]
+    )
+    async with running(config, tmp_path, faults=ROTATED) as home:
+        home.battery_max_w = 20_000
+        await charging(home, 1)
+        unclear = (await checked(home))["station CP1/1", "phases"]
+        assert (unclear.status, "put it on standby" in unclear.text) == ("inconclusive", True)
 
 
 async def test_broken_off_the_car_gets_its_limit_back(tmp_path: Path) -> None:

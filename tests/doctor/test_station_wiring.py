@@ -27,7 +27,7 @@ def told(one: HeldBack, loads: Diagnosis = SEEN) -> list[Finding]:
         pytest.param((16,), (2300, 0, 0), L123, "ok", "its L1 on L1", id="as described"),
         pytest.param((16, 0, 0), (0, 2250, 40), L123, "fault", "its L1 shows on L2", id="rotated by one"),
         pytest.param((16, 0, 0), (0, 0, 2300), (2, 0, 1), "ok", "on L3", id="rotated, and described so"),
-        pytest.param((16, 16, 0), (2300, 0, 2300), L123, "fault", "shows on L1 and L3", id="two phases"),
+        pytest.param((16, 16, 0), (2300, 0, 2300), L123, "fault", "show on L1 and L3", id="two phases"),
         pytest.param((16, 16, 0), (2300, 2300, 0), L123, "ok", "its L1 and L2 on L1 and L2", id="two, well"),
         pytest.param(
             (16, 16, 16), (2300, 2300, 2300), L123, "inconclusive", "in every order", id="all alike"
