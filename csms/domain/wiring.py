@@ -233,10 +233,9 @@ def _orders(steps: Sequence[Step]) -> Iterator[Order]:
     """Another order than described needs two steps that it explains and the description does not."""
     yield AS_DESCRIBED
     loads = [s.load for s in steps]
-    unexplained = [s for s in steps if not _is_any(s, loads, AS_DESCRIBED)]
     for first, second, third in permutations(range(3)):
         order = (first, second, third)
-        told = [s for s in unexplained if _is_any(s, loads, order)]
+        told = [s for s in steps if _speaks_for(order, s, loads)]
         if len({s.load.expected_w for s in told}) >= 2:
             yield order
 
@@ -251,6 +250,22 @@ def _cost(order: Order, steps: Sequence[Step], loads: Sequence[SwitchedLoad]) ->
         else:
             cost += _OTHER_PHASES if _has_size(step, step.load) else _OTHER_SIZE
     return cost
+
+
+def _speaks_for(order: Order, step: Step, loads: Sequence[SwitchedLoad]) -> bool:
+    """Where the description has another load that fits, its own must fit better in this order."""
+    if _is(step, step.load, AS_DESCRIBED):
+        return False
+    if (other := _other_load(step, AS_DESCRIBED, loads)) is None:
+        return _is_any(step, loads, order)
+    is_own = _is(step, step.load, order)
+    return is_own and _misfit(step, step.load, order) < _misfit(step, other, AS_DESCRIBED)
+
+
+def _misfit(step: Step, load: SwitchedLoad, order: Order) -> float:
+    """The largest difference on a phase, as a share of the load."""
+    seen_w = in_site_order(step.phases_w or load.expected_w, order)
+    return max(abs(s - e) for s, e in zip(seen_w, load.expected_w, strict=True)) / load.power_w
 
 
 def _is_any(step: Step, loads: Sequence[SwitchedLoad], order: Order) -> bool:

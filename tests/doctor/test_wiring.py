@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from csms.domain.wiring import Finding, Sample, Step, SwitchedLoad, agreed, change, diagnose
@@ -161,6 +161,7 @@ def test_a_step_counts_when_most_repetitions_agree(seen_w, agreed_w):
     assert (found.total_w if found else None) == agreed_w
 
 
+@example(order=[1, 0, 2], sign=1, scale=1.125, noise=[0.0] * 12)  # looks a little like the other boiler
 @given(
     st.permutations(range(3)),
     st.sampled_from([1, -1]),
@@ -176,3 +177,15 @@ def test_noise_and_tolerance_never_change_the_verdict(order, sign, scale, noise)
     assert checks == {
         name for name, wrong in (("direction", sign < 0), ("phases", order != [0, 1, 2])) if wrong
     }
+
+
+def test_two_boilers_of_one_size_on_each_others_relay_do_not_accuse_the_meter():
+    """Exchanged phases would look the same: then the nearer explanation counts, the one by the relays."""
+    twin = SwitchedLoad("twin/1", "Twin", ("io1/5",), (0, 2000, 0))
+    steps = [step(WEST, 0, 2000, 0), step(twin, 2000, 0, 0), step(PUMP, 0, 0, 750)]
+    found = [(f.subject, f.status) for f in problems(steps)]
+    assert found == [
+        ("meter grid", "inconclusive"),
+        ("relay io1/1", "fault"),
+        ("relay io1/5", "fault"),
+    ]
