@@ -1,9 +1,10 @@
+# Holds every driver: Modbus, SunSpec, Shelly, MQTT, SMA speedwire, and the libraries of P1 and M-Bus.
 FROM python:3.13-slim AS build
 WORKDIR /src
 COPY requirements.txt ./
 RUN python -m venv /opt/helianthus && /opt/helianthus/bin/pip install --no-cache-dir --require-hashes -r requirements.txt
 COPY . .
-RUN /opt/helianthus/bin/pip install --no-cache-dir setuptools && \
+RUN /opt/helianthus/bin/pip install --no-cache-dir 'setuptools>=77' && \
     /opt/helianthus/bin/pip install --no-cache-dir --no-deps --no-build-isolation .
 
 FROM python:3.13-slim

@@ -32,8 +32,9 @@ bench: $(READY)
 # The locks name no index address, so that any index or mirror serves them.
 LOCK := uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-header
 
+# requirements.txt is what the Docker image holds: every driver, without the tools of development.
 lock:
-	$(LOCK) --output-file requirements.txt
+	$(LOCK) --extra p1 --extra mbus --output-file requirements.txt
 	$(LOCK) --extra dev --output-file requirements-dev.txt
 
 clean:

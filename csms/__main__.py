@@ -251,7 +251,8 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     if not any(meter.role == "grid" for meter in site.meter):
         out.print("There is no grid meter: nothing can follow the sun, only timers and modes by hand work.")
     for module in site.relay_module:
-        if failsafe(module.driver, module.model) not in ("pulse", "watchdog"):
+        has_relays = module.relay_count() != 0
+        if has_relays and failsafe(module.driver, module.model) not in ("pulse", "watchdog"):
             out.print(f"{module.id}: its relays stay as they are while the central system is silent")
     for (point, connector), amps in safe_currents(site).items():
         out.print(f"{point}/{connector}: {amps:g} A while the central system is silent")
@@ -293,21 +294,28 @@ def site_export(
 # --- devices ---
 
 
-def _device_options(driver_model: str) -> str:
-    _take_device_files()
-    from drivers.catalogue import meter_models, relay_models
-
-    known = sorted([*meter_models(), *relay_models()])
-    if driver_model not in known:
-        raise InvalidInput("--model", driver_model, f"one of {', '.join(known)}")
-    return driver_model
-
-
-Host = Annotated[str, typer.Argument(help="Address of the device or of its converter.")]
-Model = Annotated[str, typer.Option(help="Key of the model, e.g. eastron_sdm630.")]
-Port = Annotated[int | None, typer.Option(help="Default: the model's usual port.")]
-Unit = Annotated[int | None, typer.Option(help="Modbus unit; default: the model's.")]
+Host = Annotated[
+    str, typer.Argument(help="Address of the device, its converter or broker; with --site its id there.")
+]
+Driver = Annotated[str | None, typer.Option(help="As in the site file: modbus (default), shelly, mqtt …")]
+Model = Annotated[str | None, typer.Option(help="Key of the model, e.g. eastron_sdm630.")]
+Port = Annotated[int | None, typer.Option(help="Default: the model's or driver's usual port.")]
+Unit = Annotated[int | None, typer.Option(help="Modbus unit; default: the model's. Of a Shelly its channel.")]
 Framing = Annotated[Literal["tcp", "rtu_over_tcp"] | None, typer.Option(help="Default: the model's first.")]
+User = Annotated[str | None, typer.Option(help="Where a login is needed.")]
+Password = Annotated[
+    str | None, typer.Option(help="Where it is: env:DEVICE_NAME, or file:NAME in /run/secrets.")
+]
+Tls = Annotated[bool | None, typer.Option("--tls", help="https, or MQTT over TLS.")]
+DeviceTopic = Annotated[str | None, typer.Option("--topic", help="Of a Tasmota or Zigbee device.")]
+Relays = Annotated[int | None, typer.Option(help="How many a Tasmota or Zigbee device has; default 1.")]
+Keys = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--set", help="A further line of its entry in the site file, e.g. 'invert = true'. Repeatable."
+    ),
+]
+OfSite = Annotated[Path | None, typer.Option("--site", help="Site file that describes the device.")]
 
 
 @device_cli.command("scan")
@@ -318,7 +326,7 @@ def device_scan(
     units: Annotated[str | None, typer.Option(help="Modbus units, e.g. 1-10,71.")] = None,
     as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
 ) -> None:
-    """Look for Modbus meters and relays, SunSpec and Shelly devices, and print a piece of a site file.
+    """Look for Modbus, SunSpec and Shelly devices and for relays on MQTT, and print a piece of a site file.
 
     It only reads, one question at a time on each converter. A server that polls the same converter
     must be stopped meanwhile.
@@ -344,7 +352,7 @@ def device_scan(
         return
     table = Table("address", "unit", "what", "certainty", "tells", box=None)
     for device in found:
-        place = device.host if device.port is None else f"{device.host}:{device.port} {device.framing}"
+        place = device.host if device.port is None else f"{device.host}:{device.port} {device.framing or ''}"
         unit = "" if device.unit is None else str(device.unit)
         table.add_row(place, unit, device.what.name, device.what.certainty, device.what.detail)
     out.print(table)
@@ -354,17 +362,31 @@ def device_scan(
 @device_cli.command("read")
 def device_read(
     host: Host,
-    model: Model,
+    driver: Driver = None,
+    model: Model = None,
     port: Port = None,
     unit: Unit = None,
     framing: Framing = None,
+    user: User = None,
+    password: Password = None,
+    tls: Tls = None,
+    topic: DeviceTopic = None,
+    relays: Relays = None,
+    keys: Keys = None,
+    site: OfSite = None,
+    wait_s: Annotated[float, typer.Option("--wait", min=0, help="Seconds to listen to an MQTT meter.")] = 20,
     as_json: Annotated[bool, typer.Option("--json", help="Print what it tells as JSON.")] = False,
 ) -> None:
     """Read a meter, or the relays and inputs of a module, once."""
     from csms.device_commands import read_device
+    from csms.device_words import DeviceWords, described
 
     _logging(load_settings())
-    _run(read_device(out, host, _device_options(model), port, unit, framing, as_json))
+    _take_device_files()
+    words = DeviceWords(
+        host, driver, model, port, unit, framing, user, password, tls, topic, relays, tuple(keys or ()), site
+    )
+    _run(read_device(out, described(words), wait_s, as_json))
 
 
 @device_cli.command("switch")
@@ -372,17 +394,27 @@ def device_switch(
     host: Host,
     relay: Annotated[int, typer.Argument(min=1, help="Number of the relay, from 1.")],
     state: Annotated[str, typer.Argument(help="on or off.")],
-    model: Model,
+    driver: Driver = None,
+    model: Model = None,
     port: Port = None,
     unit: Unit = None,
     framing: Framing = None,
+    user: User = None,
+    password: Password = None,
+    tls: Tls = None,
+    topic: DeviceTopic = None,
+    relays: Relays = None,
+    keys: Keys = None,
+    site: OfSite = None,
 ) -> None:
     """Switch one relay, read it back and tell its fail-safe. What hangs on it is switched for real."""
     from csms.device_commands import switch_relay
+    from csms.device_words import DeviceWords, described
     from csms.doctor import is_serving
 
     settings = load_settings()
     _logging(settings)
+    _take_device_files()
     if is_serving(settings):
         err.print(
             "note: a server runs on this machine. If it commands this module, it switches back at its next "
@@ -391,7 +423,11 @@ def device_switch(
         )
     if state not in ("on", "off"):
         raise InvalidInput("STATE", state, "on or off")
-    _run(switch_relay(out, host, relay, state == "on", _device_options(model), port, unit, framing))
+    words = DeviceWords(
+        host, driver, model, port, unit, framing, user, password, tls, topic, relays, tuple(keys or ()), site
+    )
+    (module,) = described(words, only="relay_module")
+    _run(switch_relay(out, module, relay, state == "on"))
 
 
 # --- access and database ---

@@ -30,6 +30,7 @@ from csms.domain.snapshot import MeasuredPower, SiteSnapshot
 from csms.domain.station_facts import StationFacts, facts_of
 from csms.domain.wiring import Finding
 from csms.errors import CsmsError, NotFound
+from csms.held_limits import HeldLimits
 from csms.services.charge_points import ChargePoints
 from csms.services.events import Event, EventBus
 from csms.services.live import LiveSites
@@ -41,6 +42,7 @@ from csms.site_check import SETTLE_S as CHECK_SETTLE_S
 from csms.site_check import Progress, SiteCheck, appliances_under_test
 from csms.site_devices import RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
+from csms.station_check import StationsOfServer
 from csms.vehicle_events import tell_of_vehicles
 from drivers.device import DeviceConfigError
 from drivers.modbus_bus import BusPool
@@ -83,6 +85,8 @@ class SiteControl:
         self._sites, self._charge_points, self._setpoints = sites, charge_points, setpoints
         self._reporting, self._live, self._clock = reporting, live, clock
         self.devices = SiteDevices(config, clock.now, clock.sleep, lines)
+        self._limits = HeldLimits(setpoints)
+        self._stations = StationsOfServer(config, charge_points, setpoints, self._limits, clock)
         self._appliances = {a.id: a for a in config.appliance}
         self._safe_a = safe_currents(config)
         self._memory = Memory()
@@ -128,7 +132,7 @@ class SiteControl:
                 self._clock.now,
                 self._clock.sleep,
                 tell,
-                self._is_connected,
+                self._stations,
                 settle_s,
             )
             return await check.run(switching)
@@ -141,12 +145,6 @@ class SiteControl:
         if self._check is not None:
             self._check.cancel()
             await asyncio.gather(self._check, return_exceptions=True)
-
-    def _is_connected(self, identity: str) -> bool:
-        try:
-            return self._charge_points.station(identity).connected
-        except NotFound:
-            return False
 
     async def recall(self) -> None:
         """Take up the memory that the last decision before a restart left. Without it control goes on."""
@@ -355,7 +353,7 @@ class SiteControl:
                     is_urgent=decided[id].reason.code == LIMITED_BY_FUSE,
                     overrules=id in overruled,
                 )
-            self._setpoints.want(point.id, wishes, point.max_profile_writes_per_day)
+            self._limits.want(point.id, wishes, point.max_profile_writes_per_day)
         wanted = {a.id: a.on for a in decision.appliances}
         lost = {id for id in wanted if demands.appliances[id].on is None}
         for id in lost:

@@ -35,6 +35,7 @@ def example_site() -> Path:
 
 async def run_demo(settings: Settings, site_file: Path | None, speed: float, seed: int) -> None:
     """Run until SIGINT or SIGTERM. The demo keeps its data in DATA_DIR/demo and begins anew each time."""
+    from simulation.cabinet import NotSimulated
     from simulation.clock import ScaledClock
     from simulation.demo import METER_REFRESH_S, DemoWorld, demo_start
 
@@ -54,10 +55,10 @@ async def run_demo(settings: Settings, site_file: Path | None, speed: float, see
     clock = ScaledClock(demo_start(datetime.now(UTC)), speed)
     app = App(own, clock)
     app.control.check_settle_s = max(SETTLE_S, 2 * METER_REFRESH_S * speed)
-    world = DemoWorld(site, clock, f"ws://127.0.0.1:{own.ocpp_port}", seed=seed)
     try:
+        world = DemoWorld(site, clock, f"ws://127.0.0.1:{own.ocpp_port}", seed=seed)
         await world.start()
-    except OSError as error:
+    except (OSError, NotSimulated) as error:
         raise StartupError(f"the demo's simulated devices: {error}") from None
     try:
         _begin_anew(folder)

@@ -12,13 +12,16 @@ from datetime import UTC, datetime
 from typing import Any
 
 from csms.errors import InvalidInput
-from drivers.device import Framing
+from drivers.access import Access
+from drivers.device import DeviceRefused, DeviceUnreachable, Framing
 from drivers.identify import Identified, identify
+from drivers.identify_mqtt import ask_broker
 from drivers.modbus_bus import ModbusBus, NoConnection
+from drivers.mqtt_broker import MqttBroker
 
 MOST_ADDRESSES = 256
 HOSTS_AT_ONCE = 16
-CONNECT_S, ANSWER_S, HTTP_S = 1.0, 0.4, 2.0
+CONNECT_S, ANSWER_S, HTTP_S, BROKER_S = 1.0, 0.4, 2.0, 1.5
 USUAL_PORTS: tuple[tuple[int, Framing], ...] = ((502, "tcp"), (1502, "tcp"), (4196, "rtu_over_tcp"))
 USUAL_UNITS = (*range(1, 17), 71, 126, 200, 240, 247)
 
@@ -27,7 +30,7 @@ Tell = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Found:
-    """One device. port, framing, unit: None of a device on HTTP."""
+    """One device. framing, unit: None of what is not Modbus. port: None = the usual one."""
 
     host: str
     port: int | None
@@ -72,6 +75,7 @@ async def scan(
     unit_ids: Sequence[int],
     tell: Tell,
     http_port: int = 80,
+    mqtt_port: int = 1883,
 ) -> list[Found]:
     """Everything that answers, in the order of the hosts. Only reads, one at a time on each converter."""
     gate = asyncio.Semaphore(HOSTS_AT_ONCE)
@@ -81,6 +85,7 @@ async def scan(
             tell(host)
             shelly = await _shelly(host, http_port)
             found = [Found(host, None, None, None, shelly)] if shelly else []
+            found += await _on_broker(host, mqtt_port)
             for port, framing in ports:
                 found += [device async for device in _units(host, port, framing, unit_ids, tell)]
             return found
@@ -107,6 +112,21 @@ async def _units(
                 yield Found(host, port, framing, unit, what)
     finally:
         await bus.stop()
+
+
+async def _on_broker(host: str, port: int) -> list[Found]:
+    if not await _listens(host, port):
+        return []
+    broker = MqttBroker(Access(host, port), lambda: datetime.now(UTC), asyncio.sleep)
+    try:
+        told = await ask_broker(broker, BROKER_S)
+    except DeviceRefused:
+        told = [Identified("unknown", "mqtt", "", "MQTT broker", "sure", "needs a login")]
+    except DeviceUnreachable:
+        return []  # something else listens there
+    finally:
+        await broker.stop()
+    return [Found(host, None if port == 1883 else port, None, None, what) for what in told]
 
 
 async def _listens(host: str, port: int) -> bool:
@@ -173,8 +193,13 @@ def _entry(device: Found, number: int, role: str | None) -> Iterator[str]:
     yield f'host = "{device.host}"'
     if device.port is not None:
         yield f"port = {device.port}"
+    if device.framing is not None:
         yield f'framing = "{device.framing}"'
         yield f"unit = {device.unit}"
+    if what.topic:
+        yield f"topic = {json.dumps(what.topic, ensure_ascii=False)}"
+    if what.relays > 1:
+        yield f"relays = {what.relays}"
 
 
 def chosen_ports(port: int | None, framing: Framing | None) -> list[tuple[int, Framing]]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import shutil
 import socket
-import ssl
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -19,6 +19,7 @@ from rich.progress import Progress as Bar
 from rich.table import Table
 
 from csms.clock import Clock
+from csms.doctor_at_server import NotAsked, any_certificate, check_at_server, own_url
 from csms.domain.check_report import WORDS, CheckReport, report_to_dict, report_to_html, sorted_findings
 from csms.domain.site import SiteConfig
 from csms.domain.wiring import Finding
@@ -48,12 +49,19 @@ async def check_site(
     switching: bool,
     progress: Callable[[Progress], None],
 ) -> CheckReport:
-    """Machine, devices and wiring. Raises DoctorRefused if the site file names a device that cannot be."""
+    """Machine, devices and wiring; where a server runs, that does the check.
+
+    Raises DoctorRefused: the site file names a device that cannot be; CheckRefused: the server says no.
+    """
     started_at = clock.now()
-    findings = await check_machine(settings, clock.now())
-    if is_serving(settings):
-        findings.append(_held_by_server())
-        switching = False
+    serving = await asyncio.to_thread(is_serving, settings)
+    findings = await check_machine(settings, clock.now(), serving)
+    if serving:
+        try:
+            findings += await check_at_server(config, settings, switching, progress)
+        except NotAsked as reason:
+            findings.append(reason.finding)
+            switching = False
     else:
         try:
             devices = SiteDevices(config, clock.now, clock.sleep)
@@ -75,24 +83,15 @@ async def check_site(
     )
 
 
-def _held_by_server() -> Finding:
-    return Finding(
-        "devices",
-        "answers",
-        "inconclusive",
-        "not asked: a server runs on this machine and holds their lines",
-        "Start the check on the server's page (devices), or stop the server first",
-    )
-
-
 # --- this machine ---
 
 
-async def check_machine(settings: Settings, now: datetime) -> list[Finding]:
+async def check_machine(settings: Settings, now: datetime, serving: bool) -> list[Finding]:
+    """serving: a server of ours runs here."""
     return [
         _clock(now),
         await _database(settings),
-        *(_port(name, port, settings) for name, port in _ports(settings)),
+        *(_port(name, port, serving) for name, port in _ports(settings)),
         _disk(settings.data_dir),
     ]
 
@@ -140,11 +139,11 @@ def _ports(settings: Settings) -> Iterator[tuple[str, int]]:
     yield "page and API", settings.web_port
 
 
-def _port(name: str, port: int, settings: Settings) -> Finding:
+def _port(name: str, port: int, serving: bool) -> Finding:
     check = f"port {port}"
     if _is_free(port):
         return Finding("machine", check, "ok", f"free for {name}")
-    if is_serving(settings):
+    if serving:
         return Finding("machine", check, "ok", f"held by a running server, for {name}")
     advice = "End it, or choose another with CSMS_OCPP_PORT or CSMS_WEB_PORT"
     return Finding("machine", check, "fault", f"another program holds the port for {name}", advice)
@@ -164,14 +163,11 @@ def _is_free(port: int) -> bool:
 
 def is_serving(settings: Settings) -> bool:
     """Whether a server of ours answers at the web port of this machine."""
-    scheme = "https" if settings.web_tls_cert else "http"
     if settings.web_port == 0:
         return False
-    own = ssl.create_default_context()  # its certificate is for its name, not for this address
-    own.check_hostname, own.verify_mode = False, ssl.CERT_NONE
-    url = f"{scheme}://127.0.0.1:{settings.web_port}/healthz"
+    url = f"{own_url(settings)}/healthz"
     try:
-        with urllib.request.urlopen(url, timeout=2, context=own) as answer:
+        with urllib.request.urlopen(url, timeout=2, context=any_certificate()) as answer:
             return {"status", "version"} <= set(json.load(answer))
     except (OSError, ValueError, urllib.error.URLError, TypeError):
         return False
@@ -221,13 +217,16 @@ async def doctor(
 def ask_before_switching(config: SiteConfig, out: Console, confirm: Confirm) -> bool:
     """Name what will be switched on and off, and ask."""
     loads = list(switched_loads(config))
-    if not loads:
+    if not (loads or config.charge_point):
         return False
-    out.print("These loads are switched on and off for some seconds, two to four times each:")
+    if loads:
+        out.print("These loads are switched on and off for some seconds, two to four times each:")
     for load in loads:
         out.print(f"  {load.contact}: {load.name}, {load.power_w:.0f} W", highlight=False)
-    out.print("Nobody may work on them or depend on them now. Afterwards every relay is as before.")
-    return confirm("Switch them?")
+    if config.charge_point:
+        out.print("Where a server runs, cars that charge are held back for some seconds as often.")
+    out.print("Nobody may work on them or depend on them now. Afterwards everything is as before.")
+    return confirm("Start?")
 
 
 def print_report(report: CheckReport, out: Console) -> None:

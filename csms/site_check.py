@@ -1,7 +1,7 @@
 """The check of a site: does every device answer, and is everything wired as the site file says?
 
-Loads are switched on and off two to four times each, and the step is looked for on the grid meter. Whatever
-happens, every relay is left as it was found.
+Loads are switched on and off two to four times each, charging cars are held back as often, and the step is
+looked for on the grid meter. Whatever happens, relays are left as they were found, and limits as decided.
 """
 
 from __future__ import annotations
@@ -14,9 +14,23 @@ from datetime import datetime
 import structlog
 
 from csms.control_model import control_site, element_relays
-from csms.domain.site import ApplianceConfig, MeterConfig, SiteConfig
-from csms.domain.wiring import Finding, Phases3, Sample, Step, SwitchedLoad, agreed, change, diagnose, mean
+from csms.domain.device_config import MeterConfig
+from csms.domain.site import ApplianceConfig, SiteConfig
+from csms.domain.station_wiring import HeldBack, diagnose_stations, not_checked
+from csms.domain.wiring import (
+    Diagnosis,
+    Finding,
+    Phases3,
+    Sample,
+    Step,
+    SwitchedLoad,
+    agreed,
+    change,
+    diagnose,
+    mean,
+)
 from csms.site_devices import SiteDevices
+from csms.station_check import FEWEST_CYCLES, HIDDEN_SHARE, MOST_CYCLES, NoStations, StationCheck, Stations
 from drivers.catalogue import meter_models
 from drivers.device import DeviceError, MeterReading
 
@@ -24,10 +38,8 @@ log = structlog.get_logger()
 
 SETTLE_S = 6.0  # a contactor closes, a meter averages, a heater warms up
 SAMPLES, SAMPLE_EVERY_S = 3, 1.0
-FEWEST_CYCLES, MOST_CYCLES = 2, 4
 STEPLESS_KINDS = ("sg_ready", "heat_pump")
 DARK_W = 50.0
-HIDDEN_SHARE = 0.2
 FREQUENCY_HZ = (49.0, 51.0)
 FAILSAFE_WORDS = {
     "pulse": "each ON opens by itself when the central system is silent",
@@ -45,12 +57,10 @@ class Progress:
 
 
 Tell = Callable[[Progress], None]
-Stations = Callable[[str], bool | None]
-"""Charge point -> is it connected; None = only a running server knows."""
 
 
 class SiteCheck:
-    """devices: opened, and polled by nobody or by a running site. stations: who is connected.
+    """devices: opened, and polled by nobody or by a running site. stations: None = there is no server.
 
     settle_s: how long after a switching the meters show it, on the clock that `sleep` belongs to.
     """
@@ -62,11 +72,12 @@ class SiteCheck:
         now: Callable[[], datetime],
         sleep: Callable[[float], Awaitable[None]],
         tell: Tell,
-        stations: Stations = lambda identity: None,
+        stations: Stations | None = None,
         settle_s: float = SETTLE_S,
     ) -> None:
         self._config, self._devices, self._settle_s = config, devices, settle_s
-        self._now, self._sleep, self._tell, self._stations = now, sleep, tell, stations
+        self._now, self._sleep, self._tell = now, sleep, tell
+        self._stations = stations or NoStations()
         self._loads = list(switched_loads(config))
         self._done, self._total = 0, len(config.meter) + len(config.relay_module)
         self._before: dict[str, bool] = {}
@@ -77,7 +88,7 @@ class SiteCheck:
     async def run(self, switching: bool) -> list[Finding]:
         """Everything that was found. Relays are as before, even when this is cancelled."""
         findings = [*self._description()]
-        self._total += len(self._loads) if switching else 0
+        self._total += len(self._loads) + len(self._stations.charging()) if switching else 0
         for meter in self._config.meter:
             findings += await self._meter(meter)
         for module in self._config.relay_module:
@@ -141,16 +152,29 @@ class SiteCheck:
         failsafe = self._devices.failsafe(id)
         if failsafe in FAILSAFE_WORDS:
             findings.append(Finding(subject, "fail-safe", "ok", FAILSAFE_WORDS[failsafe]))
-        else:
+        elif failsafe is not None:
             findings.append(_no_failsafe(subject, failsafe))
-        return findings
+        return [*findings, *self._operators_input(id)]
+
+    def _operators_input(self, module_id: str) -> Iterator[Finding]:
+        shedding = self._config.load_shedding
+        if shedding is None or shedding.input.split("/")[0] != module_id:
+            return
+        subject, contact = f"input {shedding.input}", self._devices.contact()
+        if contact is None:
+            problem = self._devices.problem(module_id) or "the module has no such input"
+            yield Finding(subject, "load shedding", "fault", problem, "Until it reads, charging is limited")
+        else:
+            said = "given: charging is limited" if contact.active else "not given"
+            advice = "Close and open the contact, and look whether it says the other then"
+            yield Finding(subject, "load shedding", "ok", f"the grid operator's signal is {said}", advice)
 
     def _charge_points(self) -> Iterator[Finding]:
         for point in self._config.charge_point:
-            connected, subject = self._stations(point.id), f"station {point.id}"
+            connected, subject = self._stations.connected(point.id), f"station {point.id}"
             if connected is None:
-                text = "not looked at: only a running server knows its stations"
-                yield Finding(subject, "connected", "note", text, "Repeat the check on the server's page")
+                text = "needs the running server: it alone knows its stations"
+                yield Finding(subject, "connected", "note", text, "Start the server and repeat the check")
             elif connected:
                 yield Finding(subject, "connected", "ok", "connected")
             else:
@@ -164,6 +188,12 @@ class SiteCheck:
         if self._grid is None or self._grid.id not in self._readings:
             text = "no grid meter answers: what loads do cannot be seen"
             return [*findings, Finding("wiring", "switching", "inconclusive", text)]
+        found, told = await self._switch_loads()
+        return [*findings, *found, *told.findings, *await self._hold_cars(told)]
+
+    async def _switch_loads(self) -> tuple[list[Finding], Diagnosis]:
+        assert self._grid is not None
+        findings: list[Finding] = []
         ready = [load for load in self._loads if all(relay in self._before for relay in load.relays)]
         for load in ready:
             for relay in load.relays:
@@ -187,8 +217,33 @@ class SiteCheck:
                 else:
                     steps.append(step)
         if not (steps or unclear):
-            return findings
-        return [*findings, *diagnose(steps, self._grid.id, self._grid.invert, unclear)]
+            return findings, Diagnosis()
+        return findings, diagnose(steps, self._grid.id, self._grid.invert, unclear)
+
+    async def _hold_cars(self, loads: Diagnosis) -> list[Finding]:
+        """Every car that charges now, one after the other."""
+        assert self._grid is not None
+        volt = self._config.site.voltage_v
+        check = StationCheck(self._stations, self._window, self._sleep, volt, self._batteries)
+        findings: list[Finding] = []
+        held: list[HeldBack] = []
+        cars = self._stations.charging()
+        for car in cars:
+            self._begin(f"holding back the car at {car.id}")
+            try:
+                seen = await check.step(car)
+            except DeviceError as fault:
+                seen = not_checked(car.id, str(fault))
+            if isinstance(seen, HeldBack):
+                held.append(seen)
+            else:
+                findings.append(seen)
+        busy = {car.place for car in cars}
+        for point in self._config.charge_point:
+            if self._stations.connected(point.id):
+                idle = [c.id for c in point.connectors if (point.id, c.id) not in busy]
+                findings += [not_checked(f"{point.id}/{n}") for n in idle]
+        return [*diagnose_stations(held, loads, self._grid.id, self._grid.invert), *findings]
 
     async def _step(self, load: SwitchedLoad) -> Step | None:
         """Raises DeviceError, _NoRoom."""

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from itertools import chain
 from typing import Literal
@@ -15,7 +15,8 @@ from typing import Literal
 import structlog
 
 from csms.control_model import element_relays
-from csms.domain.site import ApplianceConfig, MeterConfig, RelayModuleConfig, SiteConfig
+from csms.domain.device_config import MeterConfig, RelayModuleConfig
+from csms.domain.site import ApplianceConfig, SiteConfig
 from csms.domain.snapshot import DeviceSnapshot, LineSnapshot, LineUnitSnapshot, MeasuredPower
 from drivers.bus_load import BusLoad
 from drivers.catalogue import Buses, check_config, confidence, failsafe, open_meter, open_relay_module
@@ -24,7 +25,7 @@ from drivers.fitted_meter import FittedMeter
 from drivers.modbus import ModbusMeter, ModbusRelayModule
 from drivers.modbus_bus import BusPool
 from drivers.mqtt_meter import MqttTopic
-from drivers.mqtt_relays import MqttSwitch
+from drivers.mqtt_relays import MqttInput, MqttSwitch
 from drivers.polling import MeterPoller, RelayModulePoller
 from drivers.sunspec import SunSpecMeter
 from optimizer.model import ApplianceDemand, BatteryReading, ContactReading, PowerReading, Readings
@@ -87,6 +88,9 @@ class SiteDevices:
 
     async def start(self) -> None:
         """Ask every device once, then poll without end."""
+        for id in self._modules:
+            if self.failsafe(id) == "none":
+                log.warning("relays without fail-safe: they stay as they are if this server dies", module=id)
         await self.poll()
         pollers = [*self._meters.values(), *self._relays.values()]
         self._tasks = [asyncio.create_task(poller.run(), name=f"poll {poller.id}") for poller in pollers]
@@ -290,10 +294,11 @@ class SiteDevices:
         return poller.latest if poller.problem is None else None
 
     async def read_relays(self, module_id: str) -> tuple[bool, ...] | None:
-        """Ask now, from relay 1 on; None = no answer, `problem` tells why."""
+        """Ask now, from relay 1 on; None = no answer, `problem` tells why. Its inputs may fail alone."""
         poller = self._relays[module_id]
+        before = poller.read_at
         await poller.poll()
-        return poller.states if poller.problem is None else None
+        return poller.states if poller.problem is None or poller.read_at != before else None
 
     async def switch_relay(self, reference: str, on: bool) -> None:
         """reference: as in the site file, "io1/3". Writes and reads back. Raises DeviceError."""
@@ -301,9 +306,10 @@ class SiteDevices:
         await self._modules[module_id].switch(int(number), on)
         await self._relays[module_id].poll()
 
-    def failsafe(self, module_id: str) -> Failsafe:
-        """What opens the module's relays when nobody commands them any more."""
-        return self._modules[module_id].failsafe
+    def failsafe(self, module_id: str) -> Failsafe | None:
+        """What opens the module's relays when nobody commands them any more; None = it has no relays."""
+        module = next(m for m in self._config.relay_module if m.id == module_id)
+        return None if module.relay_count() == 0 else self._modules[module_id].failsafe
 
     def problem(self, id: str) -> str | None:
         """Why a meter or relay module gave no answer when last asked."""
@@ -336,11 +342,12 @@ class SiteDevices:
             devices.append(_device(meter.id, "meter", label, read_at, problem, now, sure, power_w, warning))
         for module in self._config.relay_module:
             poller = self._relays[module.id]
+            is_operators = module.id == self._operators_input()[0]
+            read_at = poller.inputs_read_at if is_operators else poller.read_at
             label = module.name or module.id
             sure = confidence("relay_module", module.driver, module.model)
-            devices.append(
-                _device(module.id, "relay_module", label, poller.read_at, poller.problem, now, sure)
-            )
+            shown = _device(module.id, "relay_module", label, read_at, poller.problem, now, sure)
+            devices.append(replace(shown, failsafe=self.failsafe(module.id)))
         return devices
 
 
@@ -411,7 +418,7 @@ def open_site_meter(buses: Buses, meter: MeterConfig, largest_w: float | None = 
         tls=meter.tls,
         invert=meter.invert,
         phases=meter.phases,
-        topics={name: MqttTopic(t.topic, t.path, t.unit, t.scale) for name, t in meter.topics.items()},
+        topics=mqtt_topics(meter),
         max_age_s=meter.max_age_s,
         largest_w=largest_w,
     )
@@ -420,8 +427,9 @@ def open_site_meter(buses: Buses, meter: MeterConfig, largest_w: float | None = 
     return device
 
 
-def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float) -> RelayModule:
-    """With whatever the model has to open its relays by itself when nobody commands it any more."""
+def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float | None) -> RelayModule:
+    """With whatever the model has to open its relays by itself when nobody commands it any more; None = with
+    nothing set. Raises DeviceConfigError."""
     check_config(kind="relay_module", driver=module.driver, model=module.model, framing=module.framing)
     kind = failsafe(module.driver, module.model)
     device = open_relay_module(
@@ -440,8 +448,21 @@ def open_site_module(buses: Buses, module: RelayModuleConfig, failsafe_s: float)
         tls=module.tls,
         topic=module.topic,
         relays=module.relays,
-        switches=[MqttSwitch(s.command, s.state, s.on, s.off, s.path) for s in module.switches],
+        switches=mqtt_switches(module),
+        inputs=mqtt_inputs(module),
     )
     if module.baud is not None and isinstance(device, ModbusRelayModule):
         device.bus.run_at(module.baud)
     return device
+
+
+def mqtt_topics(meter: MeterConfig) -> dict[str, MqttTopic]:
+    return {name: MqttTopic(t.topic, t.path, t.unit, t.scale) for name, t in meter.topics.items()}
+
+
+def mqtt_switches(module: RelayModuleConfig) -> list[MqttSwitch]:
+    return [MqttSwitch(s.command, s.state, s.on, s.off, s.path) for s in module.switches]
+
+
+def mqtt_inputs(module: RelayModuleConfig) -> list[MqttInput]:
+    return [MqttInput(i.state, i.on, i.off, i.path, i.max_age_s) for i in module.inputs]

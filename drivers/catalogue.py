@@ -20,7 +20,7 @@ from drivers.mbus import MbusMeter
 from drivers.modbus import ModbusMeter, ModbusRelayModule, check_number
 from drivers.modbus_bus import BusPool, ModbusBus
 from drivers.mqtt_meter import MqttMeter, MqttTopic
-from drivers.mqtt_relays import MqttSwitch, SwitchRelays, TasmotaRelays, ZigbeeRelays
+from drivers.mqtt_relays import MqttInput, MqttSwitch, SwitchRelays, TasmotaRelays, ZigbeeRelays
 from drivers.p1 import check_specification
 from drivers.registers import MeterModel, RelayModel, Wiring, parse_meters, parse_relays
 from drivers.shelly import ShellyMeter, ShellyRelayModule
@@ -175,10 +175,11 @@ def open_relay_module(
     topic: str | None = None,
     relays: int | None = None,
     switches: Sequence[MqttSwitch] = (),
+    inputs: Sequence[MqttInput] = (),
 ) -> RelayModule:
     """Connects when first used. What is None is usual for the model or driver. Raises DeviceConfigError.
 
-    topic, relays: of a Tasmota or Zigbee device. switches: of driver mqtt.
+    topic, relays: of a Tasmota or Zigbee device. switches, inputs: of driver mqtt.
     """
     check_config(kind="relay_module", driver=driver, model=model, framing=framing)
     access = Access(host, port, user, password, tls)
@@ -190,7 +191,7 @@ def open_relay_module(
         case "zigbee2mqtt":
             return ZigbeeRelays(buses.links.broker(access), topic or "", id, relays or 1, pulse_s)
         case "mqtt":
-            return SwitchRelays(buses.links.broker(access), switches, id)
+            return SwitchRelays(buses.links.broker(access), switches, id, inputs)
     record = relay_models()[model]
     bus = _bus(buses, record.wiring, host, port, framing)
     address = record.wiring.unit if unit is None else unit
@@ -256,14 +257,15 @@ def failsafe(driver: str, model: str = "") -> Failsafe:
 
 def check_relay_number(model: str, number: int, driver: str = "modbus", relays: int | None = None) -> None:
     """number: 1 is the first relay of the module. relays: as the site tells. Raises DeviceConfigError."""
-    count = relay_models()[model].relays if driver == "modbus" else relays or _MOST_RELAYS
-    check_number("relay", number, count)
+    told = _MOST_RELAYS if relays is None else relays
+    check_number("relay", number, relay_models()[model].relays if driver == "modbus" else told)
 
 
-def check_input_number(model: str, number: int, driver: str = "modbus") -> None:
-    """number: 1 is the first digital input of the module. Raises DeviceConfigError."""
+def check_input_number(model: str, number: int, driver: str = "modbus", inputs: int = 0) -> None:
+    """number: 1 is the module's first. inputs: as the site tells. Raises DeviceConfigError."""
     if driver == "modbus":
-        inputs = relay_models()[model].inputs
-        check_number("input", number, inputs.count if inputs else 0)
-    else:  # only a Shelly has inputs, and tells itself how many
-        check_number("input", number, _MOST_RELAYS if driver == "shelly" else 0)
+        of_model = relay_models()[model].inputs
+        inputs = of_model.count if of_model else 0
+    elif driver == "shelly":  # it tells itself how many
+        inputs = _MOST_RELAYS
+    check_number("input", number, inputs)

@@ -2,6 +2,7 @@
 
 DeviceError
 ├── DeviceUnreachable      no connection, no answer in time
+│   └── NothingToldYet     connected, but what a device tells by itself has not come yet
 ├── DeviceRefused          the device answered with an exception (Modbus exception code, HTTP status)
 ├── ImplausibleReading     answered, but the value cannot be true (NaN, out of range)
 ├── ReadbackMismatch       a relay was written and reads back differently
@@ -27,6 +28,10 @@ class DeviceError(Exception):
 
 
 class DeviceUnreachable(DeviceError):
+    pass
+
+
+class NothingToldYet(DeviceUnreachable):
     pass
 
 

@@ -31,7 +31,10 @@ _ABB_TYPES = {0x42323120: "B21", 0x42323320: "B23", 0x42323420: "B24"}
 
 @dataclass(frozen=True, slots=True)
 class Identified:
-    """driver, model: as in a site file; no model where the driver finds it out. also: other candidates."""
+    """driver, model: as in a site file; no model where the driver finds it out. also: other candidates.
+
+    topic, relays: of a device on a broker.
+    """
 
     kind: Literal["meter", "relay_module", "unknown"]
     driver: str
@@ -40,6 +43,8 @@ class Identified:
     certainty: Certainty
     detail: str = ""
     also: tuple[str, ...] = ()
+    topic: str = ""
+    relays: int = 1
 
 
 async def identify(bus: ModbusBus, unit: int) -> Identified | None:

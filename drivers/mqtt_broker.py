@@ -36,7 +36,7 @@ class MqttBroker:
 
     def __init__(self, access: Access, now: Now, sleep: Sleep, timeout_s: float = 3.0) -> None:
         self.access = access
-        self.now, self._sleep, self.timeout_s = now, sleep, timeout_s
+        self.now, self.sleep, self.timeout_s = now, sleep, timeout_s
         self.connections = 0
         self._topics: set[str] = set()
         self._heard: dict[str, Heard] = {}
@@ -51,6 +51,9 @@ class MqttBroker:
 
     def heard(self, topic: str) -> Heard | None:
         return self._heard.get(topic)
+
+    def all_heard(self) -> dict[str, Heard]:
+        return dict(self._heard)
 
     async def watch(self, topics: Iterable[str]) -> None:
         """Be connected and subscribed. Raises DeviceUnreachable, DeviceRefused (login), DeviceConfigError."""
@@ -123,7 +126,7 @@ class MqttBroker:
                 self._lost(fault)
             if self.connections > before:
                 pause_s = _FIRST_RETRY_S
-            await self._sleep(pause_s)
+            await self.sleep(pause_s)
             pause_s = min(2 * pause_s, _LAST_RETRY_S)
 
     async def _listen(self) -> None:

@@ -5,7 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from drivers.device import DeviceConfigError, DeviceUnreachable, ImplausibleReading, MeterReading, PhaseTriple
+from drivers.device import (
+    DeviceConfigError,
+    DeviceUnreachable,
+    ImplausibleReading,
+    MeterReading,
+    NothingToldYet,
+    PhaseTriple,
+)
 from drivers.mqtt_broker import Heard, MqttBroker
 from drivers.mqtt_values import UNITS, number_at
 from drivers.reading import checked_soc_pct
@@ -67,7 +74,7 @@ class MqttMeter:
         told_at = [h.at for name in powers if (h := heard[name]) is not None]
         missing = [self._topics[name].topic for name in powers if heard[name] is None]
         if missing:
-            raise DeviceUnreachable(f"{self._broker}: no message on {missing[0]} yet")
+            raise NothingToldYet(f"{self._broker}: no message on {missing[0]} yet")
         age_s = (self._broker.now() - max(told_at)).total_seconds()
         if age_s > self._max_age_s:
             raise DeviceUnreachable(

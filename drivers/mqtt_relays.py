@@ -11,10 +11,11 @@ from drivers.device import (
     DeviceUnreachable,
     Failsafe,
     ImplausibleReading,
+    NothingToldYet,
     ReadbackMismatch,
 )
 from drivers.modbus import check_number
-from drivers.mqtt_broker import MqttBroker
+from drivers.mqtt_broker import Heard, MqttBroker
 from drivers.mqtt_values import table, value_at
 
 _WORDS = {True: "ON", False: "OFF"}
@@ -219,27 +220,43 @@ class MqttSwitch:
     path: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class MqttInput:
+    """A contact that another program tells; on = closed. max_age_s: it is told at least so often, and a
+    retained word does not count then; None = the broker keeps the last one."""
+
+    state: str
+    on: str = "ON"
+    off: str = "OFF"
+    path: str = ""
+    max_age_s: float | None = None
+
+
 class SwitchRelays(MqttRelays):
     """Their state topics must be kept by the broker (retained), or told again after each command."""
 
     failsafe: Failsafe = "none"
 
-    def __init__(self, broker: MqttBroker, switches: Sequence[MqttSwitch], id: str) -> None:
+    def __init__(
+        self,
+        broker: MqttBroker,
+        switches: Sequence[MqttSwitch],
+        id: str,
+        inputs: Sequence[MqttInput] = (),
+    ) -> None:
         super().__init__(broker, id, len(switches))
-        self._switches = switches
+        self._switches, self._inputs = switches, inputs
 
     def _name(self) -> str:
         return f"{self._broker}, switches of {self.id}"
 
     async def _be_there(self) -> None:
-        await self._broker.watch([switch.state for switch in self._switches])
+        await self._broker.watch([*(s.state for s in self._switches), *(i.state for i in self._inputs)])
 
     async def _command(self, number: int, on: bool) -> None:
         switch = self._switches[number - 1]
         wanted = switch.on if on else switch.off
-        await self._broker.ask(
-            switch.command, wanted, switch.state, lambda text: self._is_on(switch, text) is on
-        )
+        await self._broker.ask(switch.command, wanted, switch.state, lambda text: _word(switch, text) is on)
 
     async def _asked_state(self, number: int) -> bool:
         switch = self._switches[number - 1]
@@ -249,19 +266,37 @@ class SwitchRelays(MqttRelays):
                 f"{self._broker}: no message on {switch.state} yet. It must be retained, so that its "
                 "state is known"
             )
-        state = self._is_on(switch, heard.payload)
-        if state is None:
-            raise ImplausibleReading(
-                f"{self._broker}: {heard.payload[:40]!r} on {switch.state}, {switch.on} or {switch.off} "
-                "expected"
-            )
-        return state
+        return self._said(switch, heard)
 
-    @staticmethod
-    def _is_on(switch: MqttSwitch, payload: str) -> bool | None:
-        try:
-            value = value_at(payload, switch.path)
-        except ImplausibleReading:
-            return None
-        word = value if isinstance(value, str) else json.dumps(value)
-        return {switch.on: True, switch.off: False}.get(word)
+    async def read_inputs(self) -> tuple[bool, ...]:
+        """Raises DeviceError."""
+        await self._be_there()
+        return tuple([await self._input(told) for told in self._inputs])
+
+    async def _input(self, told: MqttInput) -> bool:
+        heard = await self._broker.first(told.state)
+        if heard is None or (heard.is_retained and told.max_age_s is not None):
+            hint = "" if told.max_age_s else ". It must be retained, so that it is known"
+            raise NothingToldYet(f"{self._broker}: no message on {told.state} yet{hint}")
+        age_s = (self._broker.now() - heard.at).total_seconds()
+        if told.max_age_s is not None and age_s > told.max_age_s:
+            raise DeviceUnreachable(f"{self._broker}: no message on {told.state} for {age_s:.0f} s")
+        return self._said(told, heard)
+
+    def _said(self, told: MqttSwitch | MqttInput, heard: Heard) -> bool:
+        """Raises ImplausibleReading."""
+        if (word := _word(told, heard.payload)) is None:
+            raise ImplausibleReading(
+                f"{self._broker}: {heard.payload[:40]!r} on {told.state}, {told.on} or {told.off} expected"
+            )
+        return word
+
+
+def _word(told: MqttSwitch | MqttInput, payload: str) -> bool | None:
+    """None: neither its word for on nor that for off."""
+    try:
+        value = value_at(payload, told.path)
+    except ImplausibleReading:
+        return None
+    word = value if isinstance(value, str) else json.dumps(value)
+    return {told.on: True, told.off: False}.get(word)

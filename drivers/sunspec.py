@@ -47,6 +47,13 @@ def check_choice(choice: str) -> None:
         )
 
 
+def parse_choice(choice: str) -> tuple[str, int]:
+    """A kind or number, and which of them: "203:2" is ("203", 2). ValueError unless `check_choice` passes."""
+    if (match := _CHOICE.fullmatch(choice)) is None:
+        raise ValueError(f"a checked choice expected, not {choice!r}")
+    return match[1], int(match[2] or 1)
+
+
 class SunSpecMeter:
     """A `Meter`. choice: "meter", "inverter", "dc" (the strings of a hybrid) or a model's number; with ":2"
     the second of its kind in the device; "" = its meter, else its inverter.
@@ -138,9 +145,7 @@ async def _find_base(bus: ModbusBus, unit: int) -> int:
 def _chosen(choice: str, places: list[Place]) -> Place | None:
     if not choice:
         return _chosen("meter", places) or _chosen("inverter", places)
-    match = _CHOICE.fullmatch(choice)
-    assert match is not None, "checked when it was opened"
-    wanted, nth = match[1], int(match[2] or 1)
+    wanted, nth = parse_choice(choice)
     fitting = [p for p in places if p.number in MODELS and wanted in (MODELS[p.number].kind, str(p.number))]
     return fitting[nth - 1] if len(fitting) >= nth else None
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
-from csms.domain.site import ApplianceConfig, NoNeutralRelays, Phase
+from csms.domain.site import ApplianceConfig, NoNeutralRelays
+from csms.domain.site_fields import Phase
 from drivers.device import PhaseTriple
 
 PHASES: tuple[Phase, ...] = ("L1", "L2", "L3")

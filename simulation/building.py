@@ -3,23 +3,23 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
 from csms.clock import Clock
-from csms.domain.site import BusAddress, MeterConfig, SiteConfig
-from drivers.catalogue import meter_models, relay_models
-from drivers.device import Framing, PhaseTriple
+from csms.domain.device_config import MeterConfig
+from csms.domain.site import SiteConfig
+from drivers.device import PhaseTriple
 from simulation.appliances import NOTHING, PHASES, Battery, add, simulate_appliance
+from simulation.cabinet import Cabinet, Listener
 from simulation.charge_point import SimulatedChargePoint
 from simulation.house import House
-from simulation.modbus_devices import ModbusConverter, SimulatedDevice, SimulatedMeter, SimulatedRelayModule
+from simulation.modbus_devices import SimulatedMeter
 from simulation.noise import chance
 from simulation.outlet import ConnectorHardware
 from simulation.photovoltaics import Photovoltaics
-from simulation.shelly_devices import ShellyServer, SimulatedShelly
 from simulation.station_model import StationModel
 from simulation.weather import DayType, Weather
 
@@ -44,11 +44,13 @@ class WiringFaults:
 
     reversed_meters: ids whose direction is turned. meter_phases: id -> which of the site's phases (0, 1, 2)
     each of the meter's phases sees. relays: relay of the site file -> the contact its load really hangs on.
+    stations: id -> the site's phases on which its own L1, L2 … really hang.
     """
 
     reversed_meters: frozenset[str] = frozenset()
     meter_phases: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
     relays: Mapping[str, str] = field(default_factory=dict)
+    stations: Mapping[str, Sequence[str]] = field(default_factory=dict)
 
 
 class Building:
@@ -68,19 +70,8 @@ class Building:
         self._zone = ZoneInfo(site.site.timezone)
         self._weather = Weather(physics.seed, physics.day_type)
         self._house = House(physics.seed, site.site.timezone, physics.house_scale)
-        self._shellys = _shellys(site, clock)
-        self.meters: dict[str, SimulatedMeter | SimulatedShelly] = {
-            m.id: self._shellys[_web_address(m)]
-            if m.driver == "shelly"
-            else SimulatedMeter(m.model, meter_refresh_s)
-            for m in site.meter
-        }
-        self.relay_modules: dict[str, SimulatedRelayModule | SimulatedShelly] = {
-            m.id: self._shellys[_web_address(m)]
-            if m.driver == "shelly"
-            else SimulatedRelayModule(m.model, clock.now)
-            for m in site.relay_module
-        }
+        self._cabinet = Cabinet(site, clock.now, meter_refresh_s)
+        self.meters, self.relay_modules = self._cabinet.meters, self._cabinet.relay_modules
         self.appliances = {
             a.id: simulate_appliance(a, 0.3 + 0.4 * chance(physics.seed, 50, i))
             for i, a in enumerate(site.appliance)
@@ -138,7 +129,8 @@ class Building:
     def connector_w(self, charge_point_id: str, connector_id: int) -> PhaseTriple:
         """On the site's phases: the station's first phase is the first of the connector's `phases`."""
         point = next(p for p in self.site.charge_point if p.id == charge_point_id)
-        wired = next(c.phases for c in point.connectors if c.id == connector_id)
+        described = next(c.phases for c in point.connectors if c.id == connector_id)
+        wired = self.faults.stations.get(charge_point_id, described)
         outlet = self.charge_points[charge_point_id].outlets[connector_id]
         by_phase = dict(zip(wired, (a * outlet.voltage_v for a in outlet.current_a), strict=False))
         l1, l2, l3 = (by_phase.get(p, 0.0) for p in PHASES)
@@ -195,10 +187,6 @@ class Building:
             nominal_v = self.site.site.voltage_v
             v1, v2, v3 = (nominal_v - GRID_IMPEDANCE_OHM * w / nominal_v for w in self.grid_w())
             meter = self.meters[config.id]
-            if isinstance(meter, SimulatedShelly) and config.unit is not None:
-                meter.set_channel(config.unit, total_w)
-                meter.set(voltage_v=(v1, v2, v3), import_wh=energy[0], export_wh=energy[1])
-                continue
             is_single_phase = isinstance(meter, SimulatedMeter) and meter.model.phases("p") == 1
             meter.set(
                 power_w=total_w,
@@ -206,51 +194,12 @@ class Building:
                 voltage_v=(v1, v2, v3),
                 import_wh=energy[0],
                 export_wh=energy[1],
+                soc_pct=100 * self.battery.stored_wh / self.battery.capacity_wh,
             )
 
-    def converters(self) -> list[ModbusConverter | ShellyServer]:
-        """One for each address that the site file names, with the units behind it."""
-        buses: dict[tuple[str, int, Framing], dict[int, SimulatedDevice]] = defaultdict(dict)
-        for device in (*self.site.meter, *self.site.relay_module):
-            kind = self.meters if isinstance(device, MeterConfig) else self.relay_modules
-            if isinstance(simulated := kind[device.id], SimulatedDevice):
-                address, unit = _address(device)
-                buses[address][unit] = simulated
-        return [
-            *(ModbusConverter(*address, units) for address, units in buses.items()),
-            *(ShellyServer(*address, shelly) for address, shelly in self._shellys.items()),
-        ]
-
-
-def _shellys(site: SiteConfig, clock: Clock) -> dict[tuple[str, int], SimulatedShelly]:
-    """Three phases where a meter names no channel, else relays and channels.
-
-    Raises:
-        ValueError: a driver that is not simulated.
-    """
-    devices: list[BusAddress] = [*site.meter, *site.relay_module]
-    for device in devices:
-        if device.driver not in ("modbus", "shelly"):
-            raise ValueError(f"{device.id}: driver {device.driver!r} given, one that is simulated expected")
-    shellys = [device for device in devices if device.driver == "shelly"]
-    three_phase = {_web_address(d) for d in shellys if isinstance(d, MeterConfig) and d.unit is None}
-    return {
-        at: SimulatedShelly("pro_3em" if at in three_phase else "pro_4pm", clock.now)
-        for at in map(_web_address, shellys)
-    }
-
-
-def _web_address(device: BusAddress) -> tuple[str, int]:
-    return device.host, device.port or 80
-
-
-def _address(device: BusAddress) -> tuple[tuple[str, int, Framing], int]:
-    """Host, port and framing, and the unit behind it; what the site file leaves out is the model's own."""
-    models = meter_models() if isinstance(device, MeterConfig) else relay_models()
-    wiring = models[device.model].wiring
-    framing = device.framing or wiring.framings[0]
-    unit = wiring.unit if device.unit is None else device.unit
-    return (device.host, device.port or wiring.ports[framing], framing), unit
+    def listeners(self) -> list[Listener]:
+        """The devices at their addresses, to be started and stopped."""
+        return self._cabinet.listeners()
 
 
 def _is_within(circuit_id: str, above: str, parents: dict[str, str | None]) -> bool:

@@ -11,9 +11,7 @@ from csms.clock import Clock
 from csms.domain.site import SiteConfig
 from simulation.building import Building, Physics
 from simulation.drivers_day import come_and_go, visits
-from simulation.modbus_devices import ModbusConverter
 from simulation.photovoltaics import Photovoltaics
-from simulation.shelly_devices import ShellyServer
 from simulation.weather import DayType
 
 PHYSICS_STEP_S = 5.0
@@ -50,9 +48,9 @@ class DemoWorld:
         """Raises OSError when an address of the site file cannot be listened on."""
         self.building.step(self.clock.now())
         async with contextlib.AsyncExitStack() as started:
-            for converter in self.building.converters():
-                await _listen(converter)
-                started.push_async_callback(converter.stop)
+            for listener in self.building.listeners():
+                await listener.start()
+                started.push_async_callback(listener.stop)
             for charge_point in self.building.charge_points.values():
                 await charge_point.start()
                 started.push_async_callback(charge_point.stop)
@@ -78,13 +76,6 @@ class DemoWorld:
         while True:
             await self.clock.sleep(PHYSICS_STEP_S)
             self.building.step(self.clock.now())
-
-
-async def _listen(converter: ModbusConverter | ShellyServer) -> None:
-    try:
-        await converter.start()
-    except RuntimeError as fault:
-        raise OSError(f"{converter.host}:{converter.port} cannot be listened on: {fault}") from fault
 
 
 async def _end(task: asyncio.Task[None]) -> None:

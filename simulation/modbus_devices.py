@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 import struct
 import time
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from datetime import datetime, timedelta
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
 from typing import Any
 
 from pymodbus.constants import ExcCodes
@@ -18,13 +18,31 @@ from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from drivers.catalogue import meter_models, relay_models
-from drivers.device import Framing, PhaseTriple
+from drivers.device import Framing
 from drivers.registers import encode
+from simulation.contacts import Contacts
+from simulation.meter_face import MeterFace
 
 _COIL_ON, _COIL_OFF = 0xFF00, 0x0000
 _NEVER_ASKED = SimData(0xFFF0, values=0, datatype=DataType.REGISTERS)
 _NEVER_ASKED_BITS = SimData(0xFFF0, values=[False] * 16, datatype=DataType.BITS)
 _NOTHING = ([_NEVER_ASKED_BITS], [_NEVER_ASKED_BITS], [_NEVER_ASKED], [_NEVER_ASKED])
+
+
+@dataclass(frozen=True, slots=True)
+class Ask:
+    """A request. registers: the server's words from `start` on, to be filled in; written: None = it reads."""
+
+    function: int
+    start: int
+    address: int
+    count: int
+    registers: list[int]
+    written: list[int] | list[bool] | None
+
+    def fill(self, image: Mapping[int, int]) -> None:
+        for address, word in image.items():
+            self.registers[address - self.start] = word
 
 
 class SimulatedDevice:
@@ -41,15 +59,30 @@ class SimulatedDevice:
     def sim_device(self, unit: int) -> SimDevice:
         raise NotImplementedError
 
-    def _refusal(self, address: int, count: int) -> ExcCodes | None:
+    async def _answer(
+        self,
+        function: int,
+        start: int,
+        address: int,
+        count: int,
+        registers: list[int],
+        written: list[int] | list[bool] | None,
+    ) -> ExcCodes | None:
+        """As pymodbus calls it for each request."""
+        return self._obey(Ask(function, start, address, count, registers, written))
+
+    def _obey(self, ask: Ask) -> ExcCodes | None:
+        raise NotImplementedError
+
+    def _refusal(self, ask: Ask) -> ExcCodes | None:
         if self._refused is None:
             return None
         code, addresses = self._refused
-        touched = address < addresses.stop and addresses.start < address + count
+        touched = ask.address < addresses.stop and addresses.start < ask.address + ask.count
         return ExcCodes(code) if touched else None
 
 
-class SimulatedMeter(SimulatedDevice):
+class SimulatedMeter(MeterFace, SimulatedDevice):
     """A meter of the catalogue with its register image. Power + is drawn. frozen: it no longer lives.
 
     Phase powers default to equal shares, currents follow from power and voltage. refresh_s: as real meters
@@ -58,40 +91,20 @@ class SimulatedMeter(SimulatedDevice):
     """
 
     def __init__(self, model: str, refresh_s: float = 0.0) -> None:
-        super().__init__()
+        MeterFace.__init__(self)
+        SimulatedDevice.__init__(self)
         self.frozen = False
         self._refresh_s, self._shown_at_s = refresh_s, -math.inf
         self._shown: dict[int, int] = {}
         self.model = meter_models()[model]
         self._points = {point.key: point for point in self.model.points}
         self._image: dict[int, int] = {}
-        self._voltage_v: PhaseTriple = (230.0, 230.0, 230.0)
-        self._power_w = 0.0
-        self._phase_power_w: PhaseTriple | None = None
-        self._wh = {"e_imp": 0.0, "e_exp": 0.0}
         self._answers = 0
-        self.set()
+        self.show()
         if self.model.setting is not None:
             self.set_setting(self.model.setting.expected[0])
 
-    def set(
-        self,
-        *,
-        power_w: float | None = None,
-        phase_power_w: PhaseTriple | None = None,
-        voltage_v: PhaseTriple | None = None,
-        import_wh: float | None = None,
-        export_wh: float | None = None,
-    ) -> None:
-        """What is None stays as it is; phase powers without power_w add up to it."""
-        if phase_power_w is not None:
-            self._phase_power_w = phase_power_w
-            self._power_w = sum(phase_power_w) if power_w is None else power_w
-        elif power_w is not None:
-            self._power_w, self._phase_power_w = power_w, None
-        self._voltage_v = voltage_v or self._voltage_v
-        self._wh["e_imp"] = self._wh["e_imp"] if import_wh is None else import_wh
-        self._wh["e_exp"] = self._wh["e_exp"] if export_wh is None else export_wh
+    def show(self) -> None:
         for key, value in self._values().items():
             if key in self._points:
                 self.set_register(key, value)
@@ -113,16 +126,16 @@ class SimulatedMeter(SimulatedDevice):
             self._image[point.address + offset] = word
 
     def _values(self) -> dict[str, float]:
-        phases = self.model.phases("p") or self.model.phases("i") or 3
-        shares = self._phase_power_w or tuple(self._power_w / phases if p < phases else 0.0 for p in range(3))
+        shares_w = self.shares_w(self.model.phases("p") or self.model.phases("i") or 3)
         values = {
-            "p_tot": self.model.sign * self._power_w,
-            "p_import": max(self._power_w, 0.0),
-            "p_export": max(-self._power_w, 0.0),
+            "p_tot": self.model.sign * self.power_w,
+            "p_import": max(self.power_w, 0.0),
+            "p_export": max(-self.power_w, 0.0),
             "f": 50.0,
-            **self._wh,
+            "e_imp": self.import_wh,
+            "e_exp": self.export_wh,
         }
-        for phase, (power_w, volt) in enumerate(zip(shares, self._voltage_v, strict=True), 1):
+        for phase, (power_w, volt) in enumerate(zip(shares_w, self.voltage_v, strict=True), 1):
             values[f"p{phase}"] = self.model.sign * power_w
             values[f"v{phase}"] = volt
             values[f"i{phase}"] = abs(power_w / volt) if volt else 0.0
@@ -138,36 +151,23 @@ class SimulatedMeter(SimulatedDevice):
     def _tremble(self) -> None:
         """The voltage of a living meter never stands still for long, were it by its last digit."""
         self._answers += 1
-        if not self.frozen and "v1" in self._points and self._voltage_v[0] > 1:
-            self.set_register("v1", self._voltage_v[0] + 0.1 * (self._answers // 6 % 2))
+        if not self.frozen and "v1" in self._points and self.voltage_v[0] > 1:
+            self.set_register("v1", self.voltage_v[0] + 0.1 * (self._answers // 6 % 2))
 
-    async def _answer(
-        self,
-        function: int,
-        start: int,
-        address: int,
-        count: int,
-        registers: list[int],
-        written: list[int] | list[bool] | None,
-    ) -> ExcCodes | None:
-        if written is not None or function not in {point.function for point in self.model.points}:
+    def _obey(self, ask: Ask) -> ExcCodes | None:
+        if ask.written is not None or ask.function not in {point.function for point in self.model.points}:
             return ExcCodes.ILLEGAL_FUNCTION
-        if count > self.model.max_registers:
+        if ask.count > self.model.max_registers:
             return ExcCodes.ILLEGAL_ADDRESS
         if time.monotonic() - self._shown_at_s >= self._refresh_s:
             self._tremble()
             self._shown, self._shown_at_s = dict(self._image), time.monotonic()
-        for known, word in self._shown.items():
-            registers[known - start] = word
-        return self._refusal(address, count)
+        ask.fill(self._shown)
+        return self._refusal(ask)
 
 
-class SimulatedRelayModule(SimulatedDevice):
-    """A relay module of the catalogue, with its pulse and its watchdog if it has them.
-
-    now: the clock for both. on_change(relay number, closed) is called when a contact moves; one that opens
-    by time is noticed when next looked at. stuck: numbers of relays whose contact no longer moves.
-    """
+class SimulatedRelayModule(SimulatedDevice, Contacts):
+    """A relay module of the catalogue, with its pulse and its watchdog if it has them."""
 
     def __init__(
         self,
@@ -175,14 +175,10 @@ class SimulatedRelayModule(SimulatedDevice):
         now: Callable[[], datetime],
         on_change: Callable[[int, bool], None] | None = None,
     ) -> None:
-        super().__init__()
+        SimulatedDevice.__init__(self)
         self.model = relay_models()[model]
-        self.on_change = on_change
-        self.stuck: set[int] = set()
-        self._now = now
-        self._coils = [False] * self.model.relays
+        Contacts.__init__(self, self.model.relays, now, on_change)
         self._inputs = [False] * (self.model.inputs.count if self.model.inputs else 0)
-        self._opens_at: dict[int, datetime] = {}
         self._holding: dict[int, int] = {}
         if watchdog := self.model.watchdog:
             self._holding = {a: 0 for a in (watchdog.time_address, watchdog.enable_address) if a is not None}
@@ -190,30 +186,14 @@ class SimulatedRelayModule(SimulatedDevice):
 
     @property
     def coils(self) -> tuple[bool, ...]:
-        self._let_time_act()
-        return tuple(self._coils)
+        watchdog_s = self._watchdog_s()
+        if watchdog_s is not None and (self._now() - self._heard_at).total_seconds() > watchdog_s:
+            self.open_all()
+        return super().coils
 
     def set_input(self, number: int, active: bool) -> None:
         """number: 1 is the first."""
         self._inputs[number - 1] = active
-
-    def _switch(self, number: int, on: bool) -> None:
-        self._opens_at.pop(number, None)
-        if number in self.stuck or self._coils[number - 1] == on:
-            return
-        self._coils[number - 1] = on
-        if self.on_change:
-            self.on_change(number, on)
-
-    def _let_time_act(self) -> None:
-        now = self._now()
-        for number in [n for n, at in self._opens_at.items() if at <= now]:
-            self._switch(number, False)
-        silent_s = (now - self._heard_at).total_seconds()
-        watchdog_s = self._watchdog_s()
-        if watchdog_s is not None and silent_s > watchdog_s:
-            for number in range(1, self.model.relays + 1):
-                self._switch(number, False)
 
     def _watchdog_s(self) -> float | None:
         watchdog = self.model.watchdog
@@ -230,66 +210,56 @@ class SimulatedRelayModule(SimulatedDevice):
         ]
         return SimDevice(unit, simdata=([bits], [bits], holding, [_NEVER_ASKED]), action=self._answer)
 
-    async def _answer(
-        self,
-        function: int,
-        start: int,
-        address: int,
-        count: int,
-        registers: list[int],
-        written: list[int] | list[bool] | None,
-    ) -> ExcCodes | None:
-        self._let_time_act()
+    def _obey(self, ask: Ask) -> ExcCodes | None:
+        coils = self.coils
         self._heard_at = self._now()
-        if (refusal := self._refusal(address, count)) is not None:
+        if (refusal := self._refusal(ask)) is not None:
             return refusal
-        if function in (3, 6, 16):
+        written = ask.written
+        if ask.function in (3, 6, 16):
             for offset, value in enumerate(written or ()):
-                self._holding[address + offset] = int(value)
+                self._holding[ask.address + offset] = int(value)
             return None
-        if not (
-            self._can_read(function, address, count) if written is None else self._write(address, written)
-        ):
+        if not (self._can_read(ask) if written is None else self._write(ask.address, written)):
             return ExcCodes.ILLEGAL_ADDRESS
-        self._show(function, start, registers)
+        self._show(ask, coils if written is None else self.coils)
         if written is not None:
             # The server writes these after us: give it what the contacts really do.
-            written[:] = [_bit(registers, start, address + i) for i in range(len(written))]
+            written[:] = [_bit(ask.registers, ask.start, ask.address + i) for i in range(len(written))]
         return None
 
-    def _can_read(self, function: int, address: int, count: int) -> bool:
-        """count: of 16 bits each."""
-        blocks = [b for b in (self.model.readback, self.model.inputs) if b and b.function == function]
-        return any(b.address <= address and address + 16 * (count - 1) < b.address + b.count for b in blocks)
+    def _can_read(self, ask: Ask) -> bool:
+        """Its count is of 16 bits each."""
+        blocks = [b for b in (self.model.readback, self.model.inputs) if b and b.function == ask.function]
+        last = ask.address + 16 * (ask.count - 1)
+        return any(b.address <= ask.address and last < b.address + b.count for b in blocks)
 
     def _write(self, address: int, values: list[int] | list[bool]) -> bool:
         pulse = self.model.pulse
         for offset, value in enumerate(values):
             number = address + offset - self.model.coil + 1
             if 1 <= number <= self.model.relays:
-                self._switch(number, bool(value))
+                self.move(number, bool(value))
             elif pulse and 0 <= address - pulse.address < self.model.relays:
-                number = address - pulse.address + 1
-                self._switch(number, True)
-                self._opens_at[number] = self._now() + timedelta(seconds=int(value) * pulse.unit_s)
+                self.move(address - pulse.address + 1, True, int(value) * pulse.unit_s)
             else:
                 return False
         return True
 
-    def _show(self, function: int, start: int, registers: list[int]) -> None:
+    def _show(self, ask: Ask, coils: Sequence[bool]) -> None:
         """Copy contacts and inputs into the server's words, 16 bits each."""
         inputs, readback = self.model.inputs, self.model.readback
-        if function != 2:
-            _set_bits(registers, start, readback.address, self._coils)
-        if inputs and (function == inputs.function or function == 2):
-            _set_bits(registers, start, inputs.address, self._inputs)
+        if ask.function != 2:
+            _set_bits(ask.registers, ask.start, readback.address, coils)
+        if inputs and (ask.function == inputs.function or ask.function == 2):
+            _set_bits(ask.registers, ask.start, inputs.address, self._inputs)
 
 
 def _bit(registers: list[int], start: int, address: int) -> bool:
     return bool(registers[address // 16 - start] >> (address % 16) & 1)
 
 
-def _set_bits(registers: list[int], start: int, address: int, bits: list[bool]) -> None:
+def _set_bits(registers: list[int], start: int, address: int, bits: Sequence[bool]) -> None:
     for position, bit in enumerate(bits, address):
         word, mask = position // 16 - start, 1 << (position % 16)
         registers[word] = registers[word] | mask if bit else registers[word] & ~mask
@@ -325,7 +295,7 @@ class ModbusConverter:
         self._server: ModbusTcpServer | None = None
 
     async def start(self) -> None:
-        """Raises RuntimeError if the port cannot be listened on."""
+        """Raises OSError if the port cannot be listened on."""
         devices = [device.sim_device(unit) for unit, device in self.units.items()]
         self._server = ModbusTcpServer(
             [*devices, SimDevice(0, simdata=_NOTHING)],
@@ -334,7 +304,10 @@ class ModbusConverter:
             trace_packet=self._swallow,
             custom_pdu=[_RawCoilRequest],
         )
-        await self._server.serve_forever(background=True)
+        try:
+            await self._server.serve_forever(background=True)
+        except RuntimeError as fault:
+            raise OSError(f"{self.host}:{self.port} cannot be listened on: {fault}") from fault
         listener: Any = self._server.transport
         self.port = listener.sockets[0].getsockname()[1]
 

@@ -12,7 +12,8 @@ from typing import Any, Literal
 
 from aiohttp import WSMsgType, web
 
-from drivers.device import PhaseTriple
+from simulation.contacts import Contacts
+from simulation.meter_face import MeterFace
 
 ShellyModel = Literal["pro_3em", "pro_em", "pro_4pm", "plug_gen3", "3em", "em", "1pm"]
 
@@ -48,9 +49,9 @@ _METHODS = (
 )
 
 
-class SimulatedShelly:
+class SimulatedShelly(MeterFace, Contacts):
     """unreachable: closes connections without a word. busy: so many requests are answered with 503.
-    half_json: answers break off in the middle. ignores_timers: an old firmware. stuck: welded relays.
+    half_json: answers break off in the middle. ignores_timers: an old firmware.
     """
 
     def __init__(
@@ -61,18 +62,14 @@ class SimulatedShelly:
         on_change: Callable[[int, bool], None] | None = None,
     ) -> None:
         self.build = _BUILDS[model]
-        self.password, self.on_change = password, on_change
+        MeterFace.__init__(self)
+        Contacts.__init__(self, self.build.relays, now, on_change)
+        self.password = password
         self.unreachable = self.half_json = self.ignores_timers = False
         self.busy = 0
-        self.stuck: set[int] = set()
         self.requests: list[str] = []
-        self._now = now
-        self._coils = [False] * self.build.relays
         self._inputs = [False] * self.build.inputs
-        self._ends_at: dict[int, tuple[datetime, float]] = {}
-        self._power_w = [0.0] * max(self.build.meters, 3)
-        self._voltage_v: PhaseTriple = (230.0, 230.0, 230.0)
-        self._wh = [0.0, 0.0]
+        self._channel_w = [0.0] * max(self.build.meters, 3)
         self._starts = 0
 
     @property
@@ -87,32 +84,13 @@ class SimulatedShelly:
     def realm(self) -> str:
         return f"shelly{self.build.name.lower()}-aabbccddeeff"
 
-    @property
-    def coils(self) -> tuple[bool, ...]:
-        self._let_time_act()
-        return tuple(self._coils)
-
-    def set(
-        self,
-        *,
-        power_w: float | None = None,
-        phase_power_w: PhaseTriple | None = None,
-        voltage_v: PhaseTriple | None = None,
-        import_wh: float | None = None,
-        export_wh: float | None = None,
-    ) -> None:
-        """As `SimulatedMeter.set`; phase powers are those of channels 0 to 2."""
-        if phase_power_w is not None:
-            self._power_w[:3] = phase_power_w
-        elif power_w is not None:
-            shares = 3 if self.build.kind == "em" or self.build.meters == 3 else 1
-            self._power_w[:shares] = [power_w / shares] * shares
-        self._voltage_v = voltage_v or self._voltage_v
-        for i, wh in enumerate((import_wh, export_wh)):
-            self._wh[i] = self._wh[i] if wh is None else wh
+    def show(self) -> None:
+        """Phase powers are those of channels 0 to 2."""
+        is_three_phase = self.build.kind == "em" or self.build.meters == 3
+        self._channel_w[:3] = self.shares_w(3 if is_three_phase else 1)
 
     def set_channel(self, channel: int, power_w: float) -> None:
-        self._power_w[channel] = power_w
+        self._channel_w[channel] = power_w
 
     def set_input(self, number: int, active: bool) -> None:
         """number: 1 is the first."""
@@ -121,33 +99,16 @@ class SimulatedShelly:
     def restart(self) -> None:
         """Supply off and on again: relays open, timers and login challenges are forgotten."""
         self._starts += 1
-        for number in range(1, self.build.relays + 1):
-            self._switch(number, False)
+        self.open_all()
 
     def command(self, channel: int, on: bool, timer_s: float | None) -> dict[str, Any]:
         """Returns the state before."""
-        self._let_time_act()
-        was_on = self._coils[channel]
-        self._switch(channel + 1, on)
-        if timer_s is not None and not self.ignores_timers:
-            self._ends_at[channel + 1] = (self._now() + timedelta(seconds=timer_s), timer_s)
+        was_on = self.coils[channel]
+        self.move(channel + 1, on, None if self.ignores_timers else timer_s)
         return {"was_on": was_on}
-
-    def _switch(self, number: int, on: bool) -> None:
-        self._ends_at.pop(number, None)
-        if number in self.stuck or self._coils[number - 1] == on:
-            return
-        self._coils[number - 1] = on
-        if self.on_change:
-            self.on_change(number, on)
-
-    def _let_time_act(self) -> None:
-        for number in [n for n, (at, _) in self._ends_at.items() if at <= self._now()]:
-            self._switch(number, not self._coils[number - 1])
 
     def status(self) -> dict[str, Any]:
         """What Shelly.GetStatus tells, or /status of generation 1."""
-        self._let_time_act()
         return self._plain_status() if self.is_plain else self._rpc_status()
 
     def _plain_status(self) -> dict[str, Any]:
@@ -161,9 +122,9 @@ class SimulatedShelly:
         }
 
     def _plain_meter(self, channel: int) -> dict[str, Any]:
-        power_w, volt_v = self._power_w[channel], self._voltage_v[channel % 3]
+        power_w, volt_v = self._channel_w[channel], self.voltage_v[channel % 3]
         if self.build.kind == "meter":  # it counts watt-minutes
-            total = int(self._wh[0] * 60)
+            total = int(self.import_wh * 60)
             return {"power": abs(power_w), "overpower": 0.0, "is_valid": True, "total": total}
         share = self.build.meters
         return {
@@ -172,16 +133,16 @@ class SimulatedShelly:
             "current": abs(power_w) / volt_v,
             "voltage": volt_v,
             "is_valid": True,
-            "total": self._wh[0] / share,
-            "total_returned": self._wh[1] / share,
+            "total": self.import_wh / share,
+            "total_returned": self.export_wh / share,
         }
 
     def plain_relay(self, channel: int) -> dict[str, Any]:
-        self._let_time_act()
-        at, duration = self._ends_at.get(channel + 1, (None, 0.0))
+        is_on = self.coils[channel]
+        at, duration = self.timer(channel + 1) or (None, 0.0)
         left_s = (at - self._now()).total_seconds() if at else 0
         return {
-            "ison": self._coils[channel],
+            "ison": is_on,
             "has_timer": at is not None,
             "timer_duration": int(duration),
             "timer_remaining": int(left_s),
@@ -201,8 +162,8 @@ class SimulatedShelly:
                 parts[f"em1:{n}"] = {"id": n, **self._measured("act_power", n), "calibration": "factory"}
                 parts[f"em1data:{n}"] = {
                     "id": n,
-                    "total_act_energy": self._wh[0],
-                    "total_act_ret_energy": self._wh[1],
+                    "total_act_energy": self.import_wh,
+                    "total_act_ret_energy": self.export_wh,
                 }
         return parts
 
@@ -212,20 +173,20 @@ class SimulatedShelly:
             for n, phase in enumerate("abc")
             for key, value in self._measured("act_power", n).items()
         }
-        amps = sum(abs(w) / v for w, v in zip(self._power_w, self._voltage_v, strict=False))
+        amps = sum(abs(w) / v for w, v in zip(self._channel_w, self.voltage_v, strict=False))
         return {
             "id": 0,
             **phases,
             "n_current": None,
             "total_current": amps,
-            "total_act_power": sum(self._power_w[:3]),
+            "total_act_power": sum(self._channel_w[:3]),
         }
 
     def _energies(self, id: int) -> dict[str, Any]:
-        return {"id": id, "total_act": self._wh[0], "total_act_ret": self._wh[1]}
+        return {"id": id, "total_act": self.import_wh, "total_act_ret": self.export_wh}
 
     def _measured(self, power_key: str, channel: int) -> dict[str, float]:
-        power_w, volt_v = self._power_w[channel], self._voltage_v[channel % 3]
+        power_w, volt_v = self._channel_w[channel], self.voltage_v[channel % 3]
         return {
             power_key: power_w,
             "voltage": volt_v,
@@ -235,15 +196,14 @@ class SimulatedShelly:
         }
 
     def rpc_switch(self, channel: int) -> dict[str, Any]:
-        self._let_time_act()
-        part: dict[str, Any] = {"id": channel, "source": "HTTP_in", "output": self._coils[channel]}
-        if (timer := self._ends_at.get(channel + 1)) is not None:
+        part: dict[str, Any] = {"id": channel, "source": "HTTP_in", "output": self.coils[channel]}
+        if (timer := self.timer(channel + 1)) is not None:
             part["timer_started_at"] = (timer[0] - timedelta(seconds=timer[1])).timestamp()
             part["timer_duration"] = timer[1]
         if self.build.kind == "switch":
             part |= self._measured("apower", channel)
-            part["aenergy"] = {"total": self._wh[0] + self._wh[1], "by_minute": [0.0], "minute_ts": 0}
-            part["ret_aenergy"] = {"total": self._wh[1], "by_minute": [0.0], "minute_ts": 0}
+            part["aenergy"] = {"total": self.import_wh + self.export_wh, "by_minute": [0.0], "minute_ts": 0}
+            part["ret_aenergy"] = {"total": self.export_wh, "by_minute": [0.0], "minute_ts": 0}
         return part
 
     def info(self) -> dict[str, Any]:
@@ -287,6 +247,19 @@ class SimulatedShelly:
         raise LookupError(f"No handler for {method}")
 
 
+class ShellyChannel(MeterFace):
+    """One of the meters of a Shelly, from 0 on. Voltages and energies are those of the whole device."""
+
+    def __init__(self, shelly: SimulatedShelly, channel: int) -> None:
+        super().__init__()
+        self.shelly, self._channel = shelly, channel
+
+    def show(self) -> None:
+        self.shelly.voltage_v = self.voltage_v
+        self.shelly.import_wh, self.shelly.export_wh = self.import_wh, self.export_wh
+        self.shelly.set_channel(self._channel, self.power_w)
+
+
 class ShellyServer:
     """One Shelly at one address. port 0 takes a free one; `port` tells which, and stays over a restart."""
 
@@ -301,7 +274,7 @@ class ShellyServer:
         app.router.add_get("/relay/{channel}", self._relay)
         app.router.add_get("/rpc", self._socket)
         app.router.add_get("/rpc/{method}", self._rpc)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
+        self._runner = web.AppRunner(app, shutdown_timeout=0.1, access_log=None)
         await self._runner.setup()
         site = web.TCPSite(self._runner, self.host, self.port)
         await site.start()

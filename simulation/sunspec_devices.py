@@ -10,11 +10,14 @@ from pymodbus.constants import ExcCodes
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from drivers.sunspec_models import MODELS, SunSpecPoint
-from simulation.modbus_devices import SimulatedDevice
+from simulation.meter_face import MeterFace
+from simulation.modbus_devices import Ask, SimulatedDevice
 
 _LENGTHS = {1: 66, 160: 48, 701: 153}
 _LENGTHS_OF_KIND = {10: 50, 11: 60, 20: 105, 21: 124}
 _MISSING = {"int16": 0x8000, "uint16": 0xFFFF, "acc32": 0, "uint32": 0xFFFFFFFF, "uint64": (1 << 64) - 1}
+_FACTORS = {"f": -2, "e": 0, "v": -1, "i": -2}
+_MOST_WATTS = 32_000  # that 16 bits hold
 _UNSIGNED = {"int16": "H", "uint16": "H", "acc32": "I", "uint32": "I", "uint64": "Q"}
 
 
@@ -53,9 +56,9 @@ class SimulatedSunSpec(SimulatedDevice):
             self._put(address + 8, [2])
         else:
             for key in MODELS[number].points:
-                self.set(key, None, number)
+                self.set_point(key, None, number)
 
-    def set(self, key: str, value: float | None, number: int, factor: int = 0, nth: int = 1) -> None:
+    def set_point(self, key: str, value: float | None, number: int, factor: int = 0, nth: int = 1) -> None:
         """One point of the nth model of this number: value × 10^factor; None = not implemented."""
         point = MODELS[number].points[key]
         start = self._start(number, nth)
@@ -84,22 +87,41 @@ class SimulatedSunSpec(SimulatedDevice):
         block = SimData(self.base, values=[0] * 1000, datatype=DataType.REGISTERS)
         return SimDevice(unit, simdata=[block], action=self._answer)
 
-    async def _answer(
-        self,
-        function: int,
-        start: int,
-        address: int,
-        count: int,
-        registers: list[int],
-        written: list[int] | list[bool] | None,
-    ) -> ExcCodes | None:
-        if written is not None or function != 3:
+    def _obey(self, ask: Ask) -> ExcCodes | None:
+        if ask.written is not None or ask.function != 3:
             return ExcCodes.ILLEGAL_FUNCTION
-        if any(asked not in self._image for asked in range(address, address + count)):
+        if any(asked not in self._image for asked in range(ask.address, ask.address + ask.count)):
             return ExcCodes.ILLEGAL_ADDRESS
-        for known, word in self._image.items():
-            registers[known - start] = word
-        return self._refusal(address, count)
+        ask.fill(self._image)
+        return self._refusal(ask)
+
+
+class SunSpecFace(MeterFace):
+    """What one model of a device shows: the nth of this number."""
+
+    def __init__(self, device: SimulatedSunSpec, number: int, nth: int = 1) -> None:
+        super().__init__()
+        self.device, self.model, self._nth = device, MODELS[number], nth
+        self.show()
+
+    def show(self) -> None:
+        model = self.model
+        if model.kind == "dc":
+            self.device.set_strings([round(max(-self.power_w, 0.0) / 10)] * 1, factor=1)
+            return
+        shares_w = self.shares_w(model.phases)
+        values = {
+            "p_tot": model.sign * self.power_w,
+            "f": 50.0,
+            "e_imp": self.import_wh,
+            "e_exp": self.export_wh,
+        }
+        for n, (power_w, volt) in enumerate(zip(shares_w, self.voltage_v, strict=True), 1):
+            values |= {f"p{n}": model.sign * power_w, f"v{n}": volt, f"i{n}": abs(power_w / volt)}
+        watt_factor = 1 if max(map(abs, (self.power_w, *shares_w))) > _MOST_WATTS else 0
+        for key, point in model.points.items():
+            factor = {"p": watt_factor, **_FACTORS}[key[0]] if point.factor_at is not None else 0
+            self.device.set_point(key, values[key] / 10.0**factor, model.number, factor, self._nth)
 
 
 def _words(point: SunSpecPoint, value: float | None) -> list[int]:

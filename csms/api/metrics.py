@@ -104,9 +104,15 @@ class ServicesCollector(Collector):
         requests = CounterMetricFamily("csms_line_requests", "Questions on a Modbus line", labels=["line"])
         errors = CounterMetricFamily("csms_line_errors", "Questions without a good answer", labels=["line"])
         absent = GaugeMetricFamily("csms_line_units_absent", "Units that do not answer", labels=["line"])
+        ages = GaugeMetricFamily(
+            "csms_line_unit_age_seconds", "Since a unit's last good answer", labels=["line", "unit"]
+        )
         for address, line in sorted(lines.items()):
+            for unit in line.units:
+                if unit.age_s is not None:
+                    ages.add_metric([address, str(unit.unit)], unit.age_s)
             share.add_metric([address], line.share)
             requests.add_metric([address], line.requests)
             errors.add_metric([address], line.errors)
             absent.add_metric([address], sum(unit.is_absent for unit in line.units))
-        yield from (share, requests, errors, absent)
+        yield from (share, requests, errors, absent, ages)

@@ -8,7 +8,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
-from csms.domain.site import Amps, ApplianceMode, ConnectorMode
+from csms.domain.site import ApplianceMode, ConnectorMode
+from csms.domain.site_fields import Amps
 from csms.errors import InvalidInput
 
 

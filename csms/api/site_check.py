@@ -62,8 +62,8 @@ def _shown(state: SiteCheckState) -> CheckShown:
     dependencies=[operator],
     responses=responses(401, 403, 404, 409, 422),
     status_code=202,
-    summary="Check devices and wiring of a site; loads are switched on and off",
-    description="Meanwhile the controller leaves these loads alone. Afterwards every relay is as before. "
+    summary="Check devices and wiring of a site; loads are switched on and off, charging cars held back",
+    description="Meanwhile the controller leaves these loads alone. Afterwards everything is as before. "
     "409 while another check of the site runs.",
 )
 async def start_check(site_id: str, services: ServicesHere, body: CheckBody | None = None) -> CheckShown:

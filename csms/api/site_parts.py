@@ -10,6 +10,7 @@ from pydantic import ValidationError
 
 from csms.api.problems import responses
 from csms.api.tokens import ServicesHere, admin, viewer
+from csms.domain.device_config import MeterConfig, RelayModuleConfig
 from csms.domain.site import (
     ApplianceConfig,
     BatteryConfig,
@@ -17,11 +18,9 @@ from csms.domain.site import (
     CircuitConfig,
     ConnectorConfig,
     LoadSheddingConfig,
-    MeterConfig,
-    RelayModuleConfig,
     SiteConfig,
-    SiteModel,
 )
+from csms.domain.site_fields import SiteModel
 from csms.errors import InvalidInput, NotFound
 from csms.services.bundle import Services
 

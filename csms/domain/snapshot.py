@@ -83,7 +83,8 @@ class DeviceSnapshot:
     """A meter, relay module or charge point: is it well? age_s: since its last good answer, None = never.
 
     problem: also of a device that answers, where something in it is to be put right. confidence: how sure its
-    model's facts are, A to C; None = it speaks for itself.
+    model's facts are, A to C; None = it speaks for itself. failsafe: of relays, what opens them when nobody
+    commands them any more: pulse, watchdog, none, or what its maker's tool sets in it (see drivers.device).
     """
 
     id: str
@@ -94,6 +95,7 @@ class DeviceSnapshot:
     problem: str | None = None
     power_w: float | None = None
     confidence: str | None = None
+    failsafe: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

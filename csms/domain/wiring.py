@@ -109,8 +109,14 @@ def mean(samples: Sequence[Sample]) -> Sample:
 
 
 def agreed(load: SwitchedLoad, changes: Sequence[Sample]) -> Step | None:
-    """The step that most repetitions agree on, at least two; None: the house moves too much to tell."""
-    tolerance_w = max(_AGREE_W, _AGREE_SHARE * load.power_w)
+    """The step that most repetitions agree on; None: the house moves too much to tell."""
+    middle = agreed_change(changes, load.power_w)
+    return None if middle is None else Step(load, middle.total_w, middle.phases_w, middle.meters_w)
+
+
+def agreed_change(changes: Sequence[Sample], expected_w: float) -> Sample | None:
+    """What most repetitions agree on, at least two."""
+    tolerance_w = max(_AGREE_W, _AGREE_SHARE * expected_w)
     best: list[Sample] = []
     for candidate in changes:
         near = [c for c in changes if _distance_w(c, candidate) <= tolerance_w]
@@ -118,8 +124,7 @@ def agreed(load: SwitchedLoad, changes: Sequence[Sample]) -> Step | None:
             best = near
     if len(best) < 2 or 2 * len(best) <= len(changes):
         return None
-    middle = mean(best)
-    return Step(load, middle.total_w, middle.phases_w, middle.meters_w)
+    return mean(best)
 
 
 def _distance_w(a: Sample, b: Sample) -> float:
@@ -128,9 +133,20 @@ def _distance_w(a: Sample, b: Sample) -> float:
     return abs(a.total_w - b.total_w)
 
 
+@dataclass(frozen=True, slots=True)
+class Diagnosis:
+    """is_reversed: the grid meter counts the wrong way round, None = no load told. order: of its phases, as
+    far as loads told; is_order_seen: whether they did."""
+
+    findings: tuple[Finding, ...] = ()
+    is_reversed: bool | None = None
+    order: Order = AS_DESCRIBED
+    is_order_seen: bool = False
+
+
 def diagnose(
     steps: Sequence[Step], grid_meter: str, inverted: bool, unclear: Sequence[SwitchedLoad] = ()
-) -> list[Finding]:
+) -> Diagnosis:
     """Direction and phases of the grid meter, then each load. unclear: those without an agreed step.
 
     inverted: whether the site file already inverts the grid meter.
@@ -149,24 +165,29 @@ def diagnose(
     findings += [_nothing_drawn(s.load) for s in steps if s not in drawing]
     if not drawing:
         text = "no load drew anything that could be seen"
-        return [Finding(f"meter {grid_meter}", "direction", "inconclusive", text), *findings]
+        return Diagnosis((Finding(f"meter {grid_meter}", "direction", "inconclusive", text), *findings))
     reversed_ = sum(s.total_w for s in drawing) < 0
-    findings.append(_direction(grid_meter, reversed_, inverted, drawing))
+    said = f"{len(drawing)} loads of {sum(s.load.power_w for s in drawing):.0f} W together"
+    findings.append(direction(grid_meter, reversed_, inverted, said, sum(s.total_w for s in drawing)))
     upright = [_turned(s) if reversed_ else s for s in drawing]
     order, alternative = _best_order(upright)
-    if any(s.phases_w is not None for s in upright):
-        findings.append(_phases(grid_meter, order, alternative, upright))
+    phases = _phases(grid_meter, order, alternative, upright)
+    tells_phases = any(s.phases_w is not None for s in upright)
+    if tells_phases:
+        findings.append(phases)
     loads = [s.load for s in steps] + list(unclear)
     findings += [_load(step, order, loads) for step in upright]
     for step in upright:
         findings += _sub_meters(step)
-    return findings
+    return Diagnosis(tuple(findings), reversed_, order, tells_phases and phases.status != "inconclusive")
 
 
 def _turned(step: Step) -> Step:
-    phases_w = step.phases_w
-    turned = (-phases_w[0], -phases_w[1], -phases_w[2]) if phases_w else None
-    return Step(step.load, -step.total_w, turned, step.meters_w)
+    return Step(step.load, -step.total_w, turned(step.phases_w), step.meters_w)
+
+
+def turned(phases_w: Phases3 | None) -> Phases3 | None:
+    return (-phases_w[0], -phases_w[1], -phases_w[2]) if phases_w else None
 
 
 def _nothing_drawn(load: SwitchedLoad) -> Finding:
@@ -179,10 +200,9 @@ def _nothing_drawn(load: SwitchedLoad) -> Finding:
     )
 
 
-def _direction(meter: str, reversed_: bool, inverted: bool, steps: Sequence[Step]) -> Finding:
-    shown_w = sum(s.total_w for s in steps)
-    said = f"{len(steps)} loads of {sum(s.load.power_w for s in steps):.0f} W together"
-    if not reversed_:
+def direction(meter: str, is_reversed: bool, inverted: bool, said: str, shown_w: float) -> Finding:
+    """said: what was switched or charged."""
+    if not is_reversed:
         return Finding(f"meter {meter}", "direction", "ok", f"{said} show as {shown_w:+.0f} W of draw")
     setting = "take `invert` out of" if inverted else "set `invert = true` at"
     return Finding(
@@ -213,10 +233,9 @@ def _orders(steps: Sequence[Step]) -> Iterator[Order]:
     """Another order than described needs two steps that it explains and the description does not."""
     yield AS_DESCRIBED
     loads = [s.load for s in steps]
-    unexplained = [s for s in steps if not _is_any(s, loads, AS_DESCRIBED)]
     for first, second, third in permutations(range(3)):
         order = (first, second, third)
-        told = [s for s in unexplained if _is_any(s, loads, order)]
+        told = [s for s in steps if _speaks_for(order, s, loads)]
         if len({s.load.expected_w for s in told}) >= 2:
             yield order
 
@@ -233,6 +252,22 @@ def _cost(order: Order, steps: Sequence[Step], loads: Sequence[SwitchedLoad]) ->
     return cost
 
 
+def _speaks_for(order: Order, step: Step, loads: Sequence[SwitchedLoad]) -> bool:
+    """Where the description has another load that fits, its own must fit better in this order."""
+    if _is(step, step.load, AS_DESCRIBED):
+        return False
+    if (other := _other_load(step, AS_DESCRIBED, loads)) is None:
+        return _is_any(step, loads, order)
+    is_own = _is(step, step.load, order)
+    return is_own and _misfit(step, step.load, order) < _misfit(step, other, AS_DESCRIBED)
+
+
+def _misfit(step: Step, load: SwitchedLoad, order: Order) -> float:
+    """The largest difference on a phase, as a share of the load."""
+    seen_w = in_site_order(step.phases_w or load.expected_w, order)
+    return max(abs(s - e) for s, e in zip(seen_w, load.expected_w, strict=True)) / load.power_w
+
+
 def _is_any(step: Step, loads: Sequence[SwitchedLoad], order: Order) -> bool:
     return any(_is(step, load, order) for load in loads)
 
@@ -242,11 +277,11 @@ def _is(step: Step, load: SwitchedLoad, order: Order) -> bool:
     if step.phases_w is None:
         return _has_size(step, load)
     tolerance_w = max(_MATCH_W, _MATCH_SHARE * load.power_w)
-    seen_w = _in_site_order(step.phases_w, order)
+    seen_w = in_site_order(step.phases_w, order)
     return all(abs(s - e) <= tolerance_w for s, e in zip(seen_w, load.expected_w, strict=True))
 
 
-def _in_site_order(phases_w: Phases3, order: Order) -> Phases3:
+def in_site_order(phases_w: Phases3, order: Order) -> Phases3:
     return phases_w[order[0]], phases_w[order[1]], phases_w[order[2]]
 
 
@@ -316,7 +351,7 @@ def _load(step: Step, order: Order, loads: Sequence[SwitchedLoad]) -> Finding:
 def _in_words(step: Step, order: Order) -> str:
     if step.phases_w is None:
         return f"{step.total_w:.0f} W"
-    return _power(_in_site_order(step.phases_w, order), max(_MATCH_W, 0.1 * abs(step.total_w)))
+    return _power(in_site_order(step.phases_w, order), max(_MATCH_W, 0.1 * abs(step.total_w)))
 
 
 def _described(load: SwitchedLoad) -> str:

@@ -50,6 +50,9 @@ class Accounts:
         await self._database.write(lambda conn: access.add_token(conn, name, known, _hash(token), now))
         return token
 
+    async def remove_token(self, token: str) -> None:
+        await self._database.write(lambda conn: access.remove_token(conn, _hash(token)))
+
     async def token_role(self, token: str) -> Role | None:
         """None: no such token."""
         async with self._database.read() as conn:

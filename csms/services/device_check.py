@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from csms.domain.site import BusAddress, Fault, SiteConfig
+from csms.domain.device_config import BusAddress
+from csms.domain.site import Fault, SiteConfig
 from drivers.catalogue import Kind, check_config, check_input_number, check_relay_number, modbus_address
 from drivers.device import DeviceConfigError
 
@@ -47,7 +48,7 @@ def _missing_inputs(site: SiteConfig) -> Iterator[Fault]:
     module_id, number = site.load_shedding.input.split("/")
     module = next(m for m in site.relay_module if m.id == module_id)
     try:
-        check_input_number(module.model, int(number), module.driver)
+        check_input_number(module.model, int(number), module.driver, len(module.inputs))
     except DeviceConfigError as error:
         yield ("load_shedding", "input"), site.load_shedding.input, error.expected
 

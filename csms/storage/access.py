@@ -26,6 +26,10 @@ async def token(conn: AsyncConnection, token_hash: str) -> dict[str, Any] | None
     return dict(found) if found is not None else None
 
 
+async def remove_token(conn: AsyncConnection, token_hash: str) -> None:
+    await conn.execute(delete(api_tokens).where(api_tokens.c.token_hash == token_hash))
+
+
 async def token_used(conn: AsyncConnection, token_id: int, now: datetime) -> None:
     await conn.execute(update(api_tokens).where(api_tokens.c.id == token_id).values(last_used_at=now))
 

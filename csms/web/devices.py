@@ -15,6 +15,11 @@ GRADE_WORDS = {
     "B": " (its register table comes from other drivers: compare it with its display)",
     "C": " (its register table is not confirmed on hardware: compare it with its display)",
 }
+FAILSAFE_WORDS = {
+    "none": "its relays stay as they are when the server dies",
+    "pulse_short": "its relays open by themselves only if that is set in the device",
+    "watchdog_in_device": "its relays open by themselves only if that is set in the device",
+}
 KIND_WORDS = {"meter": "Meter", "relay_module": "Relays", "charge_point": "Station"}
 
 
@@ -46,6 +51,8 @@ def attention(snapshot: SiteSnapshot, now: datetime, interval_s: float) -> list[
 def hint(device: DeviceSnapshot) -> str:
     """What a chip says when pointed at."""
     well = f"{KIND_WORDS[device.kind]} {device.id} is well"
+    if device.failsafe in FAILSAFE_WORDS:
+        well += f"; {FAILSAFE_WORDS[device.failsafe]}"
     return device.problem or well + GRADE_WORDS.get(device.confidence or "", "")
 
 
@@ -75,6 +82,7 @@ class DeviceChip:
             self._label = Tag("span", classes="device-label")
             self._power = Tag("span", classes="device-power")
             self._age = Tag("span", classes="device-age")
+            self._note = Tag("span", classes="device-age")
 
     def show(self, device: DeviceSnapshot, age_s: float | None) -> None:
         stale = device.kind == "meter" and device.ok and (age_s or 0) > STALE_METER_S
@@ -84,14 +92,17 @@ class DeviceChip:
         sign = "−" if (device.power_w or 0) <= -5 else ""
         self._power.say("" if device.power_w is None else f"{sign}{kilowatts(device.power_w)} kW")
         self._age.say(ago(age_s))
+        self._note.say("no fail-safe" if device.failsafe == "none" else "")
 
 
 def line_in_words(line: LineSnapshot) -> str:
-    """ "192.0.2.11:4196: 34 % busy, 5.2 questions a second, 2 errors a minute; unit 7 absent" """
+    """ "192.0.2.11:4196: 34 % busy, 5.2 questions a second, last answers up to 3 s old; unit 7 absent" """
     if not line.connected:
         return f"{line.address}: no connection"
     errors = f", {line.errors_per_min:.0f} errors a minute" if line.errors_per_min >= 0.5 else ""
     words = f"{line.address}: {line.share:.0%} busy, {line.requests_per_s:.1f} questions a second{errors}"
+    ages_s = [unit.age_s for unit in line.units if unit.age_s is not None and not unit.is_absent]
+    words += f", last answers up to {max(ages_s):.0f} s old" if ages_s else ""
     absent = [str(unit.unit) for unit in line.units if unit.is_absent]
     if absent:
         words += f"; unit{'s' if len(absent) > 1 else ''} {', '.join(absent)} absent"

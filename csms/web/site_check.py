@@ -12,8 +12,8 @@ from csms.web.elements import Tag
 from csms.web.wording import sentence
 
 ASK = (
-    "Loads behind relays are switched on and off for some seconds, two to four times each. Nobody may work "
-    "on them now. Afterwards everything is as before. Start?"
+    "Loads behind relays are switched on and off for some seconds, two to four times each, and cars that "
+    "charge are held back as often. Nobody may work on them now. Afterwards everything is as before. Start?"
 )
 
 

@@ -180,7 +180,7 @@ p:empty { display: none; }
 .device { display: flex; align-items: center; gap: 8px; padding: 6px 12px; border-radius: 12px; background: var(--well);
   font-size: 14px; min-width: 0; }
 .device-label { font-weight: 550; overflow-wrap: anywhere; } .device-age { color: var(--muted); font-size: 13px; }
-.device-power:empty { display: none; }
+.device-power:empty, .device-age:empty { display: none; }
 .devices .lines, .devices .found { display: block; } .devices .lines:empty, .devices .found:empty { display: none; }
 .check { margin-top: 14px; } .check progress { display: block; width: 100%; margin-top: 8px; }
 .finding { padding: 4px 0; font-size: 14px; } .finding.fault { color: var(--alarm); font-weight: 550; }

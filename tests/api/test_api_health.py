@@ -100,6 +100,7 @@ async def test_metrics(api: Api) -> None:
         'csms_line_requests_total{line="m:502"} 90.0',
         'csms_line_errors_total{line="m:502"} 4.0',
         'csms_line_units_absent{line="m:502"} 1.0',
+        'csms_line_unit_age_seconds{line="m:502",unit="1"} 2.0',
     ):
         assert line in text.splitlines()
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from csms.clock import SystemClock
-from csms.doctor import check_machine
+from csms.doctor import check_machine, is_serving
 from csms.settings import Settings
 from csms.site_file import read_site
 from simulation.building import Building, Physics
@@ -82,7 +82,7 @@ async def test_broken_off_in_the_middle_no_load_stays_on(tmp_path: Path, how: si
     site = read_site(HOUSE.read_text(encoding="utf-8"))
     building = Building(site, Physics(), SystemClock(), "ws://127.0.0.1:9")
     building.step(SystemClock().now())
-    converters = building.converters()
+    converters = building.listeners()
     for converter in converters:
         converter.port = 0
         await converter.start()
@@ -169,5 +169,6 @@ async def test_a_port_held_by_our_server_is_well_and_one_held_by_others_is_not(
     async with await asyncio.start_server(serve, "0.0.0.0", 0) as server:
         port = server.sockets[0].getsockname()[1]
         settings = Settings(data_dir=tmp_path, web_port=port, ocpp_port=0, _env_file=None)  # type: ignore[call-arg]
-        findings = await asyncio.to_thread(asyncio.run, check_machine(settings, SystemClock().now()))
+        serving = await asyncio.to_thread(is_serving, settings)
+        findings = await check_machine(settings, SystemClock().now(), serving)
     assert {f.check: f.status for f in findings}[f"port {port}"] == said

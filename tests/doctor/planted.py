@@ -65,7 +65,7 @@ async def living(
     physics = Physics(seed=3, pv=Photovoltaics(peak_kw=30), day_type=day)
     building = Building(config, physics, clock, "ws://127.0.0.1:9", faults=faults)
     building.step(clock.now())
-    converters = building.converters()
+    converters = building.listeners()
     for converter in converters:
         await converter.start()
 

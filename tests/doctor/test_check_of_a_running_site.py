@@ -14,11 +14,17 @@ import httpx
 import pytest
 import uvicorn
 from planted import apartments, living
+from sqlalchemy import select
 
 from csms.api.application import create_api
-from csms.app import App
+from csms.app import App, opened
+from csms.clock import SystemClock
+from csms.doctor import check_site
+from csms.domain.check_report import CheckReport
 from csms.domain.site import SiteConfig
+from csms.errors import CsmsError
 from csms.settings import Settings
+from csms.storage.tables import api_tokens
 from simulation.building import Building, WiringFaults
 
 SWAPPED = WiringFaults(relays={"io2/1": "io2/2", "io2/2": "io2/1"})
@@ -29,6 +35,7 @@ class Running:
     app: App
     building: Building
     site: SiteConfig
+    port: int
     operator: httpx.AsyncClient
     viewer: httpx.AsyncClient
 
@@ -77,7 +84,7 @@ async def controlled(folder: Path, faults: WiringFaults | None = None) -> AsyncI
             )
             clients.append(await stack.enter_async_context(client))
         try:
-            yield Running(app, building, site, *clients)
+            yield Running(app, building, site, listening.getsockname()[1], *clients)
         finally:
             server.should_exit = True
             await serving
@@ -159,3 +166,78 @@ async def test_meanwhile_the_controller_leaves_the_loads_alone(tmp_path):
         assert findings["relay io2/1", "load"] == findings["relay io2/2", "load"] == "ok"
         everything = {"io1/2", "io1/3", "io1/4", "io2/1", "io2/2"}
         await running.until(lambda: running.closed() >= everything)
+
+
+async def by_the_doctor(
+    running: Running, folder: Path, site: SiteConfig | None = None, doing: list[str] | None = None, **how
+) -> CheckReport:
+    """`csms doctor` on the machine where the server runs."""
+    settings = Settings(data_dir=folder, web_port=running.port, ocpp_port=0, _env_file=None)  # type: ignore[call-arg]
+    steps = [] if doing is None else doing
+    return await check_site(
+        site or running.site,
+        settings,
+        SystemClock(),
+        progress=lambda step: steps.append(step.doing),
+        **{"switching": False, **how},
+    )
+
+
+async def test_the_doctor_does_not_fight_the_server_for_the_devices_but_has_it_check(tmp_path):
+    doing: list[str] = []
+    async with controlled(tmp_path, SWAPPED) as running:
+        report = await by_the_doctor(running, tmp_path, doing=doing, switching=True)
+        async with running.app.database.read() as conn:
+            left = (await conn.execute(select(api_tokens.c.name))).scalars().all()
+    assert {f.subject for f in report.findings if f.status == "fault"} == {"relay io2/1", "relay io2/2"}
+    assert "switching Boiler west" in doing
+    told = {(f.subject, f.check): f.text for f in report.findings}
+    assert "held by a running server" in told["machine", f"port {running.port}"]
+    assert told["station CP1", "connected"] == "not connected"
+    assert "csms doctor" not in left, "its token was for this check only"
+
+
+async def test_ctrl_c_at_the_doctor_breaks_the_servers_check_off(tmp_path):
+    async with controlled(tmp_path) as running:
+        for appliance in ("pool-pump", "boiler", "boiler-west", "boiler-east", "heat-pump"):
+            await running.app.sites.set_appliance_mode(appliance, "off", None, "lindenhof")
+        await running.until(lambda: not running.closed())
+        closed = asyncio.Event()
+        for module in running.building.relay_modules.values():
+            module.on_change = lambda number, on: closed.set() if on else None
+        checking = asyncio.create_task(by_the_doctor(running, tmp_path, switching=True))
+        await asyncio.wait_for(closed.wait(), 60)
+        checking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await checking
+        assert running.app.checks.latest("lindenhof").state == "stopped"
+        assert running.closed() == set()
+
+
+async def test_the_doctor_says_why_the_server_does_not_check_what_the_file_says(tmp_path):
+    async with controlled(tmp_path) as running:
+        renamed = running.site.model_copy(
+            update={"site": running.site.site.model_copy(update={"name": "Lindenhof 14"})}
+        )
+        report = await by_the_doctor(running, tmp_path, renamed)
+        assert any("another description of this site" in f.text for f in report.findings)
+        elsewhere = running.site.model_copy(
+            update={"site": running.site.site.model_copy(update={"id": "elsewhere"})}
+        )
+        report = await by_the_doctor(running, tmp_path, elsewhere)
+        assert any("it has no site 'elsewhere'" in f.text for f in report.findings)
+        report = await by_the_doctor(running, tmp_path / "other", switching=True)
+        assert not report.switched
+        (devices,) = [f for f in report.findings if f.subject == "devices"]
+        assert "csms.db does not exist" in devices.text
+        assert "CSMS_DATA_DIR" in devices.advice
+        stale = Settings(data_dir=tmp_path / "other", _env_file=None)  # type: ignore[call-arg]
+        stale.data_dir.mkdir()
+        async with opened(stale) as other:
+            await other.sites.apply(running.site)
+        report = await by_the_doctor(running, stale.data_dir)
+        assert any("it does not know a token of" in f.text for f in report.findings)
+        check = (await running.operator.post("/check")).json()["id"]
+        with pytest.raises(CsmsError, match="is running already"):
+            await by_the_doctor(running, tmp_path)
+        await running.operator.delete(f"/check/{check}")

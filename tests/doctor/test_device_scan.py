@@ -7,14 +7,18 @@ import json
 import tomllib
 from datetime import UTC, datetime
 
+import aiomqtt
 import pytest
 from pymodbus.server import ModbusTcpServer
 from pymodbus.simulator import DataType, SimData, SimDevice
 
 from csms.device_scan import addresses, chosen_ports, found_to_dict, scan, shelly_identity, snippet, units
+from csms.domain.device_config import RelayModuleConfig
 from csms.errors import InvalidInput
+from drivers.identify_mqtt import announced
 from simulation.modbus_devices import ModbusConverter, SimulatedMeter, SimulatedRelayModule
 from simulation.serial_line import SerialLine
+from tests.drivers.mosquitto import Mosquitto
 
 
 def nothing(text: str) -> None:
@@ -38,7 +42,9 @@ async def test_an_unknown_rs485_line_is_told_unit_by_unit_and_only_read():
     line = SerialLine(converter)
     await line.start()
     try:
-        found = await scan(["127.0.0.1"], [(line.port, "rtu_over_tcp")], range(1, 10), nothing, http_port=1)
+        found = await scan(
+            ["127.0.0.1"], [(line.port, "rtu_over_tcp")], range(1, 10), nothing, http_port=1, mqtt_port=1
+        )
     finally:
         await line.stop()
         await converter.stop()
@@ -64,7 +70,7 @@ async def test_a_sunspec_inverter_is_told_by_its_own_words():
     await server.serve_forever(background=True)
     port = server.transport.sockets[0].getsockname()[1]
     try:
-        (found,) = await scan(["127.0.0.1"], [(port, "tcp")], [1], nothing, http_port=1)
+        (found,) = await scan(["127.0.0.1"], [(port, "tcp")], [1], nothing, http_port=1, mqtt_port=1)
     finally:
         await server.shutdown()
     assert (found.what.driver, found.what.name, found.what.certainty) == (
@@ -92,7 +98,7 @@ async def test_a_shelly_says_who_it_is_without_login():
 
     async with await asyncio.start_server(serve, "127.0.0.1", 0) as server:
         port = server.sockets[0].getsockname()[1]
-        (found,) = await scan(["127.0.0.1"], [], [], nothing, http_port=port)
+        (found,) = await scan(["127.0.0.1"], [], [], nothing, http_port=port, mqtt_port=1)
     assert (found.what.kind, found.what.driver, found.what.name) == (
         "relay_module",
         "shelly",
@@ -102,6 +108,66 @@ async def test_a_shelly_says_who_it_is_without_login():
     assert tomllib.loads(snippet([found]))["relay_module"] == [
         {"id": "io1", "driver": "shelly", "host": "127.0.0.1"}
     ]
+
+
+PLUG = {"definition": {"vendor": "IKEA", "model": "E1603", "exposes": [{"type": "switch"}]}}
+TWO = {"definition": {"vendor": "Sonoff", "model": "ZBMINI2", "exposes": [{"type": "switch"}] * 2}}
+LAMP = {"friendly_name": "lamp", "definition": {"exposes": [{"type": "light"}]}}
+
+
+async def test_relays_on_a_broker_are_found_by_what_they_left_there(tmp_path):
+    """A Tasmota with discovery, one without, two Zigbee plugs, and a lamp that is no relay."""
+    broker = Mosquitto(tmp_path)
+    await broker.start()
+    left = {
+        "tele/boiler/LWT": "Online",
+        "tele/old/LWT": "Offline",
+        "tasmota/discovery/A8/config": json.dumps({"t": "boiler", "dn": "Cellar", "rl": [1, 1, 2, 0]}),
+        "zigbee2mqtt/bridge/devices": json.dumps(
+            [{"type": "Coordinator", "definition": None}, LAMP, {"friendly_name": "pool pump", **PLUG},
+             {"friendly_name": "garden", **TWO}]
+        ),
+    }  # fmt: skip
+    try:
+        async with aiomqtt.Client("127.0.0.1", broker.port) as client:
+            for topic, payload in left.items():
+                await client.publish(topic, payload, qos=1, retain=True)
+        found = await scan(["127.0.0.1"], [], [], nothing, http_port=1, mqtt_port=broker.port)
+    finally:
+        await broker.stop()
+    modules = tomllib.loads(snippet(found))["relay_module"]
+    assert [(m["driver"], m["topic"], m.get("relays", 1)) for m in modules] == [
+        ("tasmota", "boiler", 2),
+        ("tasmota", "old", 1),
+        ("zigbee2mqtt", "zigbee2mqtt/pool pump", 1),
+        ("zigbee2mqtt", "zigbee2mqtt/garden", 2),
+    ]
+    for module in modules:
+        RelayModuleConfig.model_validate(module)
+    assert {f.what.name: f.what.detail for f in found}["Tasmota old"] == "Offline"
+
+
+async def test_a_broker_that_wants_a_login_says_so_and_what_is_no_broker_is_let_be(tmp_path):
+    locked = Mosquitto(tmp_path, user="csms", password="secret")
+    await locked.start()
+    try:
+        (found,) = await scan(["127.0.0.1"], [], [], nothing, http_port=1, mqtt_port=locked.port)
+    finally:
+        await locked.stop()
+    assert (found.what.name, found.what.detail) == ("MQTT broker", "needs a login")
+
+    async def hang_up(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.close()
+
+    async with await asyncio.start_server(hang_up, "127.0.0.1", 0) as server:
+        port = server.sockets[0].getsockname()[1]
+        assert await scan(["127.0.0.1"], [], [], nothing, http_port=1, mqtt_port=port) == []
+
+
+@pytest.mark.parametrize("payload", ["", "{", "[1, {}]", '{"t": 5}', '{"rl": 3}', '[{"definition": 7}]'])
+def test_rubbish_on_a_broker_is_no_device(payload):
+    topics = ("tasmota/discovery/A8/config", "zigbee2mqtt/bridge/devices")
+    assert announced(dict.fromkeys(topics, payload)) == []
 
 
 @pytest.mark.parametrize(
@@ -141,4 +207,4 @@ def test_units_and_ports():
 
 
 async def test_nobody_at_the_address_is_no_fault():
-    assert await scan(["127.0.0.1"], [(1, "tcp")], [1, 2], nothing, http_port=1) == []
+    assert await scan(["127.0.0.1"], [(1, "tcp")], [1, 2], nothing, http_port=1, mqtt_port=1) == []

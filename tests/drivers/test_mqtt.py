@@ -14,6 +14,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
+from drivers.access import Access
 from drivers.catalogue import Buses, failsafe, open_meter, open_relay_module
 from drivers.device import (
     DeviceConfigError,
@@ -216,7 +217,7 @@ async def test_over_tls_only_a_broker_with_a_known_certificate_is_believed(bench
 @pytest.mark.parametrize("count", [1, 4])
 async def test_a_tasmota_opens_by_itself_unless_it_is_told_again(bench, broker, count):
     device = await started(
-        bench, SimulatedTasmota("127.0.0.1", broker.port, "boiler", count, bench.clock.now)
+        bench, SimulatedTasmota(Access("127.0.0.1", broker.port), "boiler", count, bench.clock.now)
     )
     module = relays(bench, broker, "tasmota", topic="boiler", relays=count, pulse_s=180)
     assert await module.read_all() == (False,) * count
@@ -234,7 +235,9 @@ async def test_a_tasmota_opens_by_itself_unless_it_is_told_again(bench, broker, 
 
 
 async def test_a_tasmota_without_supply_is_offline_at_once_by_its_will(bench, broker):
-    device = await started(bench, SimulatedTasmota("127.0.0.1", broker.port, "boiler", 1, bench.clock.now))
+    device = await started(
+        bench, SimulatedTasmota(Access("127.0.0.1", broker.port), "boiler", 1, bench.clock.now)
+    )
     module = relays(bench, broker, "tasmota", topic="boiler")
     await module.read_all()
     await tell(broker, "tele/boiler/LWT", "Offline", retain=True)
@@ -244,7 +247,9 @@ async def test_a_tasmota_without_supply_is_offline_at_once_by_its_will(bench, br
 
 
 async def test_a_device_that_answers_but_does_not_obey_is_noticed(bench, broker):
-    device = await started(bench, SimulatedTasmota("127.0.0.1", broker.port, "boiler", 2, bench.clock.now))
+    device = await started(
+        bench, SimulatedTasmota(Access("127.0.0.1", broker.port), "boiler", 2, bench.clock.now)
+    )
     module = relays(bench, broker, "tasmota", topic="boiler", relays=2)
     device.deaf = True
     with pytest.raises(ReadbackMismatch, match="relay 2 was switched on but reads off"):
@@ -260,7 +265,9 @@ async def test_a_topic_that_nobody_answers_is_unreachable(bench, broker):
 @pytest.mark.parametrize("count", [1, 2])
 async def test_a_zigbee_plug_is_switched_for_a_time(bench, broker, count):
     name = "zigbee2mqtt/pool pump"
-    device = await started(bench, SimulatedZigbee("127.0.0.1", broker.port, name, count, bench.clock.now))
+    device = await started(
+        bench, SimulatedZigbee(Access("127.0.0.1", broker.port), name, count, bench.clock.now)
+    )
     module = relays(bench, broker, "zigbee2mqtt", topic=name, relays=count, pulse_s=180)
     await module.switch(count, True)
     assert (await module.read_all())[-1]

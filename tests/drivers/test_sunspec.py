@@ -33,12 +33,12 @@ async def open_simulated(bench, device, model="", unit=1):
 def meter_image(number, **more):
     device = SimulatedSunSpec([number], **more)
     for key, value in {"p_tot": -2950, "p1": -1000, "p2": -1000, "p3": -950}.items():
-        device.set(key, value, number)
+        device.set_point(key, value, number)
     for phase in "123":
-        device.set(f"v{phase}", 2301, number, factor=-1)
-        device.set(f"i{phase}", 435, number, factor=-2)
-    device.set("e_imp", 123, number, factor=2)
-    device.set("e_exp", 456, number, factor=2)
+        device.set_point(f"v{phase}", 2301, number, factor=-1)
+        device.set_point(f"i{phase}", 435, number, factor=-2)
+    device.set_point("e_imp", 123, number, factor=2)
+    device.set_point("e_exp", 456, number, factor=2)
     return device
 
 
@@ -55,10 +55,10 @@ async def test_a_meter_is_found_wherever_its_chain_begins(bench, base):
 async def test_a_solaredge_meter_counts_the_other_way_round(bench):
     """The inverter comes first, its meter is a second device in the chain; energies keep their names."""
     device = SimulatedSunSpec([103, 1, 203], maker="SolarEdge ")
-    device.set("p_tot", 3000, 103)
-    device.set("p_tot", 2950, 203)
-    device.set("e_imp", 7, 203)
-    device.set("e_exp", 9, 203)
+    device.set_point("p_tot", 3000, 103)
+    device.set_point("p_tot", 2950, 203)
+    device.set_point("e_imp", 7, 203)
+    device.set_point("e_exp", 9, 203)
     meter = await (await open_simulated(bench, device)).read()
     assert (meter.power_w, meter.import_wh, meter.export_wh) == (-2950, 7, 9)
     assert (await (await open_simulated(bench, device, "inverter")).read()).power_w == -3000
@@ -69,8 +69,8 @@ async def test_scale_factors_that_change_between_polls_never_spoil_a_reading(ben
     meter = await open_simulated(bench, device)
     for raw, factor in ((-295, 1), (-29500, -1), (-2950, 0)):
         for key in ("p1", "p2", "p3"):
-            device.set(key, None, 203)
-        device.set("p_tot", raw, 203, factor=factor)
+            device.set_point(key, None, 203)
+        device.set_point("p_tot", raw, 203, factor=factor)
         assert (await meter.read()).power_w == pytest.approx(-2950)
     device.set_factor("p_tot", 40, 203)
     with pytest.raises(ImplausibleReading, match="scale factor of 40, −10 to 10 expected"):
@@ -89,7 +89,7 @@ async def test_an_inverter_asleep_delivers_nothing_and_a_meter_without_power_is_
 
 async def test_the_sun_on_a_hybrid_is_that_of_its_strings(bench):
     device = SimulatedSunSpec([103, 160])
-    device.set("p_tot", 800, 103)  # 4 kW of sun, of which 3.2 kW go into the battery
+    device.set_point("p_tot", 800, 103)  # 4 kW of sun, of which 3.2 kW go into the battery
     device.set_strings([2500, 1500])
     assert (await (await open_simulated(bench, device, "dc")).read()).power_w == -4000
 
@@ -99,7 +99,7 @@ async def test_a_firmware_update_that_moves_the_models_is_noticed(bench):
     meter = await open_simulated(bench, device)
     await meter.read()
     device.build([1, 160, 203])
-    device.set("p_tot", 77, 203)
+    device.set_point("p_tot", 77, 203)
     with pytest.raises(ImplausibleReading, match="have moved"):
         await meter.read()
     assert (await meter.read()).power_w == 77

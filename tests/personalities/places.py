@@ -215,7 +215,7 @@ class Quarter:
 
     async def open(self) -> None:
         for one in self.places:
-            for converter in one.building.converters():
+            for converter in one.building.listeners():
                 await converter.start()
             one.show()
         await self.start_server()
@@ -228,7 +228,7 @@ class Quarter:
             await one.point.stop()
         await self.stop_server()
         for one in self.places:
-            for converter in one.building.converters():
+            for converter in one.building.listeners():
                 await converter.stop()
 
     async def start_server(self) -> None:

@@ -16,7 +16,7 @@ from csms.domain.site import SiteConfig
 from csms.domain.snapshot import LoadSnapshot, SiteSnapshot
 from csms.settings import Settings
 from optimizer.model import Decision
-from simulation.building import Building, Physics
+from simulation.building import Building, Physics, WiringFaults
 from simulation.charge_point import SimulatedChargePoint
 from simulation.clock import VirtualClock
 from simulation.photovoltaics import Photovoltaics
@@ -92,13 +92,21 @@ class RunningSite:
     battery_max_w: a battery that brings the grid to 0 W with as much, both ways.
     """
 
-    def __init__(self, config: SiteConfig, folder: Path, clock: VirtualClock, ocpp_port: int) -> None:
+    def __init__(
+        self,
+        config: SiteConfig,
+        folder: Path,
+        clock: VirtualClock,
+        ocpp_port: int,
+        faults: WiringFaults | None = None,
+    ) -> None:
         self.config, self.clock, self._folder, self._ocpp_port = config, clock, folder, ocpp_port
         self.sun_w = 0.0
         self.house_w = 0.0
         self.battery_max_w = 0.0
         self.limits_seen: dict[str, list[float]] = {p.id: [] for p in config.charge_point}
-        self.building = Building(config, NO_SUN, clock, f"ws://127.0.0.1:{ocpp_port}", tick_s=5.0)
+        url = f"ws://127.0.0.1:{ocpp_port}"
+        self.building = Building(config, NO_SUN, clock, url, tick_s=5.0, faults=faults)
         self.app: App
         self.control: SiteControl
 
@@ -259,13 +267,17 @@ def car(phases: int = 3, max_a: float = 16, battery_kwh: float = 60, **keys: Any
 
 @contextlib.asynccontextmanager
 async def running(
-    config: SiteConfig, folder: Path, start: datetime = NOON, clock: VirtualClock | None = None
+    config: SiteConfig,
+    folder: Path,
+    start: datetime = NOON,
+    clock: VirtualClock | None = None,
+    faults: WiringFaults | None = None,
 ) -> AsyncIterator[RunningSite]:
     """Devices, stations and server up; the first decision is made by the story's first minute."""
     clock = clock or VirtualClock(start)
-    running_site = RunningSite(config, folder, clock, free_port())
+    running_site = RunningSite(config, folder, clock, free_port(), faults)
     async with contextlib.AsyncExitStack() as stack:
-        for converter in running_site.building.converters():
+        for converter in running_site.building.listeners():
             await converter.start()
             stack.push_async_callback(converter.stop)
         running_site.show()

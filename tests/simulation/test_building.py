@@ -63,7 +63,7 @@ def building(config: SiteConfig | None = None, clock: VirtualClock | None = None
 
 async def close(place: Building, clock: VirtualClock, *relays: int) -> None:
     """Switch relays of io1 over its Modbus line."""
-    (converter,) = place.converters()
+    (converter,) = place.listeners()
     await converter.start()
     buses = Buses(clock.now, asyncio.sleep)
     try:
@@ -211,7 +211,7 @@ async def test_a_building_with_shellys_only_is_measured_and_switched():
     devices = SiteDevices(config, clock.now, clock.sleep)
     async with AsyncExitStack() as running:
         running.push_async_callback(devices.stop)
-        for server in place.converters():
+        for server in place.listeners():
             await server.start()
             running.push_async_callback(server.stop)
         await devices.poll()
@@ -234,7 +234,7 @@ async def test_a_building_with_shellys_only_is_measured_and_switched():
 async def test_the_meters_and_relays_of_the_site_file_answer_on_the_wire():
     clock = VirtualClock(NOON)
     place = building(clock=clock)
-    (converter,) = place.converters()
+    (converter,) = place.listeners()
     await converter.start()
     buses = Buses(clock.now, asyncio.sleep)
     wire = {"host": "127.0.0.1", "port": PORT, "framing": "rtu_over_tcp", "driver": "modbus"}

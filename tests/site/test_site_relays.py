@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from datetime import UTC, datetime
 
 import pytest
+from structlog.testing import capture_logs
 
 from csms.domain.site import ApplianceConfig, SiteConfig
 from csms.site_devices import SiteDevices
@@ -94,8 +96,8 @@ async def test_contacts_closed_for_a_time_that_were_closed_one_after_the_other_o
     stage, devices = cabinet
     for wanted in (frozenset({"1"}), frozenset({"1", "2"})):
         await devices.switch(stage.appliance("pump"), {"pump": wanted}, (), stage.clock.now())
-    opens_at = stage.relays._opens_at
-    assert opens_at[2] <= opens_at[1]
+    first, second = stage.relays.timer(1), stage.relays.timer(2)
+    assert second[0] <= first[0]
     await stage.clock.advance(600)
     assert stage.relays.coils[:2] == (False, False)
     assert BLOCKED not in stage.seen
@@ -128,3 +130,58 @@ async def test_a_switch_that_somebody_turned_in_the_cabinet_is_told(
     )
     stage.meter.set(power_w=0)
     assert await problem_after(2) is None
+
+
+@pytest.mark.parametrize(
+    ("cabinet", "failsafe"),
+    [("wellpro_wp8024adam", "none"), ("waveshare_modbus_relay", "pulse")],
+    indirect=["cabinet"],
+)
+async def test_relays_that_nothing_opens_when_the_server_dies_are_told_at_the_start(
+    cabinet: tuple[Cabinet, SiteDevices], failsafe: str
+) -> None:
+    stage, devices = cabinet
+    with capture_logs() as logged:
+        await devices.start()
+    warned = [entry["module"] for entry in logged if "without fail-safe" in entry["event"]]
+    assert warned == (["io1"] if failsafe == "none" else [])
+    assert {d.id: d.failsafe for d in devices.snapshots(stage.clock.now())} == {"bm": None, "io1": failsafe}
+
+
+async def test_a_dead_module_keeps_no_relay_on_another_line_waiting() -> None:
+    """The boiler's relay closes while the dead module is still being asked."""
+    clock = VirtualClock(NOON)
+    closed = asyncio.Event()
+    alive = SimulatedRelayModule("wellpro_wp8024adam", clock.now, lambda number, on: closed.set())
+    dead = SimulatedRelayModule("wellpro_wp8024adam", clock.now)
+    async with AsyncExitStack() as stack:
+        lines = [ModbusConverter("127.0.0.1", 0, "rtu_over_tcp", {1: one}) for one in (dead, alive)]
+        for line in lines:
+            await line.start()
+            stack.push_async_callback(line.stop)
+        wire = {"driver": "modbus", "host": "127.0.0.1", "framing": "rtu_over_tcp", "unit": 1}
+        config = SiteConfig.model_validate(
+            {
+                "site": {"id": "home", "name": "Home", "timezone": "Europe/Zurich"},
+                "circuit": [{"id": "main", "limit_a": [40, 40, 40]}],
+                "relay_module": [
+                    wire | {"id": f"io{n}", "model": "wellpro_wp8024adam", "port": line.port}
+                    for n, line in enumerate(lines)
+                ],
+                "appliance": [
+                    {"id": f"boiler{n}", "kind": "water_heater", "circuit": "main",
+                     "steps": [{"relays": [f"io{n}/1"], "power_w": 2000}]}
+                    for n in (0, 1)
+                ],
+            }
+        )  # fmt: skip
+        devices = SiteDevices(config, clock.now, clock.sleep)
+        stack.push_async_callback(devices.stop)
+        await devices.poll()
+        dead.unreachable = True
+        appliances = {a.id: a for a in config.appliance}
+        wanted = {id: frozenset({"1"}) for id in appliances}
+        switching = asyncio.create_task(devices.switch(appliances, wanted, (), clock.now()))
+        await asyncio.wait_for(closed.wait(), 20)
+        assert not switching.done(), "the dead one is still waited for"
+        assert [fault.appliance_id for fault in await switching] == ["boiler0"]

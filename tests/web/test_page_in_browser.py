@@ -14,7 +14,7 @@ from playwright.sync_api import Browser, BrowserContext, Page, expect
 from served_page import BOILER, CAR, METER, PASSWORD, ServedPage
 
 from csms.domain.profile_ladder import FIRST
-from csms.domain.snapshot import NeedSnapshot
+from csms.domain.snapshot import DeviceSnapshot, NeedSnapshot
 from tests.services_on_file import NOON
 
 pytestmark = pytest.mark.xdist_group("page")
@@ -187,6 +187,14 @@ def test_a_broken_device_is_told_at_the_top(visit: Visit, served: ServedPage) ->
     expect(alarm).to_contain_text("Meter Grid meter: no answer from 192.0.2.10 (last good answer: 4 min ago)")
     served.publish()
     expect(alarm).to_be_hidden()
+
+
+def test_relays_without_fail_safe_are_marked(visit: Visit, served: ServedPage) -> None:
+    module = DeviceSnapshot("io1", "relay_module", "Plant room", True, 2.0, failsafe="none")
+    served.publish(devices=(METER, module))
+    page = visit()
+    expect(page.locator('[data-device="io1"]')).to_contain_text("no fail-safe")
+    expect(page.locator('[data-device="grid"]')).not_to_contain_text("no fail-safe")
 
 
 def test_a_load_that_is_added_gets_its_card(visit: Visit, served: ServedPage) -> None:

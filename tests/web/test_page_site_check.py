@@ -93,7 +93,7 @@ async def release(cabinet: Cabinet) -> None:
 @pytest.mark.parametrize(
     ("line", "words"),
     [
-        (LINE, "192.0.2.11:4196: 34% busy, 5.2 questions a second"),
+        (LINE, "192.0.2.11:4196: 34% busy, 5.2 questions a second, last answers up to 2 s old"),
         (replace(LINE, connected=False), "192.0.2.11:4196: no connection"),
         (
             replace(LINE, errors_per_min=2.2, units=(replace(UNIT, is_absent=True),)),
@@ -101,7 +101,8 @@ async def release(cabinet: Cabinet) -> None:
         ),
         (
             replace(LINE, unasked_bytes=40),
-            "192.0.2.11:4196: 34% busy, 5.2 questions a second; another master speaks on it",
+            "192.0.2.11:4196: 34% busy, 5.2 questions a second, last answers up to 2 s old; "
+            "another master speaks on it",
         ),
     ],
 )

@@ -121,6 +121,13 @@ def test_broken_stale_and_faulted_things_are_named() -> None:
     ]
 
 
+def test_relays_that_nothing_opens_when_the_server_dies_say_so() -> None:
+    module = DeviceSnapshot("io1", "relay_module", "Plant room", True, 2.0, failsafe="pulse")
+    assert hint(module) == "Relays io1 is well"
+    assert "stay as they are when the server dies" in hint(replace(module, failsafe="none"))
+    assert "only if that is set in the device" in hint(replace(module, failsafe="watchdog_in_device"))
+
+
 def test_a_controller_that_stopped_is_the_first_thing_to_know() -> None:
     lines = attention(SUNNY, NOON + timedelta(minutes=4), 60)
     assert lines == ["The controller has decided nothing for 4 min: what you see is old."]
