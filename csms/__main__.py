@@ -62,7 +62,7 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
 
 
 def _take_device_files() -> None:
-    from csms.app import take_device_files
+    from csms.site_file import take_device_files
 
     take_device_files(load_settings())
 
@@ -138,7 +138,7 @@ def simulate(
     """What would this controller have done with your own measurements?"""
     from rich.progress import Progress
 
-    from csms.app import read_site_file
+    from csms.site_file import read_site_file
     from simulation.replay import ReplayOptions, number_pairs, pairs, run, station_pairs
 
     _take_device_files()
@@ -193,10 +193,10 @@ def doctor(
     Loads are switched on and off and looked for on the grid meter: its direction, its phases, and which
     relay drives which load. Every relay is left as it was, also after Ctrl-C.
     """
-    from csms.app import read_site_file
     from csms.clock import SystemClock
     from csms.doctor import ask_before_switching
     from csms.doctor import doctor as examine
+    from csms.site_file import read_site_file
 
     settings = load_settings()
     _logging(settings)
@@ -237,8 +237,8 @@ def _cancel_this_task() -> Callable[[], object]:
 @site_cli.command("check")
 def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None:
     """Say everything that is wrong with a site file; nothing is changed."""
-    from csms.app import read_site_file
     from csms.domain.site import safe_currents
+    from csms.site_file import read_site_file
     from drivers.catalogue import failsafe
 
     _take_device_files()
@@ -261,14 +261,14 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
 @site_cli.command("apply")
 def site_apply(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None:
     """Bring a site file into the database. A running server takes it up when it starts again."""
-    from csms.app import read_site_file
+    from csms.site_file import read_site_file
 
     _take_device_files()
     site = read_site_file(file)
 
     async def apply() -> None:
-        async with _opened() as app:
-            await app.sites.apply(site)
+        async with _opened() as records:
+            await records.sites.apply(site)
         out.print(f"site {site.site.id!r} applied; a running server takes it up when it starts again")
 
     _run(apply())
@@ -282,11 +282,11 @@ def site_export(
     from csms.site_file import write_site
 
     async def export() -> None:
-        async with _opened() as app:
-            known = [site.site.id for site in app.sites.all()]
+        async with _opened() as records:
+            known = [site.site.id for site in records.sites.all()]
             if site_id is None and len(known) != 1:
                 raise InvalidInput("SITE_ID", site_id, f"one of {known}")
-            print(write_site(app.sites.get(site_id or known[0])), end="")
+            print(write_site(records.sites.get(site_id or known[0])), end="")
 
     _run(export())
 
@@ -441,8 +441,8 @@ def token_create(
     """Print a new API token. It is shown this once; only its hash is kept."""
 
     async def create() -> None:
-        async with _opened() as app:
-            print(await app.accounts.create_token(name, role))
+        async with _opened() as records:
+            print(await records.accounts.create_token(name, role))
 
     _run(create())
 
@@ -458,8 +458,8 @@ def user_add(
     """Add a person who may log in to the page."""
 
     async def add() -> None:
-        async with _opened() as app:
-            await app.accounts.add_user(name, password, role)
+        async with _opened() as records:
+            await records.accounts.add_user(name, password, role)
         out.print(f"user {name!r} may log in as {role}")
 
     _run(add())
@@ -498,7 +498,7 @@ def db_restore(file: Annotated[Path, typer.Argument(help="File written by `csms 
 
 
 def _opened() -> Any:
-    from csms.app import opened
+    from csms.records import opened
 
     return opened(load_settings())
 

@@ -11,10 +11,9 @@ import gc
 import secrets
 import signal
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib.metadata import version
-from pathlib import Path
 
 import structlog
 import uvicorn
@@ -27,10 +26,10 @@ except ImportError:  # not on Windows
 from csms.api.application import create_api
 from csms.clock import Clock, SystemClock
 from csms.control_loop import ControlLoops
-from csms.domain.site import SiteConfig
 from csms.errors import StartupError
 from csms.ocpp.server import OcppServer
 from csms.ocpp.tls import StationTls
+from csms.records import prepare_database
 from csms.services.accounts import Accounts
 from csms.services.bundle import Services
 from csms.services.certificates import Certificates
@@ -62,11 +61,9 @@ from csms.services.tag_phases import TagPhases
 from csms.services.unplugging import Unplugging
 from csms.services.wake_up import WakeUp
 from csms.settings import Settings
-from csms.site_file import SiteFileError, read_site
-from csms.storage.database import Database, upgrade
+from csms.site_file import read_site_file, take_device_files
+from csms.storage.database import Database
 from csms.web.pages import mount_pages
-from drivers.catalogue import use_device_files
-from drivers.device_files import DeviceFileError
 
 log = structlog.get_logger()
 
@@ -223,7 +220,7 @@ class App:
     async def start(self, *, control: bool = True, web: bool = True) -> None:
         """Without `control` a test decides minute by minute itself; without `web` it needs no page."""
         try:
-            await self._prepare_database()
+            await prepare_database(self.settings)
             await self._started(self.database.start, self.database.stop)
             await self._started(self.sites.start)
             await self._load_site_file()
@@ -283,16 +280,6 @@ class App:
         log.info("stopping")
         await self.stop()
 
-    async def _prepare_database(self) -> None:
-        """The embedded database is made and migrated here."""
-        if self.settings.nats_url is not None:
-            raise StartupError("CSMS_NATS_URL is set: this version runs as a single node, unset it")
-        if not self.database.url.startswith("sqlite+aiosqlite:"):
-            raise StartupError(
-                "CSMS_DATABASE_URL: this version keeps its data in SQLite, sqlite+aiosqlite:///FILE expected"
-            )
-        await upgrade(self.database.url)
-
     async def _load_site_file(self) -> None:
         path = self.settings.site_file
         if path is None:
@@ -320,28 +307,6 @@ def _allow_open_files() -> None:
     if soft != hard:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-
-
-def take_device_files(settings: Settings) -> None:
-    """Models of the folder `devices` in DATA_DIR. Raises StartupError."""
-    try:
-        use_device_files(settings.data_dir / "devices")
-    except DeviceFileError as error:
-        raise StartupError(str(error)) from None
-
-
-def read_site_file(path: Path) -> SiteConfig:
-    """Read a site file.
-
-    Raises:
-        StartupError: unreadable, or wrong: every fault on a line of its own.
-    """
-    try:
-        return read_site(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError) as error:
-        raise StartupError(f"site file {path}: {error}") from None
-    except SiteFileError as error:
-        raise StartupError("\n".join(f"site file {path}: {fault}" for fault in error.faults)) from None
 
 
 def _station_tls(settings: Settings, certificates: Certificates) -> StationTls | None:
@@ -432,16 +397,3 @@ def _bind(host: str, port: int) -> socket.socket:
         raise StartupError(f"web address {host}:{port} cannot be used: {error.strerror}") from None
     listener.set_inheritable(True)
     return listener
-
-
-@contextlib.asynccontextmanager
-async def opened(settings: Settings) -> AsyncIterator[App]:
-    """The parts that commands need: database and sites, without listening anywhere."""
-    app = App(settings)
-    await app._prepare_database()
-    await app.database.start()
-    try:
-        await app.sites.start()
-        yield app
-    finally:
-        await app.database.stop()

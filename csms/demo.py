@@ -11,10 +11,11 @@ from pathlib import Path
 
 import structlog
 
-from csms.app import App, read_site_file
+from csms.app import App
 from csms.errors import StartupError
 from csms.settings import Settings
 from csms.site_check import SETTLE_S
+from csms.site_file import read_site_file
 
 log = structlog.get_logger()
 EXAMPLE = "house.toml"

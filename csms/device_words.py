@@ -11,9 +11,9 @@ from typing import Any
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
-from csms.app import read_site_file
 from csms.domain.device_config import MeterConfig, RelayModuleConfig
 from csms.errors import CsmsError, InvalidInput
+from csms.site_file import read_site_file
 from drivers.catalogue import DRIVERS, Kind, meter_models, relay_models
 
 Described = MeterConfig | RelayModuleConfig

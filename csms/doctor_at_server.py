@@ -12,10 +12,10 @@ from typing import Any
 
 import aiohttp
 
-from csms.app import opened
 from csms.domain.site import SiteConfig
 from csms.domain.wiring import Finding
 from csms.errors import CsmsError, NotFound
+from csms.records import opened
 from csms.settings import Settings
 from csms.site_check import Progress
 
@@ -58,16 +58,16 @@ async def check_at_server(
     file = settings.data_dir / "csms.db"
     if settings.database_url is None and not file.exists():
         raise NotAsked(_elsewhere(f"{file} does not exist"))
-    async with opened(settings) as app:
+    async with opened(settings) as records:
         try:
-            stored = app.sites.get(config.site.id)
+            stored = records.sites.get(config.site.id)
         except NotFound:
             raise NotAsked(_unknown(config.site.id)) from None
-        token = await app.accounts.create_token(TOKEN_NAME, "operator")
+        token = await records.accounts.create_token(TOKEN_NAME, "operator")
         try:
             found = await _asked(config.site.id, settings, token, switching, tell)
         finally:
-            await asyncio.shield(app.accounts.remove_token(token))
+            await asyncio.shield(records.accounts.remove_token(token))
     return found if stored == config else [_another_description(), *found]
 
 

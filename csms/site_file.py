@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
@@ -13,7 +14,11 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from csms.domain.site import Fault, ReferenceFaults, SiteConfig
+from csms.errors import StartupError
 from csms.services.device_check import device_faults
+from csms.settings import Settings
+from drivers.catalogue import use_device_files
+from drivers.device_files import DeviceFileError
 
 Path = tuple[str | int, ...]
 TABLES = ("site", "battery", "load_shedding")
@@ -40,6 +45,28 @@ class SiteFileError(Exception):
     def __init__(self, faults: list[SiteFileFault]) -> None:
         super().__init__("\n".join(map(str, faults)))
         self.faults = faults
+
+
+def take_device_files(settings: Settings) -> None:
+    """Models of the folder `devices` in DATA_DIR. Raises StartupError."""
+    try:
+        use_device_files(settings.data_dir / "devices")
+    except DeviceFileError as error:
+        raise StartupError(str(error)) from None
+
+
+def read_site_file(path: pathlib.Path) -> SiteConfig:
+    """Read a site file.
+
+    Raises:
+        StartupError: unreadable, or wrong: every fault on a line of its own.
+    """
+    try:
+        return read_site(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError) as error:
+        raise StartupError(f"site file {path}: {error}") from None
+    except SiteFileError as error:
+        raise StartupError("\n".join(f"site file {path}: {fault}" for fault in error.faults)) from None
 
 
 def read_site(text: str) -> SiteConfig:

@@ -18,7 +18,7 @@ from typing import IO
 import httpx
 import pytest
 
-from csms.app import opened
+from csms.records import opened
 from csms.settings import Settings
 
 
@@ -85,8 +85,8 @@ def running_csms(data_dir: Path, **settings: object) -> Iterator[OcttServer]:
 
 async def _new_token(data_dir: Path) -> str:
     """As `csms token create` makes one, without another process."""
-    async with opened(Settings(_env_file=None, data_dir=data_dir)) as app:  # type: ignore[call-arg]
-        return await app.accounts.create_token("conformance", "admin")
+    async with opened(Settings(_env_file=None, data_dir=data_dir)) as records:  # type: ignore[call-arg]
+        return await records.accounts.create_token("conformance", "admin")
 
 
 def _port_when_ready(process: subprocess.Popen[str], log: Path) -> int:

@@ -17,12 +17,13 @@ from planted import apartments, living
 from sqlalchemy import select
 
 from csms.api.application import create_api
-from csms.app import App, opened
+from csms.app import App
 from csms.clock import SystemClock
 from csms.doctor import check_site
 from csms.domain.check_report import CheckReport
 from csms.domain.site import SiteConfig
 from csms.errors import CsmsError
+from csms.records import opened
 from csms.settings import Settings
 from csms.storage.tables import api_tokens
 from simulation.building import Building, WiringFaults

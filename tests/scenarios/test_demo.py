@@ -10,9 +10,10 @@ from pathlib import Path
 
 from running_site import free_port
 
-from csms.app import App, read_site_file
+from csms.app import App
 from csms.demo import SEED, example_site
 from csms.settings import Settings
+from csms.site_file import read_site_file
 from simulation.clock import ScaledClock
 from simulation.demo import DemoWorld, demo_start
 
