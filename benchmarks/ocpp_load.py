@@ -189,9 +189,11 @@ class Run:
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
         return b"%s.%03dZ" % (self._second_text, int((now - second) * 1000))
 
-    async def measure(self, warm_up_s: float, seconds: float, rate: float | None) -> Load:
-        """rate: messages per second of all stations together; None = as fast as they are answered."""
+    async def measure(self, settle_s: float, warm_up_s: float, seconds: float, rate: float | None) -> Load:
+        """rate: messages per second of all stations together; None = as fast as they are answered.
+        settle_s: how long they say nothing at first, while the server may ask them what it asks new ones."""
         await self._connect()
+        await asyncio.sleep(settle_s)
         sending = asyncio.create_task(self._send_steadily(rate) if rate else self._saturate())
         await asyncio.sleep(warm_up_s)
         self._is_measuring, started_s = True, perf_counter()
@@ -258,6 +260,7 @@ def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--port", type=int, required=True)
     options.add_argument("--stations", type=int, default=500)
+    options.add_argument("--settle", type=float, default=0.0, help="seconds of silence when all are there")
     options.add_argument("--warm-up", type=float, default=2.0, help="seconds before anything counts")
     options.add_argument("--seconds", type=float, default=6.0)
     options.add_argument(
@@ -267,7 +270,7 @@ def main() -> None:
     given = options.parse_args()
     gc.disable()
     run = Run(given.port, given.stations, given.server_pid)
-    load = uvloop.run(run.measure(given.warm_up, given.seconds, given.rate))
+    load = uvloop.run(run.measure(given.settle, given.warm_up, given.seconds, given.rate))
     print(json.dumps(asdict(load)))
 
 

@@ -21,6 +21,7 @@ HEADING = (
     f"{'':8}{'per second':>11}{'p50':>9}{'p99':>9}{'server':>9}{'waited':>8}{'per message':>13}{'client':>8}"
 )
 ROUNDS, SECONDS, WARM_UP_S = 3, 5.0, 1.5
+SETTLE_S = 10.0  # a station that connects is asked and told some things after 5 s, once
 
 
 def run(rounds: int = ROUNDS) -> list[Figure]:
@@ -97,7 +98,7 @@ def row(kind: str, load: Load) -> str:
 
 def measure(server: ServerProcess, stations: int, rate: float | None = None) -> Load:
     arguments = ["--port", str(server.port), "--stations", str(stations), "--server-pid", str(server.pid)]
-    arguments += ["--seconds", str(SECONDS), "--warm-up", str(WARM_UP_S)]
+    arguments += ["--seconds", str(SECONDS), "--warm-up", str(WARM_UP_S), "--settle", str(SETTLE_S)]
     arguments += ["--rate", str(rate)] if rate else []
     done = subprocess.run(
         [sys.executable, "-m", "benchmarks.ocpp_load", *arguments],

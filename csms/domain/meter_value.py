@@ -21,6 +21,7 @@ from csms.domain.charge_point import ConnectorReading, PhaseTriple
 DEFAULT_MEASURAND = "Energy.Active.Import.Register"
 POWER, CURRENT, VOLTAGE, SOC = "Power.Active.Import", "Current.Import", "Voltage", "SoC"
 OFFERED = "Current.Offered"
+READ_MEASURANDS = (DEFAULT_MEASURAND, POWER, CURRENT, VOLTAGE, SOC, OFFERED)  # the others are kept only
 PHASES = ("L1", "L2", "L3")
 NOMINAL_VOLTAGE_V = 230.0
 NO_REGISTER_WH = 2**31 - 1  # some stations say this for "not known"

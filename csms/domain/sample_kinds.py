@@ -17,6 +17,10 @@ import orjson
 from csms.domain.charge_point import ConnectorReading
 from csms.domain.meter_value import (
     DEFAULT_MEASURAND,
+    PHASES,
+    POWER,
+    READ_MEASURANDS,
+    TOTAL,
     is_covered,
     meaning_of,
     reading_of,
@@ -32,12 +36,14 @@ _PLAIN_NUMBERS = re.compile(r"(?a:(?:-?\d{1,14}(?:\.\d{1,20})?;)+)")  # none is 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleKinds:
     """said: each sample, but for its number. read: what is read from which position, and its scale.
-    kept: positions of those that a reading does not hold. canonical: their JSON, %s for each number."""
+    kept: positions of those that a reading does not hold, and their JSON, %s for each number. canonical: the
+    JSON of all, with the fields in order."""
 
     said: tuple[Sample, ...]
     read: tuple[tuple[tuple[str, str], int, float], ...]
     is_unitless_power: bool
     kept: tuple[int, ...]
+    kept_json: str
     registers: tuple[int, ...]
     context: str | None
     canonical: str
@@ -48,16 +54,17 @@ class SampleKinds:
         said = tuple({**sample, "value": _NEUTRAL} for sample in samples)
         if any(sample.get("format") == "SignedData" for sample in said):
             return None
-        ordered = orjson.dumps(said, option=orjson.OPT_SORT_KEYS).decode().replace("%", "%%")
+        kept = tuple(n for n, sample in enumerate(said) if not is_covered(sample))
         measurands = [sample.get("measurand", DEFAULT_MEASURAND) for sample in said]
         return cls(
             said=said,
             read=_read(said),
             is_unitless_power=any(m.is_unitless_power for m in map(meaning_of, said) if m is not None),
-            kept=tuple(n for n, sample in enumerate(said) if not is_covered(sample)),
+            kept=kept,
+            kept_json=_template(orjson.dumps([said[n] for n in kept])),
             registers=tuple(n for n, name in enumerate(measurands) if name == DEFAULT_MEASURAND),
             context=next((sample["context"] for sample in said if sample.get("context")), None),
-            canonical=ordered.replace(f'"value":"{_NEUTRAL}"', '"value":"%s"'),
+            canonical=_template(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)),
         )
 
     def with_values(self, texts: tuple[str, ...]) -> Samples | None:
@@ -105,13 +112,18 @@ class Samples(Sequence[Sample]):
             repair_kilowatts(values)
         return reading_of(values, at)
 
-    def not_held(self) -> list[Sample]:
-        """Those that a reading does not hold."""
-        return [self._sample(index) for index in self.kinds.kept]
+    def not_held(self) -> str | None:
+        """Those that a reading does not hold, as a JSON list; None: there are none."""
+        kinds = self.kinds
+        return kinds.kept_json % tuple([self.texts[n] for n in kinds.kept]) if kinds.kept else None
 
     def canonical(self) -> bytes:
         """Their JSON with the fields in order, as orjson writes it."""
         return (self.kinds.canonical % self.texts).encode()
+
+
+def _template(samples: bytes) -> str:
+    return samples.decode().replace("%", "%%").replace(f'"value":"{_NEUTRAL}"', '"value":"%s"')
 
 
 def _read(said: Sequence[Sample]) -> tuple[tuple[tuple[str, str], int, float], ...]:
@@ -119,5 +131,10 @@ def _read(said: Sequence[Sample]) -> tuple[tuple[tuple[str, str], int, float], .
     read: dict[tuple[str, str], tuple[tuple[str, str], int, float]] = {}
     found = [(meaning, n) for n, meaning in enumerate(map(meaning_of, said)) if meaning is not None]
     for meaning, position in sorted(found, key=lambda one: not one[0].at_outlet):
-        read.setdefault(meaning.key, (meaning.key, position, meaning.scale))
+        if meaning.key[0] in READ_MEASURANDS:
+            read.setdefault(meaning.key, (meaning.key, position, meaning.scale))
+    for measurand in (POWER, DEFAULT_MEASURAND):
+        if (measurand, TOTAL) in read:  # then those of the phases are not asked for
+            for phase in PHASES:
+                read.pop((measurand, phase), None)
     return tuple(read.values())

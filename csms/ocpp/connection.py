@@ -87,9 +87,9 @@ class StationConnection:
     def _take(self, frame: bytes) -> None:
         if self._closed:
             return
-        text = frame.decode("utf-8", "replace")
+        text, now = frame.decode("utf-8", "replace"), self._server.clock.now()
         try:
-            effects = self._link.feed(text, self._server.clock.now())
+            effects = self._link.feed(text, now)
         except Exception as fault:  # supervisor: no frame ends the connection
             self._server.log_fault("frame not understood", self.identity, None, fault)
             return

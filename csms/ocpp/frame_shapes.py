@@ -1,9 +1,10 @@
 """MeterValues frames read by their shape: most differ from an earlier one in id, times and numbers only.
 
-A frame's shape is its text with a neutral id, time or number in each of those places. A shape is read in full
-once, by the ordinary way; a frame of the same shape is then what was read, with its own id, times and numbers
-in place of the neutral ones, for a JSON text in which whole strings without escapes are exchanged keeps its
-structure. Whatever is unusual about a frame, its shape or what fills it, is left to the ordinary way.
+A frame's shape is its text but for those: the pieces between them. A shape is read in full once, by the
+ordinary way, with neutral values in the gaps; a frame of the same shape is then what was read, with its own
+id, times and numbers in place of the neutral ones, for a JSON text in which whole strings without escapes are
+exchanged keeps its structure. Whatever is unusual about a frame, its shape or what fills it, is left to the
+ordinary way.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import re
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from itertools import chain, zip_longest
 from typing import Any, NamedTuple
 
 from csms.domain.conformity import MAX_INTEGER
@@ -25,10 +27,13 @@ SHAPES_KEPT = 512  # about 10 kB each; stations of one model and setting have on
 LONGEST = 8192  # characters; what is longer is rare, and its shape would take much memory
 
 _BEGIN = re.compile(r'\[2, ?"([^"\\\x00-\x1f]{1,36})", ?"MeterValues", ?')
-_NUMBER = re.compile(r'("(connectorId|transactionId)": ?)(0|[1-9]\d{0,9})(?=[,}])')
+_GAP = re.compile(
+    r'"(?P<text>timestamp|value)": ?"([^"]*)(?=")|"(?P<number>connectorId|transactionId)": ?(\d+)(?=[,}])'
+)
+_ID = re.compile(r"(?a:0|[1-9]\d{0,9})")
 _EARLIEST = CLOCK_NEVER_SET + timedelta(days=1)  # surely after it in any time zone
 _SHAPED_AT = datetime(2026, 1, 1, tzinfo=UTC)
-_TIME, _VALUE, _ID = "2026-01-01T00:00:00Z", "0", "1"
+_NEUTRAL = {"timestamp": "2026-01-01T00:00:00Z", "value": "0", "connectorId": "1", "transactionId": "1"}
 _LOWEST = {"connectorId": 0, "transactionId": 1}
 
 
@@ -40,55 +45,95 @@ class MeterFrame(NamedTuple):
     repairs: tuple[str, ...]
 
 
-def read_meter_frame(text: str, received_at: datetime) -> MeterFrame | None:
-    """None: it is to be read the ordinary way."""
-    begin = _BEGIN.match(text) if len(text) <= LONGEST else None
-    if begin is None:
-        return None
-    times: list[str] = []
-    values: list[str] = []
-    body, ids = _without_ids(text[begin.end() :])
-    body = _without(body, "timestamp", _TIME, times)
-    body = _without(body, "value", _VALUE, values)
-    shape = _shape(body) if times and values else None
-    if shape is None:
-        return None
-    latest = received_at + AHEAD_AT_MOST
-    for time in times:
-        at = parse_time(time) if USUAL_TIME.fullmatch(time) else None
-        if at is None or not _EARLIEST <= at <= latest:
+class MeterFrames:
+    """Those of one station: they are compared with the last one's shape first."""
+
+    __slots__ = ("_last",)
+
+    def __init__(self) -> None:
+        self._last: _Shape | None = None
+
+    def read(self, text: str, received_at: datetime) -> MeterFrame | None:
+        """None: it is to be read the ordinary way."""
+        begin = _BEGIN.match(text) if len(text) <= LONGEST else None
+        if begin is None:
             return None
-    payload = shape.filled(ids, times, values)
-    return None if payload is None else MeterFrame(begin[1], payload, shape.repairs)
+        shape = self._last
+        found = shape.gaps(text, begin.end()) if shape is not None else None
+        if found is None:
+            pieces, names, found = _taken_apart(text[begin.end() :])
+            shape = self._last = _shape(pieces, names)
+        payload = shape.filled(found, received_at + AHEAD_AT_MOST) if shape is not None else None
+        return (
+            MeterFrame(begin[1], payload, shape.repairs)
+            if shape is not None and payload is not None
+            else None
+        )
 
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """payload: the fields that stay, and a place for each that does not, in the order in which they came."""
+    """payload: the fields that stay, and a place for each that does not. ids, times, values: which gaps."""
 
+    pieces: tuple[str, ...]
     payload: dict[str, Any]
     elements: tuple[SampleKinds, ...]
     repairs: tuple[str, ...]
+    ids: tuple[tuple[str, int], ...]
+    times: tuple[int, ...]
+    values: tuple[int, ...]
 
-    def filled(
-        self, ids: list[tuple[str, int]], times: list[str], values: list[str]
-    ) -> dict[str, Any] | None:
-        if len(times) != len(self.elements) or not all(_LOWEST[name] <= n <= MAX_INTEGER for name, n in ids):
+    def gaps(self, text: str, begin: int) -> list[str] | None:
+        """What stands between the pieces in the rest of the text; None if that has another shape."""
+        first, *others = self.pieces
+        if not text.startswith(first, begin):
             return None
+        begin += len(first)
+        found = []
+        for piece in others:
+            end = text.find(piece[0], begin)
+            if not text.startswith(piece, end):  # nothing starts at -1 but the last character
+                return None
+            found.append(text[begin:end])
+            begin = end + len(piece)
+        return found if begin == len(text) else None
+
+    def filled(self, found: list[str], latest: datetime) -> dict[str, Any] | None:
+        """None if there is anything about what fills it that asks for a closer look."""
+        ids = {name: int(found[n]) for name, n in self.ids if _ID.fullmatch(found[n])}
+        if len(ids) != len(self.ids) or not all(
+            _LOWEST[name] <= id <= MAX_INTEGER for name, id in ids.items()
+        ):
+            return None
+        values = [found[n] for n in self.values]
         elements, begin = [], 0
-        for time, kinds in zip(times, self.elements, strict=True):
+        for n, kinds in zip(self.times, self.elements, strict=True):
+            at = parse_time(found[n]) if USUAL_TIME.fullmatch(found[n]) else None
             end = begin + len(kinds.said)
             samples = kinds.with_values(tuple(values[begin:end]))
-            if samples is None:
+            if at is None or not _EARLIEST <= at <= latest or samples is None:
                 return None
-            elements.append({"timestamp": time, "sampledValue": samples})
+            elements.append({"timestamp": found[n], "sampledValue": samples})
             begin = end
-        return {**self.payload, **dict(ids), "meterValue": elements}
+        return {**self.payload, **ids, "meterValue": elements}
+
+
+def _taken_apart(text: str) -> tuple[tuple[str, ...], tuple[str, ...], list[str]]:
+    """Its pieces; of the gaps between them the fields' names, and what fills them."""
+    pieces, names, found, begin = [], [], [], 0
+    for gap in _GAP.finditer(text):
+        of_what = 2 if gap["text"] else 4
+        names.append(gap["text"] or gap["number"])
+        found.append(gap[of_what])
+        pieces.append(text[begin : gap.start(of_what)])
+        begin = gap.end(of_what)
+    return (*pieces, text[begin:]), tuple(names), found
 
 
 @lru_cache(SHAPES_KEPT)
-def _shape(text: str) -> _Shape | None:
+def _shape(pieces: tuple[str, ...], names: tuple[str, ...]) -> _Shape | None:
     """None: a shape whose frames are read the ordinary way."""
+    text = "".join(chain(*zip_longest(pieces, (_NEUTRAL[name] for name in names), fillvalue="")))
     message = parse(f'[2,"","MeterValues",{text}')
     if not isinstance(message, Call) or message.notes or "\\" in text:
         return None
@@ -98,31 +143,17 @@ def _shape(text: str) -> _Shape | None:
     elements = payload["meterValue"]
     kinds = [SampleKinds.of(element["sampledValue"]) for element in elements]
     each_once = [("timestamp", len(elements)), ("value", sum(len(e["sampledValue"]) for e in elements))]
+    if None in kinds or any(names.count(name) != times for name, times in each_once):
+        return None
     each_once += [(name, name in payload) for name in _LOWEST]
-    if None in kinds or any(text.count(f'"{name}"') != times for name, times in each_once):
+    if any(text.count(f'"{name}"') != times for name, times in each_once):
         return None  # fields that come twice
-    return _Shape(payload, tuple(k for k in kinds if k is not None), tuple(repairs))
-
-
-def _without_ids(text: str) -> tuple[str, list[tuple[str, int]]]:
-    """Look for the ids before the values only: where they come after, they are part of the shape."""
-    before, mark, after = text.partition('"meterValue"')
-    parts = _NUMBER.split(before)
-    ids = [(name, int(number)) for name, number in zip(parts[2::4], parts[3::4], strict=True)]
-    parts[2::4] = [""] * len(ids)
-    parts[3::4] = [_ID] * len(ids)
-    return "".join(parts) + mark + after, ids
-
-
-def _without(text: str, name: str, neutral: str, found: list[str]) -> str:
-    """Put the neutral text where this field has its own, which is added to those found."""
-    mark = f'"{name}":"'
-    if mark not in text:
-        mark = f'"{name}": "'
-    first, *rest = text.split(mark)
-    parts = [first]
-    for part in rest:
-        value, _, after = part.partition('"')
-        found.append(value)
-        parts.append(after)
-    return f'{mark}{neutral}"'.join(parts)
+    return _Shape(
+        pieces=pieces,
+        payload=payload,
+        elements=tuple(k for k in kinds if k is not None),
+        repairs=tuple(repairs),
+        ids=tuple((name, n) for n, name in enumerate(names) if name in _LOWEST),
+        times=tuple(n for n, name in enumerate(names) if name == "timestamp"),
+        values=tuple(n for n, name in enumerate(names) if name == "value"),
+    )

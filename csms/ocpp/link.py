@@ -30,12 +30,12 @@ from collections import deque
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from csms.domain.normalise import normalise, normalise_answer
 from csms.domain.ocpp_schemas import ACTIONS, CORE_ACTIONS_FROM_STATION, SchemaViolation
 from csms.errors import CallFailed, CallTimeout, CsmsError, NotConnected
-from csms.ocpp.frame_shapes import read_meter_frame
+from csms.ocpp.frame_shapes import MeterFrames
 from csms.ocpp.messages import (
     BadCall,
     BadResult,
@@ -55,8 +55,7 @@ REMEMBERED_IDS = 20
 _ACTION_BY_LOWER = {name.lower(): name for name in ACTIONS}
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """What the frame just fed was, for the frame log. quirk: to be counted, nobody could understand it.
     repairs: what had to be mended of an answer; those of a call are in `HandleCall`."""
 
@@ -67,16 +66,14 @@ class Received:
     repairs: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class SendFrame:
+class SendFrame(NamedTuple):
     text: str
     action: str | None
     message_id: str
     note: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class HandleCall:
+class HandleCall(NamedTuple):
     """To be answered with `Link.answer` or `Link.refuse`. repairs: deviations from OCPP that were mended.
 
     length: of the frame's text.
@@ -90,8 +87,7 @@ class HandleCall:
     length: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class ResolveCall:
+class ResolveCall(NamedTuple):
     """A call of ours is over: its result, or why there is none."""
 
     id: str
@@ -120,6 +116,7 @@ class Link:
         supported: Collection[str] = CORE_ACTIONS_FROM_STATION,
     ) -> None:
         self._identity, self._next_id, self._supported = identity, next_id, supported
+        self._meter_frames = MeterFrames()
         self._inbox: deque[HandleCall] = deque()  # the first is being handled
         self._inbox_characters = 0
         self._outbox: deque[_OurCall] = deque()
@@ -131,7 +128,10 @@ class Link:
 
     def feed(self, text: str, received_at: datetime) -> list[Effect]:
         """Take a frame. The first effect is always `Received`."""
-        if "MeterValues" in self._supported and (usual := read_meter_frame(text, received_at)) is not None:
+        if (
+            "MeterValues" in self._supported
+            and (usual := self._meter_frames.read(text, received_at)) is not None
+        ):
             call = HandleCall(usual.id, "MeterValues", usual.payload, received_at, usual.repairs, len(text))
             return self._queue(call)
         message = parse(text)
@@ -238,7 +238,7 @@ class Link:
         action, id, length = taken.action, str(taken.id), taken.length
         if self._closed:
             return [Received(action, id, "the connection is over: not handled")]
-        if any(_is_same(taken, other) for other in self._inbox):
+        if self._inbox and any(_is_same(taken, other) for other in self._inbox):
             return [Received(action, id, "repeated before it was answered: dropped")]
         if self._is_full(length):
             too_many = f"{len(self._inbox)} calls are waiting to be answered"

@@ -170,7 +170,9 @@ class OcppServer:
         text: str,
         note: str | None,
     ) -> None:
-        text = _without_secrets(text.replace("\x00", "\ufffd"))
+        text = text.replace("\x00", "\ufffd")
+        if action != "MeterValues" or note is not None:  # one that is all as OCPP has it holds none
+            text = _without_secrets(text)
         note = note and note[:MAX_NOTE]
         self._frame_log.add(identity, self.clock.now(), direction, action, message_id, text, note)
 

@@ -77,6 +77,14 @@ class Socket(ServerConnection):
     def connection_lost(self, exc: Exception | None) -> None:
         self._handshakes.end(self.address, self)
         super().connection_lost(exc)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        """Take apart what refers to itself, lest it stays, with all that was not read, until the collector
+        comes round to it. Neither is needed any more: the agreed subprotocol is, and nothing is to be paused.
+        """
+        vars(self.protocol).pop("select_subprotocol", None)
+        self.recv_messages.pause = self.recv_messages.resume = _nothing
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
         await super().handshake(*args, **kwargs)
@@ -114,8 +122,7 @@ class Socket(ServerConnection):
         """Send a message unless the other side must take others first, or the connection is over."""
         if self.paused or self.protocol.state is not State.OPEN:
             return False
-        self.protocol.send_text(text.encode())
-        self.send_data()
+        self.transport.write(text_frame(text.encode()))
         return True
 
     def probe(self) -> None:
@@ -171,6 +178,9 @@ class Socket(ServerConnection):
             self.transport.resume_reading()
 
 
+def _nothing() -> None: ...
+
+
 def whole_message(data: bytes) -> bytes | None:
     """The message, if the data is just one frame with a whole text message, masked, of less than 64 KiB."""
     if len(data) < 6 or data[0] != WHOLE_TEXT or data[1] < MASKED:
@@ -183,6 +193,16 @@ def whole_message(data: bytes) -> bytes | None:
     if len(data) != begin + 4 + length:
         return None
     return apply_mask(data[begin + 4 :], data[begin : begin + 4])
+
+
+def text_frame(message: bytes) -> bytes:
+    """The message as a server sends it: in one frame, not masked."""
+    length = len(message)
+    if length < 126:
+        return bytes((WHOLE_TEXT, length)) + message
+    if length < 65_536:
+        return bytes((WHOLE_TEXT, 126)) + length.to_bytes(2) + message
+    return bytes((WHOLE_TEXT, 127)) + length.to_bytes(8) + message
 
 
 def _size(frame: Frame) -> int:

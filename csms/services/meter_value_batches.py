@@ -18,6 +18,8 @@ from csms.storage.transactions import Row
 
 log = structlog.get_logger()
 
+TOLD_AT_ONCE = 64
+
 Register = tuple[int, float, datetime]
 Payload = dict[str, Any]
 Tell = Callable[[], Payload]
@@ -82,8 +84,10 @@ class MeterValueBatches:
             log.warning("meter values stored one by one", messages=len(batch.messages), why=str(fault))
             await self._commit_apart(batch.messages)
             return
-        for message in batch.messages:
+        for number, message in enumerate(batch.messages, 1):
             message.committed() if fault is None else message.failed(fault)
+            if number % TOLD_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _commit_apart(self, messages: list[_Message]) -> None:
         """A row that cannot be stored spoils its own message only."""

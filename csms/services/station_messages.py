@@ -271,7 +271,9 @@ def _is_plain(
 
 def _plain_rows(connector: LiveConnector, data: list[Element]) -> list[Row]:
     running = connector.transaction
-    return [{**element.row, "transaction_id": running.id if running else None} for element in data]
+    for element in data:
+        element.row["transaction_id"] = running.id if running else None
+    return [element.row for element in data]
 
 
 def _plain_registers(connector: LiveConnector, data: list[Element]) -> list[tuple[int, float, datetime]]:

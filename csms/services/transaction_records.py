@@ -28,6 +28,7 @@ from csms.domain.normalise import parse_time
 from csms.domain.sample_kinds import Samples
 from csms.domain.station_clock import CLOCK_NEVER_SET, is_historic, is_over
 from csms.storage import access, reservations, stations, transactions
+from csms.storage.database import JsonText
 from csms.storage.transactions import Row
 
 LARGEST_SESSION_WH = 2_000_000  # more has nobody charged: the stop tells another register than the start
@@ -398,12 +399,14 @@ def _element(
     samples = element["sampledValue"]
     measured_at = _time(element.get("timestamp"), received_at)
     key = (measured_at, identity, connector_id)
+    others: JsonText | list[Any] | None
     if isinstance(samples, Samples):
-        reading, others, context = samples.reading(measured_at), samples.not_held(), samples.kinds.context
+        reading, context, not_held = samples.reading(measured_at), samples.kinds.context, samples.not_held()
+        others = JsonText(not_held) if not_held is not None else None
         digest = _digest_by_time(measured_at, b"%s,%s]" % (orjson.dumps(key)[:-1], samples.canonical()))
     else:
         reading = read_sampled_values(samples, measured_at)
-        others = [sample for sample in samples if not is_covered(sample)]
+        others = [sample for sample in samples if not is_covered(sample)] or None
         context = next((s["context"] for s in samples if s.get("context")), None)
         digest = _digest_by_time(measured_at, _canonical(*key, samples))
     amps = reading.current_a or (None, None, None)
@@ -420,7 +423,7 @@ def _element(
         "energy_wh": reading.energy_wh,
         "soc_percent": reading.soc_percent,
         "context": context,
-        "other": others or None,
+        "other": others,
         "dedup_key": digest,
     }
     return Element(measured_at, reading, samples, row)

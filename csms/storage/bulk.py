@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from itertools import chain
 from operator import itemgetter
 from typing import Any
@@ -17,11 +17,13 @@ from sqlalchemy import ColumnElement, Dialect, Table, Update, bindparam, column
 from sqlalchemy import table as table_clause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from csms.storage import sqlite_driver
 from csms.storage.database import insert
+from csms.storage.tables import UtcTime, sqlite_times
 
-ROWS_AT_ONCE = 64
+ROWS_AT_ONCE = (256, 64, 16, 4, 1)
 Row = dict[str, Any]
-Process = Callable[[Any], Any]
+Process = Callable[[Any], Any]  # of a column's values
 Columns = Mapping[str, ColumnElement[Any]]
 UpdateBy = Callable[[Columns], Update]
 Types = tuple[tuple[str, Any], ...]  # columns and their types
@@ -45,8 +47,9 @@ async def insert_tuples(
         await conn.execute(new, [dict(zip(names, row, strict=True)) for row in rows])
         return
     written = _written(rows, _processes(table, names, conn.dialect))
+    driver = await _driver(conn)
     for at_once, chunks in _chunks(written):
-        await conn.exec_driver_sql(_insert(table.name, names, at_once), chunks)
+        driver.execute_later(_insert(table.name, names, at_once), chunks)
 
 
 async def update_rows(
@@ -63,9 +66,16 @@ async def update_rows(
         await conn.execute(statement, [dict(zip(dict(types), row, strict=True)) for row in rows])
         return
     written = _written(rows, _writing([type_ for _, type_ in types], conn.dialect))
+    driver = await _driver(conn)
     for some in _in_turn(written):
         for at_once, chunks in _chunks(some):
-            await conn.exec_driver_sql(_update(update_by, types, conn.dialect, at_once), chunks)
+            driver.execute_later(_update(update_by, types, conn.dialect, at_once), chunks)
+
+
+async def _driver(conn: AsyncConnection) -> sqlite_driver.Connection:
+    driver = (await conn.get_raw_connection()).driver_connection
+    assert isinstance(driver, sqlite_driver.Connection)
+    return driver
 
 
 def _in_turn(rows: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
@@ -82,19 +92,21 @@ def _in_turn(rows: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
 
 
 def _chunks(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
-    """As parameters of a statement for many rows, then of one for a single row: how many, and each time's."""
-    whole = len(rows) - len(rows) % ROWS_AT_ONCE
-    for at_once, some in ((ROWS_AT_ONCE, rows[:whole]), (1, rows[whole:])):
-        chunks = [some[n : n + at_once] for n in range(0, len(some), at_once)]
-        if chunks:
+    """As parameters of statements for many rows, and for fewer where fewer are left: how many, and these."""
+    begin = 0
+    for at_once in ROWS_AT_ONCE:
+        end = len(rows) - (len(rows) - begin) % at_once
+        if end > begin:
+            chunks = [rows[n : n + at_once] for n in range(begin, end, at_once)]
             yield at_once, [tuple(chain.from_iterable(chunk)) for chunk in chunks]
+        begin = end
 
 
 def _written(rows: Sequence[tuple[Any, ...]], processes: list[tuple[int, Process]]) -> list[tuple[Any, ...]]:
     """The rows as the database's driver takes them: column by column."""
     columns: list[Any] = list(zip(*rows, strict=True))
     for position, process in processes:
-        columns[position] = map(process, columns[position])
+        columns[position] = process(columns[position])
     return list(zip(*columns, strict=True))
 
 
@@ -105,17 +117,16 @@ def _processes(table: Table, names: tuple[str, ...], dialect: Dialect) -> list[t
 
 def _writing(types: Sequence[Any], dialect: Dialect) -> list[tuple[int, Process]]:
     """Of the columns whose values are not written as they are: their positions, and how they are written."""
-    found = [_bind_process(type_, dialect) for type_ in types]
-    return [(position, process) for position, process in enumerate(found) if process is not _as_it_is]
+    found = [_column_process(type_, dialect) for type_ in types]
+    return [(position, process) for position, process in enumerate(found) if process is not None]
 
 
-def _bind_process(type_: Any, dialect: Dialect) -> Process:
-    """The function that makes a value of this type one for the database's driver."""
-    return type_.dialect_impl(dialect).bind_processor(dialect) or _as_it_is
-
-
-def _as_it_is(value: Any) -> Any:
-    return value
+def _column_process(type_: Any, dialect: Dialect) -> Process | None:
+    """The function that makes values of this type such as the database's driver takes; None: they are."""
+    if isinstance(type_, UtcTime):
+        return sqlite_times
+    process = type_.dialect_impl(dialect).bind_processor(dialect)
+    return None if process is None else partial(map, process)
 
 
 @cache

@@ -13,6 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -30,14 +31,15 @@ from sqlalchemy.pool import NullPool
 
 import migrations
 from csms.errors import CsmsError, StartupError
+from csms.storage import sqlite_driver
+from csms.storage.sqlite_driver import READER_CACHE_KIB, WRITER_CACHE_KIB
 
 T = TypeVar("T")
 Job = Callable[[AsyncConnection], Awaitable[T]]
 
 MAX_JOBS_PER_COMMIT = 500
 READ_CONNECTIONS = 5
-LONGEST_WINDOW_S = 0.05
-BUSY_TIMEOUT_MS = 5000
+LONGEST_WINDOW_S = 0.02
 
 
 class DatabaseStopped(CsmsError):
@@ -248,34 +250,34 @@ def _file(url: URL) -> Path | None:
 
 
 def _engine(url: URL, begin: str, **options: Any) -> AsyncEngine:
+    path = _file(url)
+    if path is not None:
+        cache_kib = READER_CACHE_KIB if begin == "BEGIN" else WRITER_CACHE_KIB
+        options["async_creator"] = partial(sqlite_driver.connect, str(path), cache_kib)
     try:
         engine = create_async_engine(url, json_serializer=_json, **options)
     except ModuleNotFoundError as missing:
         raise StartupError(f"the database {url.drivername} needs the package {missing.name}") from None
-    if _file(url) is not None:
-        event.listen(engine.sync_engine, "connect", _configure_sqlite)
-        event.listen(engine.sync_engine, "begin", lambda conn: conn.exec_driver_sql(begin))
+    if path is not None:
+        event.listen(engine.sync_engine, "begin", lambda conn: _driver(conn).begin_later(begin))
     return engine
 
 
+def _driver(conn: Connection) -> sqlite_driver.Connection:
+    return cast(sqlite_driver.Connection, conn.connection.driver_connection)
+
+
+class JsonText(str):
+    """The text of a JSON value, to be stored as it is where a column holds JSON."""
+
+
 def _json(value: Any) -> str:
+    if isinstance(value, JsonText):
+        return str(value)
     try:
         return orjson.dumps(value).decode()
     except TypeError:  # integers beyond 64 bits, half a surrogate pair
         return json.dumps(value)
-
-
-def _configure_sqlite(dbapi_connection: Any, _record: Any) -> None:
-    dbapi_connection.isolation_level = None  # BEGIN is sent by us: Python's own comes too late for savepoints
-    cursor = dbapi_connection.cursor()
-    for pragma in (
-        f"busy_timeout={BUSY_TIMEOUT_MS}",
-        "journal_mode=WAL",
-        "synchronous=FULL",
-        "foreign_keys=ON",
-    ):
-        cursor.execute(f"PRAGMA {pragma}")
-    cursor.close()
 
 
 class _startup_errors:

@@ -1,7 +1,11 @@
 """What happens to a station's connection is told in its frame log, between the frames."""
 
+import gc
+
 import pytest
 from websockets.exceptions import InvalidStatus
+
+from csms.ocpp.station_socket import Socket
 
 
 async def test_coming_being_replaced_and_leaving_are_logged(system):
@@ -29,3 +33,17 @@ async def test_strangers_leave_nothing_in_the_log(system):
     with pytest.raises(InvalidStatus, match="404"):
         await system.station("STRANGER")
     assert system.frames.events == []
+
+
+async def test_connections_that_are_over_leave_nothing_in_memory(system):
+    """Freed at once: the garbage collector seldom comes round to what is old."""
+    gc.collect()
+    gc.disable()
+    try:
+        for _ in range(3):
+            station = await system.station()
+            await station.socket.close()
+        await system.server.stop()
+        assert [thing for thing in gc.get_objects() if type(thing) is Socket] == []
+    finally:
+        gc.enable()

@@ -14,7 +14,7 @@ from websockets.protocol import State
 from websockets.server import ServerProtocol
 
 from csms.ocpp.flood_limits import Handshakes
-from csms.ocpp.station_socket import Socket, whole_message
+from csms.ocpp.station_socket import Socket, text_frame, whole_message
 
 
 def frame(content: bytes, opcode: Opcode = Opcode.TEXT, fin: bool = True) -> bytes:
@@ -116,6 +116,11 @@ def test_only_a_whole_masked_text_frame_is_taken_as_one(content: bytes) -> None:
     others = [whole[:-1], whole + b"x", frame(content, Opcode.BINARY), frame(content, fin=False), unmasked]
     compressed = bytes([whole[0] | 0x40]) + whole[1:]
     assert [whole_message(other) for other in [*others, compressed]] == [None] * 6
+
+
+@given(CONTENTS)
+def test_what_is_sent_is_one_text_frame(content: bytes) -> None:
+    assert text_frame(content) == Frame(Opcode.TEXT, content).serialize(mask=False)
 
 
 async def test_no_message_comes_between_the_pieces_of_another() -> None:

@@ -5,32 +5,32 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import sqlite3
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from central_backend import NOON, Backend, later, start, status, stop, values
-from sqlalchemy import event
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.normalise import normalise
-from csms.storage import database
+from csms.storage import sqlite_driver
 
 
-@contextlib.contextmanager
-def statements_of(backend: Backend, statements: list[str]) -> Iterator[None]:
-    """Collect what the writer asks of the database."""
-    writer = backend.database._writer
-    assert writer is not None
+@contextlib.asynccontextmanager
+async def statements_of(backend: Backend) -> AsyncIterator[list[str]]:
+    """What SQLite is asked on the writer's connection."""
+    statements: list[str] = []
 
-    def take(_conn: Any, _cursor: Any, statement: str, *_more: Any) -> None:
-        statements.append(statement)
+    async def trace(conn: AsyncConnection, take: Callable[[str], None] | None) -> None:
+        driver = (await conn.get_raw_connection()).driver_connection
+        assert isinstance(driver, sqlite_driver.Connection)
+        await driver.set_trace_callback(take)  # type: ignore[arg-type]
 
-    event.listen(writer.sync_engine, "before_cursor_execute", take)
-    yield
-    event.remove(writer.sync_engine, "before_cursor_execute", take)
+    await backend.database.write(lambda conn: trace(conn, statements.append))
+    yield statements
+    await backend.database.write(lambda conn: trace(conn, None))
 
 
 Between = Callable[[Backend], Awaitable[None]]
@@ -563,7 +563,7 @@ async def test_after_the_database_was_busy_values_are_gathered_again(
     backend: Backend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Another program (a backup) holds the file for longer than we wait: one message fails, no more."""
-    monkeypatch.setattr(database, "BUSY_TIMEOUT_MS", 1)
+    monkeypatch.setattr(sqlite_driver, "PRAGMAS", (*sqlite_driver.PRAGMAS, "busy_timeout=1"))
     await backend.restart()
     await backend.charge_points.admit("CP1")
     with contextlib.closing(sqlite3.connect(backend.url.removeprefix("sqlite+aiosqlite:///"))) as other:
@@ -571,13 +571,13 @@ async def test_after_the_database_was_busy_values_are_gathered_again(
         with pytest.raises(OperationalError):
             await backend.messages.handle("CP1", "MeterValues", values(None, NOON, 1000), NOON)
     messages = [values(None, later(seconds=n), 1000 + n) for n in range(20)]
-    statements: list[str] = []
-    with statements_of(backend, statements):
+    async with statements_of(backend) as statements:
         await asyncio.gather(
             *(backend.messages.handle("CP1", "MeterValues", m, later(seconds=30)) for m in messages)
         )
     assert len(backend.rows("meter_values")) == 20
-    assert [statement[:24] for statement in statements].count("INSERT INTO meter_values") == 1
+    inserts = [statement for statement in statements if statement.startswith("INSERT INTO meter_values")]
+    assert len(inserts) == 2  # of 16 and of 4 rows
 
 
 async def test_an_idle_station_with_odd_ids_or_a_slow_clock_costs_no_search(backend: Backend) -> None:
@@ -586,15 +586,14 @@ async def test_an_idle_station_with_odd_ids_or_a_slow_clock_costs_no_search(back
     for n in range(4):
         at = later(seconds=30 * n)
         await backend.say("MeterValues", values(0, at - behind, 1000 + n), at)
-    before = backend.database.commits
     at = later(minutes=5)
     messages = [
         normalise("MeterValues", values(0, at - behind + timedelta(seconds=n), 2000 + n), at)[0]
         for n in range(5)
     ]
-    statements: list[str] = []
-    with statements_of(backend, statements):
+    async with statements_of(backend) as statements:
+        before = backend.database.commits
         await asyncio.gather(*(backend.messages.handle("CP1", "MeterValues", m, at) for m in messages))
-    assert backend.database.commits == before + 1
+        assert backend.database.commits == before + 1
     assert not any(statement.startswith("SELECT") for statement in statements)
     assert len(backend.rows("meter_values")) == 9

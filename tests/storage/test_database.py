@@ -17,7 +17,7 @@ from sqlalchemy.exc import IntegrityError
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.errors import StartupError
-from csms.storage import stations
+from csms.storage import frames, stations
 from csms.storage.database import Database, DatabaseStopped, upgrade
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -133,6 +133,33 @@ async def test_readers_see_only_what_is_committed(database: Database) -> None:
     await write
     async with database.read() as conn:
         assert [row["identity"] for row in await stations.load_all(conn)] == ["CP1"]
+
+
+@pytest.mark.parametrize("count", [0, 1, 3, 64, 255, 256, 700])
+async def test_rows_in_masses_are_all_stored_in_order(database: Database, count: int) -> None:
+    """The frames of a second, however many, at one trip to the database."""
+    rows = [(f"CP{n}", NOW, "in", None, None, f"frame {n}", None) for n in range(count)]
+    await database.write(lambda conn: frames.save(conn, rows))
+    async with database.read() as conn:
+        stored = (await conn.execute(text("SELECT identity, text FROM frames ORDER BY id"))).all()
+    assert stored == [(row[0], row[5]) for row in rows]
+
+
+async def test_a_job_that_does_nothing_leaves_the_next_one_its_transaction(
+    database: Database, url: str
+) -> None:
+    async def nothing(_conn: AsyncConnection) -> None: ...
+
+    async def fails(conn: AsyncConnection) -> None:
+        await stations.ensure(conn, "half", "Accepted", NOW)
+        raise ValueError
+
+    await database.write(nothing)
+    with pytest.raises(ValueError):  # noqa: PT011 - our own
+        await database.write(fails)
+    assert stored(url) == []
+    await add(database, "CP1")
+    assert stored(url) == ["CP1"]
 
 
 async def test_the_file_is_kept_as_safely_as_sqlite_can(database: Database) -> None:

@@ -1,0 +1,155 @@
+"""SQLite in a thread, with few trips there.
+
+aiosqlite goes there for a cursor, for the statement, for its rows and to close the cursor, and after each of
+them waits until the event loop comes round, which takes long when stations are busy. Here a statement is one
+trip, and what nobody waits for (BEGIN, rows in masses) goes along with the next one.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
+from typing import Any, NamedTuple
+
+import aiosqlite
+
+BUSY_TIMEOUT_MS = 5000
+KEPT_STATEMENTS = 256  # prepared, of each connection
+READER_CACHE_KIB, WRITER_CACHE_KIB = 2048, 16_384  # a commit's pages are written twice where they do not fit
+CHECKPOINT_PAGES = 8000  # 32 MB: a page that many commits change is brought home once
+PRAGMAS = (
+    f"busy_timeout={BUSY_TIMEOUT_MS}",
+    "journal_mode=WAL",
+    "synchronous=FULL",
+    "foreign_keys=ON",
+    f"wal_autocheckpoint={CHECKPOINT_PAGES}",
+)
+_ITER_CHUNK = 64  # aiosqlite asks for it; nothing here iterates
+
+Rows = Sequence[Sequence[Any]]
+
+
+async def connect(path: str, cache_kib: int) -> Connection:
+    # BEGIN is sent by us: Python's own comes too late for savepoints
+    opened = partial(sqlite3.connect, path, isolation_level=None, cached_statements=KEPT_STATEMENTS)
+    connection = Connection(opened, _ITER_CHUNK)
+    connection._thread.daemon = True  # the program may end without waiting for it
+    await connection
+    try:
+        for pragma in (*PRAGMAS, f"cache_size={-cache_kib}"):
+            await connection.run(_execute, f"PRAGMA {pragma}", ())
+    except sqlite3.Error:
+        await connection.close()
+        raise
+    return connection
+
+
+class Connection(aiosqlite.Connection):
+    """What SQLAlchemy's aiosqlite dialect takes for its driver's connection."""
+
+    def __init__(self, *given: Any) -> None:
+        super().__init__(*given)
+        self._waiting: list[tuple[str, Rows | None]] = []  # None: a statement without parameters
+
+    def begin_later(self, begin: str) -> None:
+        """Begin a transaction with whatever comes first in it; if nothing does, not at all."""
+        self._waiting = [(begin, None)]
+
+    def execute_later(self, sql: str, rows: Rows) -> None:
+        """Before whatever comes next in the transaction, which fails if this does."""
+        self._waiting.append((sql, rows))
+
+    def cursor(self) -> Cursor:  # type: ignore[override]
+        return Cursor(self)
+
+    async def run(self, work: Callable[..., Any], *given: Any) -> Any:
+        """work: called in the thread, with the connection and what is given. Raises: sqlite3.Error"""
+        waiting, self._waiting = self._waiting, []
+        return await self._execute(_run, waiting, work, self._conn, *given)  # type: ignore[no-untyped-call]
+
+    async def commit(self) -> None:
+        if not self._is_nothing_begun or len(self._waiting) > 1:
+            await self.run(sqlite3.Connection.commit)
+        self._waiting = []
+
+    async def rollback(self) -> None:
+        is_nothing_begun, self._waiting = self._is_nothing_begun, []
+        if not is_nothing_begun:
+            await self.run(sqlite3.Connection.rollback)
+
+    def undone_later(self) -> None:
+        """Forget what waits: the next statement would undo it."""
+        self._waiting = []
+
+    @property
+    def _is_nothing_begun(self) -> bool:
+        return bool(self._waiting) and self._waiting[0][1] is None
+
+
+class _Done(NamedTuple):
+    """What is left of a statement when it is done."""
+
+    rows: list[Any]
+    description: Any = None
+    rowcount: int = -1
+    lastrowid: int | None = None
+
+
+class Cursor:
+    """A cursor as SQLAlchemy's dialect uses it."""
+
+    arraysize = 1
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._done = _Done([])
+
+    @property
+    def description(self) -> Any:
+        return self._done.description
+
+    @property
+    def rowcount(self) -> int:
+        return self._done.rowcount
+
+    @property
+    def lastrowid(self) -> int | None:
+        return self._done.lastrowid
+
+    async def execute(self, sql: str, parameters: Iterable[Any] = ()) -> None:
+        if sql.startswith("ROLLBACK TO"):
+            self._connection.undone_later()
+        self._done = await self._connection.run(_execute, sql, parameters)
+
+    async def executemany(self, sql: str, rows: Iterable[Iterable[Any]]) -> None:
+        self._done = await self._connection.run(_execute_many, sql, rows)
+
+    async def fetchall(self) -> list[Any]:
+        return self._done.rows
+
+    async def close(self) -> None:
+        """Done with in the thread."""
+
+    async def __aenter__(self) -> Cursor:
+        return self
+
+
+def _run(
+    waiting: list[tuple[str, Rows | None]],
+    work: Callable[..., Any],
+    connection: sqlite3.Connection,
+    *given: Any,
+) -> Any:
+    for sql, rows in waiting:
+        connection.execute(sql) if rows is None else connection.executemany(sql, rows)
+    return work(connection, *given)
+
+
+def _execute(connection: sqlite3.Connection, sql: str, parameters: Any) -> _Done:
+    cursor = connection.execute(sql, parameters)
+    return _Done(cursor.fetchall(), cursor.description, cursor.rowcount, cursor.lastrowid)
+
+
+def _execute_many(connection: sqlite3.Connection, sql: str, rows: Any) -> _Done:
+    return _Done([], None, connection.executemany(sql, rows).rowcount)
