@@ -70,7 +70,7 @@ async def _measure(count: int) -> list[Figure]:
 
 
 def _meter(buses: Buses, line: SerialLine, unit: int) -> ModbusMeter:
-    return open_meter(
+    meter = open_meter(
         buses,
         id=f"m{unit}",
         driver="modbus",
@@ -79,7 +79,9 @@ def _meter(buses: Buses, line: SerialLine, unit: int) -> ModbusMeter:
         port=line.port,
         unit=unit,
         framing="rtu_over_tcp",
-    )
+    ).inner
+    assert isinstance(meter, ModbusMeter)
+    return meter
 
 
 def _reading_s(line: SerialLine, meter: ModbusMeter) -> float:
