@@ -11,6 +11,7 @@ import gc
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
@@ -38,6 +39,7 @@ from csms.services.commands import Commands
 from csms.services.events import EventBus
 from csms.services.files import MB, Files
 from csms.services.frame_log import FrameLog
+from csms.services.free_starts import FreeStarts, is_start_tag
 from csms.services.limit_ladder import LimitLadder
 from csms.services.live import LiveSites
 from csms.services.local_lists import LocalLists
@@ -54,7 +56,9 @@ from csms.services.stale_readings import StaleReadings
 from csms.services.station_jobs import StationJobs
 from csms.services.station_messages import StationMessages
 from csms.services.station_passwords import StationPasswords
+from csms.services.tag_phases import TagPhases
 from csms.services.unplugging import Unplugging
+from csms.services.wake_up import WakeUp
 from csms.settings import Settings
 from csms.site_file import SiteFileError, read_site
 from csms.storage.database import Database, upgrade
@@ -94,6 +98,7 @@ class App:
             self.clock,
             unknown_tags=None if settings.unknown_id_tags == "auto" else settings.unknown_id_tags,
             handlers={"SignCertificate": self.certificates.sign_certificate},
+            is_start_tag=partial(is_start_tag, self.sites, self.charge_points),
         )
         self._build_control()
         self.ocpp = self._ocpp_server()
@@ -107,6 +112,20 @@ class App:
             self.charge_points, self.commands, self.setpoints, self.events, self.clock
         )
         self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
+        self.wake_up = WakeUp(self.charge_points, self.commands, self.events, self.clock)
+        self.free_starts = FreeStarts(
+            self.database,
+            self.sites,
+            self.charge_points,
+            self.commands,
+            self.events,
+            self.clock,
+            self.wake_up.is_at_work,
+        )
+        stands_for_any = partial(is_start_tag, self.sites, self.charge_points)
+        self.tag_phases = TagPhases(
+            self.database, self.charge_points, self.events, self.clock, stands_for_any
+        )
         self.unplugging = Unplugging(self.charge_points, self.sites, self.events, self.clock)
         self.control = ControlLoops(
             self.sites,
@@ -213,6 +232,9 @@ class App:
             await self._started(self.retention.start, self.retention.stop)
             await self._started(self.provisioning.start, self.provisioning.stop)
             await self._started(self.stale_readings.start, self.stale_readings.stop)
+            await self._started(self.wake_up.start, self.wake_up.stop)
+            await self._started(self.free_starts.start, self.free_starts.stop)
+            await self._started(self.tag_phases.start, self.tag_phases.stop)
             await self._started(self.unplugging.start, self.unplugging.stop)
             await self._started(self.passwords.start)
             await self._started(self.certificates.start, self.certificates.stop)

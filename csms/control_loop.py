@@ -24,6 +24,7 @@ from csms.domain.charging_profile import ConnectorWiring
 from csms.domain.control_slot import Wish
 from csms.domain.site import ChargePointConfig, ConnectorConfig, SiteConfig, safe_currents
 from csms.domain.snapshot import MeasuredPower, SiteSnapshot
+from csms.domain.station_facts import StationFacts, facts_of
 from csms.errors import CsmsError, NotFound
 from csms.services.charge_points import ChargePoints
 from csms.services.events import Event, EventBus
@@ -33,6 +34,7 @@ from csms.services.setpoints import Setpoints
 from csms.services.sites import Sites
 from csms.site_devices import RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
+from csms.vehicle_events import tell_of_vehicles
 from drivers.device import DeviceConfigError
 from optimizer.memory import decision_to_dict, inputs_to_dict, memory_from_dict, memory_to_dict
 from optimizer.model import ConnectorDemand, ConnectorState, Decision, Demands, Memory, Mode, Site
@@ -156,7 +158,7 @@ class SiteControl:
     async def tick(self) -> Decision:
         """Read, decide, apply, record: one minute."""
         now = self._clock.now()
-        self._site = control_site(self._config, self._modes(), self._vehicle_min_a())
+        self._site = control_site(self._config, self._modes(), self._vehicle_min_a(), self._station_facts())
         window_s = self._window_s(now)
         readings = self.devices.readings(window_s, now, self._changed_at)
         demands, outranked = self._demands(now), self._outranked()
@@ -165,6 +167,7 @@ class SiteControl:
         )
         overruled = {id for id in outranked if demands.connectors[id].controllable}
         inputs = inputs_to_dict(self._site, readings, demands, self._memory, now)
+        tell_of_vehicles(self._charge_points.report, self._memory, memory, demands, decision)
         if _changes(decision, demands) or _changes_phases(decision, self._decision):
             self._changed_at = now
         self._memory, self._decision = memory, decision
@@ -213,6 +216,13 @@ class SiteControl:
                     if live.transaction is not None and live.transaction.min_a is not None:
                         needed[f"{point.id}/{number}"] = live.transaction.min_a
         return needed
+
+    def _station_facts(self) -> dict[str, StationFacts]:
+        facts = {}
+        for point in self._config.charge_point:
+            with contextlib.suppress(NotFound):  # it has never called
+                facts[point.id] = facts_of(self._charge_points.station(point.id))
+        return facts
 
     def _window_s(self, now: datetime) -> float:
         """Mean over the interval, but only of samples taken after the last change has settled."""
@@ -272,6 +282,8 @@ class SiteControl:
             requested_wh=wish.requested_wh,
             controllable=transaction is None or self._setpoints.is_controllable(point.id, connector.id),
             is_over=live.following.is_over,
+            soc_percent=reading.soc_percent if reading else None,
+            usual_phases=transaction.usual_phases if transaction else None,
         )
 
     def _wiring(self, connector: ConnectorConfig) -> ConnectorWiring:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from csms.domain.phase_rotation import phase_order
 from csms.domain.site import (
     ApplianceConfig,
     ChargePointConfig,
@@ -21,6 +22,7 @@ from csms.domain.site import (
     parse_days,
     parse_time,
 )
+from csms.domain.station_facts import NOTHING_TOLD, StationFacts
 from csms.response import PRESETS, Preset
 from optimizer import model
 
@@ -32,13 +34,16 @@ Modes = Mapping[str, tuple[str, Any]]
 
 
 def control_site(
-    config: SiteConfig, modes: Modes | None = None, vehicle_min_a: Mapping[str, float] | None = None
+    config: SiteConfig,
+    modes: Modes | None = None,
+    vehicle_min_a: Mapping[str, float] | None = None,
+    stations: Mapping[str, StationFacts] | None = None,
 ) -> model.Site:
     """Translate a site. `modes` are those set by hand; they win over the description.
 
-    vehicle_min_a: what the vehicle at a connector needs, where that is known. [A]
+    vehicle_min_a: what the vehicle at a connector needs, where that is known. [A] stations: by identity.
     """
-    modes, vehicle_min_a = modes or {}, vehicle_min_a or {}
+    modes, vehicle_min_a, stations = modes or {}, vehicle_min_a or {}, stations or {}
     preset = PRESETS[config.site.response]
     return model.Site(
         id=config.site.id,
@@ -60,6 +65,7 @@ def control_site(
                 connector,
                 modes.get(f"{point.id}/{connector.id}"),
                 vehicle_min_a.get(f"{point.id}/{connector.id}", 0.0),
+                stations.get(point.id, NOTHING_TOLD),
                 preset,
             )
             for point in config.charge_point
@@ -180,13 +186,17 @@ def _connector(
     c: ConnectorConfig,
     by_hand: tuple[str, Any] | None,
     vehicle_min_a: float,
+    facts: StationFacts,
     preset: Preset,
 ) -> model.Connector:
     mode, manual = by_hand or (c.mode, None)
     return model.Connector(
         id=f"{point.id}/{c.id}",
         circuit=point.circuit,
-        phases=tuple(PHASE_INDEX[p] for p in c.phases),
+        phases=tuple(
+            PHASE_INDEX[p]
+            for p in phase_order(c.phases, None if c.phase_rotation else facts.rotation.get(c.id))
+        ),
         min_a=min(max(c.min_a, vehicle_min_a), c.max_a),
         max_a=c.max_a,
         step_a=c.step_a,
@@ -200,6 +210,8 @@ def _connector(
         priority=c.priority,
         phase_switching=c.phase_switching,
         needs=_needs(c.need),
+        start_s=c.start_at_plug_in_min * 60,
+        wake_by=tuple(step for step in point.wake_by if step not in facts.never_wake_by),
         max_starts_per_hour=c.max_starts_per_hour,
         max_starts_per_day=c.max_starts_per_day,
     )

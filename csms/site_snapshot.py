@@ -30,6 +30,7 @@ from optimizer.model import (
     Appliance,
     ApplianceDecision,
     ApplianceDemand,
+    Connector,
     ConnectorDecision,
     ConnectorDemand,
     ConnectorState,
@@ -49,7 +50,16 @@ STATES: dict[ConnectorState, LoadState] = {
     ConnectorState.CHARGING: "charging",
     ConnectorState.FINISHED: "finished",
     ConnectorState.FAULTED: "fault",
+    ConnectorState.REFUSED: "refused",
 }
+STATES_BY_REASON: dict[str, LoadState] = {
+    "asleep": "asleep",
+    "waking": "waking",
+    "has_enough": "full",
+    "needs_hand": "needs_hand",
+}
+"""What a vehicle that takes nothing is doing, told by the reason for its limit."""
+CHARGED_WH = 50.0  # less is what contactors and meters make of nothing
 OFF_MODES = (Mode.OFF, Mode.MANUAL, Mode.TIMER_ONLY)
 
 
@@ -66,7 +76,7 @@ def site_snapshot(
 ) -> SiteSnapshot:
     problems = {fault.appliance_id: fault.problem for fault in faults}
     appliances = {a.id: a for a in site.appliances}
-    modes = {connector.id: connector.mode for connector in site.connectors}
+    outlets = {connector.id: connector for connector in site.connectors}
     decided = {d.id: d for d in decision.appliances}
     limits = {d.id: d for d in decision.connectors}
     loads = [
@@ -80,7 +90,7 @@ def site_snapshot(
                 _connector(
                     point,
                     connector,
-                    modes[id],
+                    outlets[id],
                     demands.connectors[id],
                     limits[id],
                     stations.get(point.id),
@@ -106,7 +116,7 @@ def site_snapshot(
         available_w=decision.available_w,
         loads=tuple(loads),
         devices=tuple(health),
-        warnings=(*_shedding_words(config, decision), *_device_words(health)),
+        warnings=(*_shedding_words(config, decision), *_device_words(health), *_vehicle_words(loads)),
         load_shedding=decision.load_shedding if config.load_shedding else None,
     )
 
@@ -120,6 +130,10 @@ def _shedding_words(config: SiteConfig, decision: Decision) -> list[str]:
 
 def _device_words(health: list[DeviceSnapshot]) -> list[str]:
     return [f"{d.label}: {d.problem}" for d in health if d.problem and d.kind != "charge_point"]
+
+
+def _vehicle_words(loads: list[LoadSnapshot]) -> list[str]:
+    return [f"{load.name}: {load.reason}" for load in loads if load.state == "needs_hand"]
 
 
 def _without_idle_watts(loads: list[LoadSnapshot], measured: MeasuredPower) -> list[LoadSnapshot]:
@@ -210,7 +224,7 @@ def expected_power_w(appliance: Appliance, on: frozenset[str]) -> float:
 def _connector(
     point: ChargePointConfig,
     connector: ConnectorConfig,
-    mode: Mode,
+    outlet: Connector,
     demand: ConnectorDemand,
     decision: ConnectorDecision,
     station: Station | None,
@@ -218,28 +232,31 @@ def _connector(
 ) -> LoadSnapshot:
     live = station.connectors.get(connector.id) if station else None
     name = point.name or point.id
-    state = STATES.get(demand.state) or ("waiting" if decision.limit_a == 0 else "paused")
+    state = STATES.get(demand.state) or _at_rest(demand, decision)
     charging = demand.state is ConnectorState.CHARGING
     power_w = demand.power_w if demand.power_w is not None else (decision.power_w if charging else 0.0)
+    starting = live.starting if live and demand.state is ConnectorState.PLUGGED else None
+    if starting is not None and starting.endswith("needs a hand"):
+        state = "needs_hand"
     problem = live.setpoint_problem if live else None
     transaction = live.transaction if live else None
     return LoadSnapshot(
         id=f"{point.id}/{connector.id}",
         name=name if len(point.connectors) == 1 else f"{name} {connector.id}",
         kind="connector",
-        mode=mode.value,
+        mode=outlet.mode.value,
         modes=get_args(ConnectorMode),
         state=state,
         power_w=power_w,
         power_is_measured=demand.power_w is not None,
-        reason=f"limit not accepted: {problem}" if problem else decision.reason.text,
-        reason_code="limit_refused" if problem else decision.reason.code,
+        reason=starting or (f"limit not accepted: {problem}" if problem else decision.reason.text),
+        reason_code="starting" if starting else "limit_refused" if problem else decision.reason.code,
         figures=decision.reason.figures,
         setpoint_a=decision.limit_a,
         offered_a=demand.offered_a,
         limit_state=live.following.state if live and transaction else None,
         limit_words=(live.overruled or in_words(live.following, now)) if live and transaction else None,
-        current_a=_site_phases(demand.current_a, connector),
+        current_a=_site_phases(demand.current_a, outlet),
         session_wh=transaction.energy_wh if transaction else None,
         id_tag=transaction.id_tag if transaction else None,
         transaction_id=transaction.id if transaction else None,
@@ -247,12 +264,21 @@ def _connector(
     )
 
 
-def _site_phases(current_a: PhaseTriple | None, connector: ConnectorConfig) -> PhaseTriple | None:
+def _at_rest(demand: ConnectorDemand, decision: ConnectorDecision) -> LoadState:
+    """Of a vehicle with a transaction that takes nothing."""
+    if (state := STATES_BY_REASON.get(decision.reason.code)) is not None:
+        return state
+    if decision.limit_a > 0:
+        return "offered"
+    return "paused" if demand.delivered_wh >= CHARGED_WH else "waiting"
+
+
+def _site_phases(current_a: PhaseTriple | None, outlet: Connector) -> PhaseTriple | None:
     """The station's own L1, L2, L3 are the site's phases in the order the connector is wired to."""
     if current_a is None:
         return None
-    wired = dict(zip(connector.phases, current_a, strict=False))
-    return wired.get("L1", 0.0), wired.get("L2", 0.0), wired.get("L3", 0.0)
+    wired = dict(zip(outlet.phases, current_a, strict=False))
+    return wired.get(0, 0.0), wired.get(1, 0.0), wired.get(2, 0.0)
 
 
 def _station(point: ChargePointConfig, station: Station | None, now: datetime) -> DeviceSnapshot:

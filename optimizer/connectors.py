@@ -23,6 +23,7 @@ from optimizer.model import (
     RunMemory,
     Site,
 )
+from optimizer.phase_guess import counted_phases, guess_by_power
 from optimizer.phase_switching import changed, has_settled, phase_choices, phases_in_use
 from optimizer.schedule import open_until
 from optimizer.starts import StartsUsed, starts_used
@@ -98,6 +99,7 @@ class Outlet:
     phase_choices: tuple[int, ...] = ()
     need: NeedProgress | None = None
     plug_in: PlugInMemory | None = None
+    has_start_left: bool = True
     spent: StartsUsed | None = None
     held_back: bool = False
     waits_s: float | None = None
@@ -106,6 +108,12 @@ class Outlet:
     def takes_part(self) -> bool:
         """Whether current can flow at all, and as much as is decided here."""
         return self.demand.state in TAKERS and self.demand.controllable
+
+    @property
+    def offers_a(self) -> float:
+        """What the station is known to offer now: after it was away that may be less than it was allowed."""
+        offered_a = self.demand.offered_a
+        return self.now_a if offered_a is None else min(self.now_a, offered_a)
 
     @property
     def sun_decides(self) -> bool:
@@ -129,6 +137,7 @@ class Outlet:
 
     @property
     def voltage_v(self) -> float:
+        """Of each of its phases, spread over them all where it is thought to use fewer."""
         return self.watts_per_a / len(self.phases)
 
     def phases_of(self, count: int) -> tuple[int, ...]:
@@ -185,10 +194,10 @@ def plan_connector(
 ) -> Outlet:
     memory = observe(connector, demand, known, site.voltage_v, now)
     rule = _rule(site, connector, trust, now, need)
-    phases = phases_in_use(connector, memory)
+    phases, counted = phases_in_use(connector, memory), counted_phases(connector, memory)
     drawn_a = _drawn_a(connector, demand, memory, site.voltage_v)
     drawn_w = _drawn_w(demand, drawn_a, site.voltage_v)
-    voltage_v = _voltage(connector, site.voltage_v, drawn_w, sum(drawn_a), len(phases))
+    voltage_v = _voltage(connector, site.voltage_v, drawn_w, sum(drawn_a), len(counted))
     min_a = connector.min_a if connector.modulates else connector.max_a
     outlet = Outlet(
         connector=connector,
@@ -196,7 +205,7 @@ def plan_connector(
         memory=memory,
         rule=rule,
         phases=phases,
-        watts_per_a=watts_from_amps(1.0, len(phases), voltage_v),
+        watts_per_a=watts_from_amps(1.0, len(counted), voltage_v),
         share_a=phase_currents(1.0, phases),
         min_a=min_a,
         most_a=connector.max_a,
@@ -208,8 +217,10 @@ def plan_connector(
         drawn_a=drawn_a,
         need=need,
     )
+    spent = starts_used(connector, runs, site.timezone, now)
+    outlet.has_start_left = spent is None
     if outlet.takes_part and not outlet.is_on and not rule.by_hand:
-        outlet.spent = starts_used(connector, runs, site.timezone, now)
+        outlet.spent = spent
     if memory is not None and outlet.takes_part:
         _apply_memory(outlet, memory, now)
         _choose_phases(outlet, memory, now)
@@ -302,6 +313,8 @@ def observe(
         known = replace(known, offered_at=now)
     if not _is_taking(demand):
         return replace(known, less_at=None) if known.less_at is not None else known
+    if has_settled(known, now) and (guess := guess_by_power(connector, demand, voltage_v)) is not None:
+        known = replace(known, phase_guess=guess)
     less_at, most_a = _appetite(connector, demand, known, voltage_v, now)
     phases, phase_count = known.phases, known.phase_count
     if has_settled(known, now) and (used := _phases_used(connector, demand, voltage_v)):
@@ -321,6 +334,7 @@ def observe(
         most_a=most_a,
         phases=phases,
         seen_at=known.seen_at,
+        phase_guess=known.phase_guess,
     )
 
 
@@ -329,7 +343,12 @@ def _first_sight(connector: Connector, demand: ConnectorDemand, now: datetime) -
     offered_a = connector.min_a if demand.offered_a is None else _legal(connector, demand.offered_a)
     limit_a = offered_a if demand.state is ConnectorState.CHARGING else 0.0
     return ConnectorMemory(
-        limit_a, None, demand.session, offered_at=now if limit_a > 0 else None, seen_at=now
+        limit_a,
+        None,
+        demand.session,
+        offered_at=now if limit_a > 0 else None,
+        seen_at=now,
+        phase_guess=demand.usual_phases,
     )
 
 
@@ -356,7 +375,7 @@ def _appetite(
 
     The offer then ends one step above, so that a vehicle that wants more can show it; then all is open again.
     """
-    amps = _measured_a(demand, len(phases_in_use(connector, known)), voltage_v)
+    amps = _measured_a(demand, len(counted_phases(connector, known)), voltage_v)
     if amps is None:
         return None, known.most_a
     step_a = connector.step_a
@@ -393,7 +412,7 @@ def _drawn_a(
         if memory is None or not was_charging:
             return NO_CURRENT
         return phase_currents(memory.limit_a, memory.phases or connector.phases)
-    phases = phases_in_use(connector, memory)
+    phases = counted_phases(connector, memory)
     if demand.current_a is not None and _all_told(connector, demand, voltage_v):
         amps = [0.0, 0.0, 0.0]
         for i, phase in enumerate(connector.phases):

@@ -349,7 +349,7 @@ def _stay(switches: Sequence[Switch], outlets: Sequence[Outlet], fuses: Fuses) -
         if not outlet.is_on:
             continue
         step_a, held_a = outlet.connector.step_a, outlet.limit_a
-        most_a = outlet.min_a if outlet.idle else min(outlet.now_a, outlet.most_a)
+        most_a = outlet.min_a if outlet.idle else min(outlet.offers_a, outlet.most_a)
         wanted_a = legal_current(most_a, outlet.min_a, outlet.most_a, step_a)
         while wanted_a > held_a:
             more = outlet.current_at(wanted_a - held_a)

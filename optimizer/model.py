@@ -398,7 +398,8 @@ class ConnectorMemory:
     clearly less than offered since. most_a: what it is thought to take at most, learnt from that; None =
     all it may. phases: those of the site's phases the vehicle was seen to use, offered all of them.
     phase_count: how many of them it was offered last, by a station that can choose; phase_changes: when that
-    was changed within the last hour. seen_at: its session first.
+    was changed within the last hour. seen_at: its session first. phase_guess: how
+    many it is thought to use, by its badge or its power, while no currents show it.
     """
 
     limit_a: float
@@ -412,6 +413,7 @@ class ConnectorMemory:
     phase_count: int | None = None
     phase_changes: tuple[datetime, ...] = ()
     seen_at: datetime | None = None
+    phase_guess: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

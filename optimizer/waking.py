@@ -23,6 +23,7 @@ from optimizer.model import ConnectorState, PlugInMemory
 from optimizer.surplus import Freshness
 
 PUSH_A = (10.0, 13.0, 16.0)  # by round: some vehicles wait for more than others
+PUSH_PHASES = (None, 1, 3)  # where the station can choose: a change interrupts the pilot signal, too
 ROUND_AFTER_S = (0.0, 600.0, 1800.0)
 MOST_PUSHES = 9  # in one stay, also of a vehicle that falls asleep in every pause
 AT_ONCE = 2
@@ -153,7 +154,8 @@ def _next_round(outlet: Outlet, plug_in: PlugInMemory, now: datetime, has_place:
         return plug_in
     if plug_in.rounds < len(PUSH_A) and plug_in.pushes < MOST_PUSHES:
         is_due = plug_in.round_at is None or _has_passed(plug_in.round_at, ROUND_AFTER_S[plug_in.rounds], now)
-        return _to(plug_in, "rest", now) if is_due and has_place else plug_in
+        may_begin = is_due and has_place and outlet.has_start_left  # a round is a start, too
+        return _to(plug_in, "rest", now) if may_begin else plug_in
     if plug_in.asked < len(outlet.connector.wake_by):
         return replace(_to(plug_in, outlet.connector.wake_by[plug_in.asked], now), asked=plug_in.asked + 1)
     return replace(plug_in, needs_hand=True)
@@ -176,6 +178,7 @@ def _starts_shortly(outlet: Outlet, plug_in: PlugInMemory, trust: Freshness, now
     )
     in_time = start_s > 0 and not _has_passed(plug_in.first_at, start_s + START_SLACK_S, now)
     by_rule = outlet.rule.code in ("sun", "timer_off") and not outlet.rule.always_on
+    by_rule = by_rule and (outlet.is_on or outlet.has_start_left)
     return is_due and in_time and by_rule and plug_in.taken_s < start_s and trust is Freshness.FRESH
 
 
@@ -185,6 +188,9 @@ def _follow(outlet: Outlet, plug_in: PlugInMemory, before: PlugInMemory | None) 
     if plug_in.step == "rest":
         _decide_for(outlet, Rule("waking", 0.0))
     elif plug_in.step == "push":
+        if (count := PUSH_PHASES[min(plug_in.rounds, len(PUSH_PHASES) - 1)]) in outlet.phase_choices:
+            outlet.offer_phases(count)
+            outlet.phase_choices = (count,)
         push_a = push_current_a(outlet, plug_in)
         _decide_for(outlet, Rule("waking", push_a))
         outlet.most_a, outlet.idle = push_a, True  # nobody gives way for what it will hardly take

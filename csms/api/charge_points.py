@@ -41,7 +41,7 @@ class ReadingNow(BaseModel):
 
 class ConnectorNow(BaseModel):
     connector_id: int
-    state: Literal["offline", "free", "plugged", "ready", "charging", "finished", "faulted"]
+    state: Literal["offline", "free", "plugged", "ready", "charging", "finished", "faulted", "refused"]
     status: str | None = Field(description="OCPP status as last reported")
     error_code: str
     status_at: datetime | None

@@ -17,12 +17,18 @@ PhaseTriple = tuple[float, float, float]
 TAKING_A = 1.0
 TAKING_W = 100.0
 READING_TRUSTED_FOR = timedelta(minutes=3)
+COUNTED_S, COARSE_COUNT_S, CLEAR_GROWTH_WH = 60, 300, 20
+REFUSAL_SHOWN_FOR = timedelta(minutes=2)
 SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
 QUIRK_KINDS = 100
 CONNECTORS_KEPT = 256  # no station has so many, but one may make up their numbers
 LONGEST_QUIRK = 255
 UNKNOWN_REGISTER_WH = -1
 SMALLEST_FALL_WH = 1000
+LARGEST_FIRST_RISE_WH = 200_000
+"""More than that above the told start cannot have been charged when a register is read first: some stations
+tell the start of the session's counter and then the register of the meter's whole life."""
+
 # conformance_mode: nothing is sent unasked. assume_subprotocol: it may offer none.
 OPTIONS = ("conformance_mode", "assume_subprotocol")
 
@@ -40,6 +46,9 @@ class OpenTransaction:
     meter_start_wh: UNKNOWN_REGISTER_WH until a register is read, if the station did not tell it.
     counted_before_wh: what had been charged when the register began anew.
     min_a: what the vehicle that comes with the tag needs; None = whatever the connector's minimum is.
+    is_refused: the tag was not accepted; the station stops the transaction or gives it nothing.
+    usual_phases: how many phases the vehicle that comes with the tag was seen to use, None = not known.
+    is_read: its register was, since the start.
     """
 
     id: int
@@ -49,9 +58,14 @@ class OpenTransaction:
     energy_wh: float = 0.0
     counted_before_wh: float | None = None
     min_a: float | None = None
+    is_refused: bool = False
+    usual_phases: int | None = None
+    is_read: bool = False
 
     def register_read(self, register_wh: float) -> None:
-        if self.meter_start_wh == UNKNOWN_REGISTER_WH:
+        is_first, self.is_read = not self.is_read, True
+        told_another = is_first and register_wh - self.meter_start_wh > LARGEST_FIRST_RISE_WH
+        if self.meter_start_wh == UNKNOWN_REGISTER_WH or told_another:
             self.meter_start_wh = register_wh
         if self.counted_before_wh is None and has_begun_anew(self.meter_start_wh, register_wh):
             self.counted_before_wh = self.energy_wh
@@ -106,13 +120,48 @@ class ConnectorReading:
         return self.completed_by(last) if gap <= SAME_SAMPLE else self
 
 
+@dataclass(frozen=True, slots=True)
+class CountedSince:
+    """A register [Wh] and when it was read. power_w: what it told last."""
+
+    at: datetime
+    energy_wh: float
+    power_w: float | None = None
+
+
+def with_power(
+    reading: ConnectorReading, since: CountedSince | None, last: ConnectorReading | None
+) -> tuple[ConnectorReading, CountedSince | None]:
+    """A station that tells neither power nor current: its register's growth tells the power, over a minute at
+    least, and over several where it counts coarsely or hardly grows."""
+    if reading.is_taking() is not None:
+        return reading, None
+    was_told = since is None and last is not None and last.is_taking() is not None
+    if was_told and last is not None and abs(reading.at - last.at) <= READING_TRUSTED_FOR:
+        return reading, None
+    if reading.energy_wh is None:
+        return reading, since
+    here = CountedSince(reading.at, reading.energy_wh)
+    if since is None or reading.energy_wh < since.energy_wh or reading.at < since.at:
+        return reading, here
+    grown_wh, passed_s = reading.energy_wh - since.energy_wh, (reading.at - since.at).total_seconds()
+    if passed_s >= COARSE_COUNT_S or (passed_s >= COUNTED_S and grown_wh >= CLEAR_GROWTH_WH):
+        power_w = grown_wh * 3600 / passed_s
+        return replace(reading, power_w=power_w), replace(here, power_w=power_w)
+    if since.power_w is None:
+        return reading, since
+    return replace(reading, power_w=since.power_w), since
+
+
 @dataclass(slots=True)
 class LiveConnector:
     """status, error_code: as last reported; None = never. status_at: when that arrived.
 
     offered_a: the limit the station last accepted. [A per phase] setpoint_problem: why it was not written.
     following: whether what is measured keeps to it, within the running transaction. overruled: which profile
-    of an operator had to make way for a fuse in it.
+    of an operator had to make way for a fuse in it. refused_at: when the badge of who is there was refused.
+    starting: how its start without a badge goes, in words for people. counted: of a station that tells
+    nothing but its register, what it read some time ago.
     """
 
     status: str | None = None
@@ -125,9 +174,12 @@ class LiveConnector:
     setpoint_problem: str | None = None
     following: Following = field(default_factory=Following)
     overruled: str | None = None
+    refused_at: datetime | None = None
+    starting: str | None = None
+    counted: CountedSince | None = None
 
     def state(self, now: datetime, connected: bool = True) -> str:
-        """One of offline, free, plugged, ready, charging, finished, faulted.
+        """One of offline, free, plugged, ready, charging, finished, faulted, refused.
 
         What is measured counts more than the reported status, which may lag or be missing; a reading
         too old to be trusted, or older than the status, does not.
@@ -139,10 +191,19 @@ class LiveConnector:
         is_taking = self._is_taking(now)
         if is_taking:
             return "charging"
+        if self._is_refused(now):
+            return "refused"
         over = self.status in ("Finishing", "Available")  # with a transaction open: its stop is on the way
         if (self.transaction is not None and not over) or self.status in _SESSION_STATUSES:
             return "charging" if self.status == "Charging" and is_taking is None else "ready"
         return _STATES_WITHOUT_SESSION.get(self.status or "", "free")
+
+    def _is_refused(self, now: datetime) -> bool:
+        """Nothing flows, and the badge was refused: to its transaction, or just now before there was one."""
+        if self.transaction is not None:
+            return self.transaction.is_refused and self.status not in ("Finishing", "Available")
+        is_recent = self.refused_at is not None and now - self.refused_at <= REFUSAL_SHOWN_FOR
+        return self.status == "Preparing" and is_recent
 
     def _is_taking(self, now: datetime) -> bool | None:
         reading = self.trusted_reading(now)
@@ -163,6 +224,7 @@ class LiveConnector:
 
         A reading from the future, by a clock that was wrong, does not bar those that follow it.
         """
+        reading, self.counted = with_power(reading, self.counted, self.reading)
         last = self.reading
         if last is not None and last.at <= now + READING_TRUSTED_FOR:
             if reading.at < last.at - SAME_SAMPLE:

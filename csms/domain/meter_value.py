@@ -9,6 +9,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -157,7 +158,8 @@ def _currents(values: Values, power_w: float | None) -> PhaseTriple | None:
     if len(told) == len(PHASES):
         return told["L1"], told["L2"], told["L3"]
     if not told and (single := values.get((CURRENT, TOTAL))) is not None:
-        told = {"L1": single}
+        count = _summed_phases(single, values.get((OFFERED, TOTAL)))
+        told = dict.fromkeys(PHASES[:count], single / count)
     if not told:
         return None
     mean_a = sum(told.values()) / len(told)
@@ -168,6 +170,14 @@ def _currents(values: Values, power_w: float | None) -> PhaseTriple | None:
             carrying.add(phase)
     first, second, third = (told.get(p, mean_a if p in carrying else 0.0) for p in PHASES)
     return first, second, third
+
+
+def _summed_phases(single_a: float, offered_a: float | None) -> int:
+    """Over how many phases a current without a phase must have been summed: one alone carries no more than
+    is offered. Mean or maximum need not be told apart from it otherwise."""
+    if offered_a is None or offered_a <= 0 or single_a <= 0:
+        return 1
+    return min(len(PHASES), max(1, math.ceil(single_a / (1.05 * offered_a + 1.0))))
 
 
 def _phases_in_use(mean_a: float, power_w: float | None, voltage_v: float, told: int) -> int:

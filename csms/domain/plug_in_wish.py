@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-PLUGGED_STATES = ("plugged", "ready", "charging", "finished")
+PLUGGED_STATES = ("plugged", "ready", "charging", "finished", "refused")
 """States of a connector in which a cable is in. Of a station that is offline or faulted nothing is known."""
 
 

@@ -320,11 +320,16 @@ class ApplianceConfig(SiteModel):
         return [relay for step in self.steps for relay in step.relays]
 
 
+WakeStep = Literal["restart", "availability", "reset"]
+
+
 class ConnectorConfig(SiteModel):
     """safe_a: what the station falls back to when the central system is silent; see `safe_currents`.
 
     phase_rotation: the phases in OCPP's words (ConnectorPhaseRotation): R, S, T are L1, L2, L3.
     phase_switching: the station can be told to use its first phase only.
+    start_at_plug_in_min: for so long a vehicle charges at its minimum first, whatever the sun says.
+    free_start: whoever plugs in charges, without a badge.
     """
 
     id: int = Field(ge=1, le=1000)
@@ -340,6 +345,8 @@ class ConnectorConfig(SiteModel):
     priority: Priority = 0
     phase_rotation: Literal["RST", "RTS", "SRT", "STR", "TRS", "TSR"] | None = None
     phase_switching: bool = False
+    start_at_plug_in_min: float = Field(default=0, ge=0, le=60)
+    free_start: bool = False
 
     @model_validator(mode="before")
     @classmethod
@@ -379,13 +386,23 @@ class ConnectorConfig(SiteModel):
 
 class ChargePointConfig(SiteModel):
     """max_profile_writes_per_day: of charging profiles, for a station whose memory wears; None = as many as
-    its make is known to bear."""
+    its make is known to bear. start_tag: the id tag of transactions that are started without a badge.
+    wake_by: what it may be asked to do, in this order, for a vehicle that no offer wakes."""
 
     id: Identity
     name: str | None = None
     circuit: Id
     max_profile_writes_per_day: int | None = Field(default=None, ge=5, le=100_000)
     connectors: Annotated[list[ConnectorConfig], Field(min_length=1)]
+    start_tag: Annotated[str, Field(min_length=1, max_length=20, pattern=r"^[!-~]+$")] = "SITE"
+    wake_by: list[WakeStep] = []
+
+    @field_validator("wake_by")
+    @classmethod
+    def _each_step_once(cls, value: list[WakeStep]) -> list[WakeStep]:
+        if len(set(value)) != len(value):
+            raise ValueError("each step at most once expected")
+        return value
 
 
 class SiteConfig(SiteModel):

@@ -8,7 +8,22 @@ from datetime import datetime
 from typing import Literal
 
 LoadState = Literal[
-    "off", "on", "waiting", "charging", "paused", "plugged", "free", "finished", "offline", "fault"
+    "off",
+    "on",
+    "waiting",
+    "charging",
+    "paused",
+    "plugged",
+    "free",
+    "finished",
+    "offline",
+    "fault",
+    "offered",
+    "asleep",
+    "waking",
+    "full",
+    "refused",
+    "needs_hand",
 ]
 
 

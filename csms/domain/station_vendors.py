@@ -26,17 +26,22 @@ class LimitHints:
 @dataclass(frozen=True, slots=True)
 class Make:
     """may_ask_all: may be asked for its whole configuration. measurands: the only ones it may be given to
-    sample; None = any. most_measurands: how many it takes at once, if its configuration does not tell."""
+    sample; None = any. most_measurands: how many it takes at once, if its configuration does not tell.
+    never_wake_by: what would not wake a vehicle there but leave it without a session."""
 
     may_ask_all: bool = True
     measurands: frozenset[str] | None = None
     most_measurands: int | None = None
     limits: LimitHints = LimitHints()
+    never_wake_by: frozenset[str] = frozenset()
 
 
 ANY = Make()
 _ALL_BUT_DEFAULT = frozenset({"TxProfile", "ChargePointMaxProfile"})
 _NO_CAP = frozenset({"ChargePointMaxProfile"})
+# What stops the session: these begin no other until the cable was out. Source: evcc issues 12861, 14348.
+_STOPS = frozenset({"restart", "availability", "reset"})
+_NO_AVAILABILITY = frozenset({"availability"})
 
 # (how the vendor begins, how the model begins) in lower case. The first that fits counts.
 _MAKES: list[tuple[str, str, Make]] = [
@@ -69,8 +74,8 @@ _MAKES: list[tuple[str, str, Make]] = [
         Make(limits=LimitHints(kinds=("Absolute",), max_writes_per_day=25)),
     ),
     # Firmware 5 takes stack level 0 only, 6 takes Relative only. Source: evcc issue 15581.
-    ("wall box", "", Make(limits=LimitHints(only_level_0=True))),
-    ("wallbox", "", Make(limits=LimitHints(only_level_0=True))),
+    ("wall box", "", Make(limits=LimitHints(only_level_0=True), never_wake_by=_STOPS)),
+    ("wallbox", "", Make(limits=LimitHints(only_level_0=True), never_wake_by=_STOPS)),
     # One TxDefaultProfile; refuses writes that come too fast. Source: myenergi's documentation.
     ("myenergi", "", Make(limits=LimitHints(refuses=_ALL_BUT_DEFAULT, write_pause_s=60.0))),
     ("timxon", "", Make(limits=LimitHints(refuses=_ALL_BUT_DEFAULT))),  # lbbrhzn/ocpp issue 2158
@@ -78,6 +83,14 @@ _MAKES: list[tuple[str, str, Make]] = [
     ("evbox", "", Make(limits=LimitHints(refuses=_NO_CAP))),
     ("ev-box", "", Make(limits=LimitHints(refuses=_NO_CAP))),
     ("united chargers", "", Make(limits=LimitHints(refuses=_NO_CAP))),  # Grizzl-E
+    ("zj beny", "", Make(never_wake_by=_STOPS)),
+    ("beny", "", Make(never_wake_by=_STOPS)),
+    ("ocular", "", Make(never_wake_by=_STOPS)),
+    ("autel", "", Make(never_wake_by=frozenset({"restart", "availability"}))),  # lbbrhzn/ocpp issue 1565
+    # ChangeAvailability is not implemented, or does harm. Source: evcc's template, go-e's description.
+    ("go-e", "", Make(never_wake_by=_NO_AVAILABILITY)),
+    ("en+", "", Make(never_wake_by=_NO_AVAILABILITY)),
+    ("en-plus", "", Make(never_wake_by=_NO_AVAILABILITY)),
 ]
 
 

@@ -284,9 +284,16 @@ class ChargePoints:
             "connector.status", station, connector_id=connector_id, status=status, error_code=error_code
         )
 
+    def badge_refused(self, identity: str, now: datetime) -> None:
+        """Authorize does not say where: it was held to the station by whoever is plugged in and waits."""
+        for connector in self.station(identity).connectors.values():
+            if connector.status == "Preparing" and connector.transaction is None:
+                connector.refused_at = now
+
     def started(self, identity: str, connector_id: int, transaction: OpenTransaction) -> None:
         station, connector = self._connector(identity, connector_id)
         connector.transaction = transaction
+        connector.refused_at = connector.starting = None
         connector.offered_a = connector.offered_at = connector.setpoint_problem = None
         connector.overruled = None
         connector.following = connector.following.for_next_transaction()
@@ -298,7 +305,8 @@ class ChargePoints:
             id_tag=transaction.id_tag,
         )
 
-    def stopped(self, identity: str, connector_id: int) -> None:
+    def stopped(self, identity: str, connector_id: int, reason: str | None = None) -> None:
+        """reason: OCPP's, None if no stop has come."""
         station, connector = self._connector(identity, connector_id)
         transaction, connector.transaction = connector.transaction, None
         connector.offered_a = connector.offered_at = connector.overruled = None
@@ -308,6 +316,7 @@ class ChargePoints:
             station,
             connector_id=connector_id,
             transaction_id=transaction.id if transaction else None,
+            reason=reason,
         )
 
     def metered(self, identity: str, connector_id: int, reading: ConnectorReading) -> None:
@@ -393,7 +402,13 @@ async def _ask_to_boot(link: StationLink) -> None:
 def open_transaction(row: Mapping[str, Any]) -> OpenTransaction:
     """The live record of a stored transaction."""
     transaction = OpenTransaction(
-        row["id"], row["id_tag"], row["started_at"], row["meter_start_wh"], min_a=row["min_a"]
+        row["id"],
+        row["id_tag"],
+        row["started_at"],
+        row["meter_start_wh"],
+        min_a=row["min_a"],
+        is_refused=row["start_status"] != "Accepted",
+        usual_phases=row.get("usual_phases"),
     )
     if row["last_register_wh"] is not None:
         transaction.register_read(row["last_register_wh"])

@@ -44,6 +44,7 @@ KEYS = (
     "ConnectorSwitch3to1PhaseSupported",
     "ACPhaseSwitchingSupported",
     "AuthorizeRemoteTxRequests",
+    "PlugAndChargeIdentifier",
     "WebSocketPingInterval",
 )
 AT_ONCE = 50  # stations asked at the same time: after a power cut all boot, and the others want to come in

@@ -42,7 +42,8 @@ class StationMessages:
     """unknown_tags: what tags get that are not stored; None = accepted as long as none is stored at all,
     so that a first installation charges without any, and rejected from the first stored tag on.
 
-    handlers: more actions, each handled by the service it belongs to.
+    handlers: more actions, each handled by the service it belongs to. is_start_tag(identity, id tag): it is
+    ours, for sessions that need no badge, and accepted although it is not stored.
     """
 
     def __init__(
@@ -53,9 +54,11 @@ class StationMessages:
         heartbeat_interval_s: int = HEARTBEAT_INTERVAL_S,
         unknown_tags: UnknownTags | None = None,
         handlers: Mapping[str, Handler] | None = None,
+        is_start_tag: Callable[[str, str], bool] = lambda identity, id_tag: False,
     ) -> None:
         self._database, self._charge_points, self._clock = database, charge_points, clock
         self._heartbeat_interval_s, self._unknown_tags = heartbeat_interval_s, unknown_tags
+        self._is_start_tag = is_start_tag
         self._batches = MeterValueBatches(database)
         self._clocks: dict[str, StationClock] = {}
         self._handlers: dict[str, Handler] = {
@@ -106,9 +109,14 @@ class StationMessages:
     async def _authorize(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         async with self._database.read() as conn:
             info = await records.id_tag_info(
-                conn, payload["idTag"], received_at, self._unknown_tags, identity
+                conn, payload["idTag"], received_at, self._policy(identity, payload), identity
             )
+        if info["status"] != "Accepted":
+            self._charge_points.badge_refused(identity, received_at)
         return {"idTagInfo": info}
+
+    def _policy(self, identity: str, payload: Payload) -> UnknownTags | None:
+        return "accept" if self._is_start_tag(identity, payload["idTag"]) else self._unknown_tags
 
     async def _heartbeat(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         return {"currentTime": self._current_time()}
@@ -117,7 +125,9 @@ class StationMessages:
         status = self._connector(identity, payload["connectorId"]).status
         return await self._change(
             identity,
-            lambda conn: records.begin(conn, identity, payload, received_at, self._unknown_tags, status),
+            lambda conn: records.begin(
+                conn, identity, payload, received_at, self._policy(identity, payload), status
+            ),
         )
 
     async def _stop_transaction(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
@@ -225,7 +235,7 @@ class StationMessages:
         for row in outcome.stopped:
             running = self._connector(identity, row["connector_id"]).transaction
             if running is not None and running.id == row["id"]:
-                self._charge_points.stopped(identity, row["connector_id"])
+                self._charge_points.stopped(identity, row["connector_id"], row.get("stop_reason"))
                 log.info("transaction ended", charge_point=identity, transaction=row["id"])
         for row in outcome.started:
             running = self._connector(identity, row["connector_id"]).transaction

@@ -16,7 +16,12 @@ from typing import Any
 import orjson
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.domain.charge_point import UNKNOWN_REGISTER_WH, ConnectorReading, has_begun_anew
+from csms.domain.charge_point import (
+    LARGEST_FIRST_RISE_WH,
+    UNKNOWN_REGISTER_WH,
+    ConnectorReading,
+    has_begun_anew,
+)
 from csms.domain.id_tag import UnknownTags, authorize, same_tag
 from csms.domain.meter_value import is_covered, read_sampled_values, register_wh
 from csms.domain.normalise import parse_time
@@ -25,6 +30,7 @@ from csms.domain.station_clock import CLOCK_NEVER_SET, is_historic, is_over
 from csms.storage import access, reservations, stations, transactions
 from csms.storage.transactions import Row
 
+LARGEST_SESSION_WH = 2_000_000  # more has nobody charged: the stop tells another register than the start
 SHORTEST_CUT_TAG = 8
 IN_SESSION = ("Charging", "SuspendedEV", "SuspendedEVSE")
 
@@ -249,11 +255,12 @@ async def end(
         return Outcome(_stop_answer(row["stop_id_tag_info"]))
     info = await _stop_info(conn, payload.get("idTag"), received_at, unknown_tags)
     if row is not None:
+        is_open = row["stopped_at"] is None
         await _settle(conn, row, payload, received_at, info)
         anew = has_begun_anew(row["meter_start_wh"], payload["meterStop"])
         return Outcome(
             _stop_answer(info),
-            stopped=[row] if row["stopped_at"] is None else [],
+            stopped=[{**row, "stop_reason": payload.get("reason") or "Local"}] if is_open else [],
             quirks=["StopTransaction.meterStop: began anew"] if anew else [],
         )
     await transactions.save_unmatched_stop(
@@ -332,16 +339,16 @@ async def _settle(
     stopped_at = _time(payload.get("timestamp"), received_at)
     meter_stop_wh = register_wh(float(payload["meterStop"]))
     registers = _registers(row["id"], data)
-    if meter_stop_wh is not None:
+    is_read = bool(registers) or row["last_register_wh"] is not None
+    if meter_stop_wh is not None and (
+        is_read or meter_stop_wh - row["meter_start_wh"] <= LARGEST_FIRST_RISE_WH
+    ):
         registers.append((row["id"], meter_stop_wh, stopped_at))
     await _claim(conn, row, stopped_at)
     await transactions.save_meter_values(conn, [{**e.row, "transaction_id": row["id"]} for e in data])
     await transactions.raise_registers(conn, registers)
-    best_wh = transactions.best_register_wh(await transactions.by_id(conn, row["identity"], row["id"]) or row)
-    if meter_stop_wh is None:
-        meter_stop_wh = best_wh
-    elif has_begun_anew(row["meter_start_wh"], meter_stop_wh):
-        meter_stop_wh += best_wh  # as if the register had gone on counting
+    read = await transactions.by_id(conn, row["identity"], row["id"]) or row
+    meter_stop_wh = await _stop_register_wh(conn, read, meter_stop_wh)
     await transactions.stop(
         conn,
         row["id"],
@@ -352,6 +359,18 @@ async def _settle(
         stop_id_tag_info=info,
         stop_received_at=received_at,
     )
+
+
+async def _stop_register_wh(conn: AsyncConnection, row: Row, meter_stop_wh: float | None) -> float:
+    """What the register would have been at the stop if it had gone on counting since the start."""
+    start_wh, best_wh = row["meter_start_wh"], transactions.best_register_wh(row)
+    if meter_stop_wh is None or meter_stop_wh - best_wh > LARGEST_SESSION_WH:
+        return best_wh
+    if not has_begun_anew(start_wh, meter_stop_wh):
+        return meter_stop_wh
+    fell = await transactions.has_register_below(conn, row["id"], start_wh)
+    counts_session = best_wh > start_wh and not fell  # the start and the stop do, the samples do not
+    return max(best_wh, start_wh + meter_stop_wh) if counts_session else best_wh + meter_stop_wh
 
 
 # --- meter values ---

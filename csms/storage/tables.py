@@ -286,6 +286,15 @@ connector_status = Table(
     Column("received_at", UtcTime, nullable=False),
 )
 
+# Of any tag that a vehicle came with, stored as a badge or not; in lower case.
+tag_phases = Table(
+    "tag_phases",
+    metadata,
+    Column("id_tag", String(64), primary_key=True),
+    Column("phases", Integer, nullable=False),
+    Column("seen_at", UtcTime, nullable=False),
+)
+
 id_tags = Table(
     "id_tags",
     metadata,

@@ -24,10 +24,10 @@ from sqlalchemy import (
 )
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.domain.charge_point import UNKNOWN_REGISTER_WH
+from csms.domain.charge_point import LARGEST_FIRST_RISE_WH, UNKNOWN_REGISTER_WH
 from csms.storage.bulk import Columns, insert_rows, update_rows
 from csms.storage.database import insert
-from csms.storage.tables import id_tags, meter_values, transactions, unmatched_stops
+from csms.storage.tables import id_tags, meter_values, tag_phases, transactions, unmatched_stops
 
 HIGHEST_ADOPTED_ID = 2**30  # OCPP's integers end at 2**31 − 1
 LOST = "Lost"  # stop_reason of a transaction that we closed ourselves
@@ -36,6 +36,11 @@ t = transactions.c
 _MIN_A = (
     select(id_tags.c.min_a).where(id_tags.c.id_tag == func.lower(func.trim(t.id_tag))).scalar_subquery()
 ).label("min_a")
+_USUAL_PHASES = (
+    select(tag_phases.c.phases)
+    .where(tag_phases.c.id_tag == func.lower(func.trim(t.id_tag)))
+    .scalar_subquery()
+).label("usual_phases")
 
 
 async def open_transactions(conn: AsyncConnection) -> list[Row]:
@@ -50,6 +55,13 @@ async def open_on_connector(conn: AsyncConnection, identity: str, connector_id: 
 async def by_id(conn: AsyncConnection, identity: str, transaction_id: int) -> Row | None:
     """Only if it is this station's."""
     return _last(await _rows(conn, t.identity == identity, t.id == transaction_id))
+
+
+async def last_stopped(conn: AsyncConnection, identity: str, connector_id: int) -> Row | None:
+    """The one of the connector that was stopped last."""
+    newest = select(t.id).where(t.identity == identity, t.connector_id == connector_id)
+    newest = newest.where(t.stopped_at.is_not(None)).order_by(t.stopped_at.desc(), t.id.desc()).limit(1)
+    return _last(await _rows(conn, t.id == newest.scalar_subquery()))
 
 
 async def duplicate_start(
@@ -221,7 +233,7 @@ async def stop(conn: AsyncConnection, transaction_id: int, **values: Any) -> Non
 async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, float, datetime]]) -> None:
     """(transaction id, register [Wh], read at): kept unless it falls or a stop has settled the matter.
 
-    The first one is also where a transaction began whose station did not tell.
+    The first one is also where a transaction began whose station did not tell, or told another register.
     """
     await update_rows(conn, _raise_register, _REGISTERS, readings)
 
@@ -246,6 +258,7 @@ def _raise_register(read: Columns) -> Update:
             last_register_wh=wh,
             last_register_at=read["at"],
             meter_start_wh=case(
+                (t.last_register_wh.is_(None) & (wh - t.meter_start_wh > LARGEST_FIRST_RISE_WH), wh),
                 (t.meter_start_wh != UNKNOWN_REGISTER_WH, t.meter_start_wh),
                 (is_of_the_same_start, t.meter_start_wh),
                 else_=wh,
@@ -278,6 +291,13 @@ async def claim_meter_values(
     found = (await conn.execute(highest.order_by(m.energy_wh.desc()).limit(1))).one_or_none()
     await conn.execute(update(meter_values).where(*within).values(transaction_id=transaction["id"]))
     return None if found is None else (found.energy_wh, found.measured_at)
+
+
+async def has_register_below(conn: AsyncConnection, transaction_id: int, wh: float) -> bool:
+    """Was a register below this one read in the transaction?"""
+    m = meter_values.c
+    lower = select(m.id).where(m.transaction_id == transaction_id, m.energy_wh < wh)
+    return (await conn.execute(lower.limit(1))).first() is not None
 
 
 async def remove_meter_values_before(conn: AsyncConnection, end: datetime, at_most: int) -> int:
@@ -359,7 +379,7 @@ def best_register_wh(transaction: Row) -> float:
 
 async def _rows(conn: AsyncConnection, *conditions: ColumnElement[bool]) -> list[Row]:
     """With the minimum current of the vehicle that comes with the tag."""
-    query = select(transactions, _MIN_A).where(*conditions).order_by(t.started_at, t.id)
+    query = select(transactions, _MIN_A, _USUAL_PHASES).where(*conditions).order_by(t.started_at, t.id)
     return [dict(row) for row in (await conn.execute(query)).mappings()]
 
 

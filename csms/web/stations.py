@@ -23,6 +23,7 @@ STATES = {
     "charging": "charging",
     "finished": "finished",
     "faulted": "faulted",
+    "refused": "badge refused",
 }
 
 

@@ -130,9 +130,11 @@ p:empty { display: none; }
 .state { display: inline-block; margin-top: 3px; padding: 0 8px; border-radius: 999px; font-size: 12.5px;
   font-weight: 600; line-height: 20px; background: var(--well); color: var(--muted); }
 .state[data-state=on], .state[data-state=charging] { background: var(--leaf-pale); color: var(--leaf-ink); }
-.state[data-state=waiting], .state[data-state=paused], .state[data-state=plugged] {
+.state[data-state=waiting], .state[data-state=paused], .state[data-state=plugged], .state[data-state=offered],
+.state[data-state=asleep], .state[data-state=waking] {
   background: var(--wait-pale); color: var(--sun-ink); }
-.state[data-state=fault], .state[data-state=offline] { background: var(--alarm-pale); color: var(--alarm); }
+.state[data-state=fault], .state[data-state=offline], .state[data-state=refused],
+.state[data-state=needs_hand] { background: var(--alarm-pale); color: var(--alarm); }
 .reason { overflow-wrap: anywhere; }
 .load.broken .reason { color: var(--alarm); font-weight: 550; }
 .facts { display: flex; flex-wrap: wrap; gap: 8px 20px; }

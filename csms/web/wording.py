@@ -38,6 +38,12 @@ STATE_WORDS = {
     "finished": "Finished",
     "offline": "Offline",
     "fault": "Fault",
+    "offered": "Offered",
+    "asleep": "Asleep",
+    "waking": "Waking",
+    "full": "Full",
+    "refused": "Badge refused",
+    "needs_hand": "Needs a hand",
 }
 
 UNKNOWN = "–"

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csms.domain.charge_point import ConnectorReading, OpenTransaction
+from csms.domain.charge_point import ConnectorReading, LiveConnector, OpenTransaction
 from csms.domain.meter_value import LARGEST, is_covered, number, read_sampled_values
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
@@ -109,6 +109,21 @@ CURRENTS: dict[str, tuple[list[Sample], tuple[float, float, float] | None]] = {
     "nothing flows": ([current("0"), power("0")], (0, 0, 0)),
     "measured volts decide": ([current("20"), power("4800"), voltage("120")], (20, 20, 0)),
     "absurd volts do not": ([current("20"), power("4600"), voltage("4")], (20, 0, 0)),
+    "one without phase, more than is offered: a sum": (
+        [current("30"), power("6900"), sample("10", "Current.Offered", unit="A")],
+        (10, 10, 10),
+    ),
+    "a sum of two phases": ([current("19.6"), sample("10", "Current.Offered", unit="A")], (9.8, 9.8, 9.8)),
+    "a sum of two phases beside its power": (
+        [current("19.6"), power("4508"), sample("10", "Current.Offered", unit="A")],
+        (9.8, 9.8, 0),
+    ),
+    "lower case and blanks": ([sample("16", "Current.Import", " l1 ", unit=" A ")], (16, 16, 16)),
+    "kilowatts on each phase": (
+        [power("2.3", phase, unit="kW") for phase in ("L1", "L2", "L3")] + [current("10", "L1")],
+        (10, 10, 10),
+    ),
+    "line to line volts do not count": ([current("10"), power("2300"), voltage("400", "L1-L2")], (10, 0, 0)),
     "offered is not measured": ([sample("16", "Current.Offered", unit="A")], None),
     "not said": ([power("7000")], None),
 }
@@ -175,6 +190,59 @@ def test_what_no_meter_can_measure_is_not_read(value: Any, unit: str | None) -> 
 def test_whatever_is_said_can_be_read(samples: list[Sample]) -> None:
     reading = read_sampled_values(samples, NOON)
     assert reading.energy_wh is None or reading.energy_wh >= 0
+
+
+REGISTER_STORIES: dict[str, tuple[float, list[float], list[float]]] = {
+    "the meter's whole life": (5_000_000, [5_001_000, 5_002_500], [1000, 2500]),
+    "the session's counter": (0, [1000, 2500], [1000, 2500]),
+    "the start tells the life, the samples the session": (5_000_000, [1000, 2500], [1000, 2500]),
+    "the start tells the session, the samples the life": (0, [5_001_000, 5_002_500], [0, 1500]),
+    "not told at the start": (-1, [5_001_000, 5_002_500], [0, 1500]),
+    "replaced in the middle": (100_000, [103_000, 0, 1200], [3000, 3000, 4200]),
+    "a value that falls": (100_000, [103_000, 102_900, 103_500], [3000, 3000, 3500]),
+}
+
+
+@pytest.mark.parametrize("story", REGISTER_STORIES)
+def test_the_energy_of_a_transaction_neither_jumps_nor_falls(story: str) -> None:
+    meter_start_wh, registers, expected_wh = REGISTER_STORIES[story]
+    transaction = OpenTransaction(1, "BADGE1", NOON, meter_start_wh)
+    seen = []
+    for register in registers:
+        transaction.register_read(register)
+        seen.append(transaction.energy_wh)
+    assert seen == expected_wh
+
+
+@pytest.mark.parametrize(
+    ("registers_wh", "powers_w"),
+    [
+        ([0, 23, 46, 69], [None, 1380, 1380, 1380]),  # every minute
+        ([0, 10, 10, 20, 30, 40, 50], [None, None, None, 400, 400, 600, 600]),  # in steps of 10 Wh
+        ([0, 0, 0, 0, 0, 0, 0], [None, None, None, None, None, 0, 0]),
+        ([500, 0, 23], [None, None, 1380]),  # the meter was reset
+    ],
+)
+def test_a_register_alone_tells_the_power(registers_wh: list[float], powers_w: list[float | None]) -> None:
+    live, seen = LiveConnector(status="Charging"), []
+    for minute, register in enumerate(registers_wh):
+        at = NOON + timedelta(minutes=minute)
+        live.take_reading(ConnectorReading(at, energy_wh=register), at)
+        assert live.reading is not None
+        seen.append(live.reading.power_w)
+    assert seen == pytest.approx(powers_w)
+
+
+def test_a_station_that_tells_power_is_taken_at_its_word() -> None:
+    """Its register comes by itself in between."""
+    live = LiveConnector(status="Charging")
+    for minute in range(6):
+        at = NOON + timedelta(minutes=minute)
+        live.take_reading(ConnectorReading(at, power_w=3000), at)
+        at += timedelta(seconds=20)
+        live.take_reading(ConnectorReading(at, energy_wh=100 * minute), at)
+        assert live.reading is not None
+        assert live.reading.power_w == 3000
 
 
 @given(st.lists(odd_samples, max_size=40), st.floats(0, 1e7))

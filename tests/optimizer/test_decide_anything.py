@@ -76,7 +76,17 @@ def sites(draw: st.DrawFn) -> Site:
             needs=tuple(replace(need, energy_wh=None, run_s=3000.0) for need in needs),
             **stay,
         ),
-        connector("CP0/1", mode(Mode), circuit="garage", manual_a=9.0, max_a=32.0, windows=NOONTIME, **stay),
+        connector(
+            "CP0/1",
+            mode(Mode),
+            circuit="garage",
+            manual_a=9.0,
+            max_a=32.0,
+            windows=NOONTIME,
+            start_s=draw(st.sampled_from([0.0, 120.0])),
+            wake_by=draw(st.sampled_from([(), ("restart",)])),
+            **stay,
+        ),
         connector(
             "CP1/1",
             mode(Mode),

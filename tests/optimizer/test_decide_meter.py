@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 from closed_loop import NOON, Car, House, connector, heater, limit_a, site, steps_on, triple, why
 
-from optimizer import Circuit, Decision, Memory, Mode, PowerReading, Readings, decide
+from optimizer import Circuit, ConnectorState, Decision, Memory, Mode, PowerReading, Readings, decide
 
 LOADS = (
     heater("sun", min_on_s=600.0),
@@ -120,3 +120,14 @@ def test_with_a_late_meter_a_fuse_still_lowers_what_charges() -> None:
     house.cars["CP2/1"] = Car(phases=1)
     decision = house.minute(20_000, age_s=120)
     assert (limit_a(decision, "CP1/1"), limit_a(decision, "CP2/1")) == (8, 32)
+
+
+def test_a_late_meter_gives_a_station_that_was_away_no_more_than_it_offers_now() -> None:
+    house = House(site(connector()), {"CP1/1": Car(phases=1, takes_a=0.0)})
+    house.minute(0)
+    assert limit_a(house.minute(4140)) == 6
+    house.cars["CP1/1"].state = ConnectorState.OFFLINE
+    house.minute(0)
+    house.minute(0)
+    house.cars["CP1/1"].state = None
+    assert limit_a(house.minute(0, age_s=100)) == 0

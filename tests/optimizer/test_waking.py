@@ -199,6 +199,11 @@ def test_a_round_is_given_up(twist: str) -> None:
     assert twist != "unplugged" or not home.memory.plug_ins
 
 
+def test_a_round_is_a_start_and_none_is_made_without_one_left() -> None:
+    home = garage(Sleeper(wakes_a=99), max_starts_per_day=2).minutes(90)
+    assert (home.limits.count(0), home.memory.plug_ins["CP1/1"].pushes) == (1, 1)
+
+
 def test_no_push_without_sun_to_charge_by() -> None:
     assert set(garage(Sleeper()).minutes(60, surplus_w=500).limits) == {0}
 
@@ -227,6 +232,17 @@ def test_another_vehicle_is_another_chance() -> None:
     home = garage(Sleeper(wakes_a=99)).minutes(90)
     home.cars["CP1/1"] = Sleeper(wakes_a=10, session="2")
     assert home.minutes(10).codes[-1] == "on"
+
+
+def test_a_station_that_can_choose_changes_its_phases_too() -> None:
+    """Each change between one phase and three interrupts the pilot signal."""
+    home = garage(Sleeper(wakes_a=99), phases=(0, 1, 2), phase_switching=True)
+    pushed = []
+    for _ in range(90):
+        part = home.minute(1500).connectors[0]
+        if part.reason.code == "waking" and part.limit_a > 0:
+            pushed.append(part.phase_count)
+    assert pushed == [1, 1, 1, 1, 3, 3]
 
 
 def test_memory_of_a_plug_in_survives_a_restart() -> None:

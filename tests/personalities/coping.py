@@ -55,8 +55,8 @@ COPING = {
     ),
     "Answers late": "the answer is waited for; others are not delayed",
     "Phases rotated": (
-        "**not yet**: the rotation is read, but a current on its L1 counts on the grid's L1; give the "
-        "phases in the site file in the station's order"
+        "its ConnectorPhaseRotation is read: what flows on its L1 counts on the grid's L2, unless the site "
+        "file gives the phases in another order than L1, L2, L3"
     ),
     "Well-behaved": "as designed",
     # vehicles

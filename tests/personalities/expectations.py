@@ -42,7 +42,6 @@ DEVIATING = {
     ),
     "Huawei FusionCharge": Expected(Outcome(follows=False), today=Outcome(follows=False, energy=False)),
     "Ignores numberPhases": Expected(today=Outcome(energy=False)),
-    "Phases rotated": Expected(today=Outcome(fuse=False)),
 }
 
 

@@ -42,10 +42,10 @@ async def test_a_car_of_ten_amperes_leaves_the_rest_to_its_neighbour(folder: Pat
 
 async def test_a_full_car_gives_all_but_its_minimum_away(folder: Path) -> None:
     async with running(site(charge_points=GARAGE), folder) as garage:
-        nearly_full = Vehicle(VehicleModel("full", phases=1, battery_wh=40_000), soc=0.799, target_soc=0.8)
+        nearly_full = Vehicle(VehicleModel("full", phases=1, battery_wh=40_000), soc=0.77, target_soc=0.8)
         await garage.arrive("CP1", nearly_full)
         garage.sun_w = 3700
-        await garage.minute(4)
+        await garage.minute(26)
         await garage.arrive("CP2", car(phases=1))
         await garage.minute(5)
         assert garage.points["CP2"].limit_a(1) == 16

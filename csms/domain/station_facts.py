@@ -1,0 +1,28 @@
+"""What a station tells of itself that control must know. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from csms.domain.charge_point import Station
+from csms.domain.phase_rotation import Phases, rotations
+from csms.domain.station_vendors import make_of
+
+
+@dataclass(frozen=True, slots=True)
+class StationFacts:
+    """never_wake_by: steps that its make does not bear. rotation: connector -> the grid's phases on the
+    station's own L1, L2, L3."""
+
+    never_wake_by: frozenset[str] = frozenset()
+    rotation: Mapping[int, Phases] = field(default_factory=dict)
+
+
+NOTHING_TOLD = StationFacts()
+
+
+def facts_of(station: Station) -> StationFacts:
+    keys = {key.casefold(): value for key, value in station.configuration.items()}
+    rotation = rotations(keys.get("connectorphaserotation"), set(station.connectors))
+    return StationFacts(make_of(station.vendor, station.model).never_wake_by, rotation)
