@@ -54,6 +54,7 @@ WAKING_EVENTS = {
     "transaction.stopped",
     "station.connected",
     "station.profiles_cleared",
+    "station.charges_freely",
 }
 
 
@@ -266,9 +267,10 @@ class SiteControl:
         if reading is not None and live.offered_at is not None:
             settled_at = live.offered_at + timedelta(seconds=SETTLE_S)
             reading = reading if reading.at >= settled_at else None  # it shows what was offered before
-        offered_a = None
-        if transaction is not None:
-            offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction.id)
+        offered_a, is_limited = None, station.is_limited_at(connector.id)
+        if is_limited:
+            transaction_id = transaction.id if transaction else None
+            offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction_id)
             offered_a = self._safe_a[point.id, connector.id] if offered_a is None else offered_a
         wish = self._sites.wishes.of(self._config.site.id, f"{point.id}/{connector.id}")
         return ConnectorDemand(
@@ -280,7 +282,9 @@ class SiteControl:
             delivered_wh=transaction.energy_wh if transaction else 0.0,
             departs_at=wish.departs_at,
             requested_wh=wish.requested_wh,
-            controllable=transaction is None or self._setpoints.is_controllable(point.id, connector.id),
+            controllable=self._setpoints.is_controllable(point.id, connector.id)
+            if is_limited
+            else not live.takes_unbooked(now),
             is_over=live.following.is_over,
             soc_percent=reading.soc_percent if reading else None,
             usual_phases=transaction.usual_phases if transaction else None,

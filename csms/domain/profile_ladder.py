@@ -94,6 +94,13 @@ def rungs(abilities: ProfileAbilities, hints: LimitHints) -> tuple[Rung, ...]:
     return tuple(rung for *_, rung in sorted(found, key=lambda entry: entry[:2]))
 
 
+def without_transaction(found: Iterable[Rung]) -> tuple[Rung, ...]:
+    """Those that may limit a vehicle that charges without one. By the standard only the cap does, so it is
+    first; some stations let a default count, too."""
+    usable = [rung for rung in found if not rung.needs_transaction]
+    return tuple(sorted(usable, key=lambda rung: rung.purpose != "ChargePointMaxProfile"))
+
+
 def _kinds(purpose: Purpose, hints: LimitHints) -> tuple[Kind, ...]:
     """A cap of the whole station begins with no transaction, so that it cannot be relative to one."""
     return ("Absolute",) if purpose == "ChargePointMaxProfile" else hints.kinds
@@ -121,7 +128,7 @@ class LearntLimits:
 
     proven: it was seen to follow by it. failed: key -> how. from_the_top: what was refused may be taken
     now, so that the order is that of `rungs` again. rounds: how often all have failed since one worked.
-    of_model: (vendor, model, firmware) all of this was learnt with.
+    of_model: (vendor, model, firmware) all of this was learnt with. charges_freely: without transactions.
     """
 
     rung: str | None = None
@@ -132,6 +139,7 @@ class LearntLimits:
     retry_at: datetime | None = None
     anew_at: datetime | None = None
     of_model: tuple[str, ...] = ()
+    charges_freely: bool = False
 
     def next_rung(self, candidates: Iterable[Rung], of_same_model: str | None, now: datetime) -> Rung | None:
         """The way to write a limit now; None: all have failed, and it is too early to try again."""
@@ -207,6 +215,7 @@ def learnt_to_dict(learnt: LearntLimits) -> dict[str, Any]:
         "rounds": learnt.rounds,
         **{name: at.isoformat() if at else None for name, at in times.items()},
         "of_model": list(learnt.of_model),
+        "charges_freely": learnt.charges_freely,
     }
 
 
@@ -224,5 +233,6 @@ def learnt_from_dict(stored: Mapping[str, Any]) -> LearntLimits:
         from_the_top=bool(stored["from_the_top"]),
         rounds=int(stored["rounds"]),
         of_model=tuple(str(part) for part in stored["of_model"]),
+        charges_freely=bool(stored.get("charges_freely", False)),
         **times,
     )

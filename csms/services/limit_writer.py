@@ -326,7 +326,7 @@ class LimitWriter:
         until then it offered what it took."""
         now, wiring = self._clock.now(), slot.wish.wiring
         for connector in connectors:
-            if connector.transaction is None or (connector.offered_a == limit_a and not is_new):
+            if not slot.is_taken or (connector.offered_a == limit_a and not is_new):
                 continue
             before_a = slot.wish.safe_a if connector.offered_a is None else connector.offered_a
             if is_new and connector.following.is_over and connector.following.takes_a is not None:

@@ -125,7 +125,7 @@ class Setpoints:
         """Does an operator's own profile rule instead of the control profile?"""
         return self._outranking(identity, connector_id) is not None
 
-    def offered_a(self, identity: str, wiring: ConnectorWiring, transaction_id: int) -> float | None:
+    def offered_a(self, identity: str, wiring: ConnectorWiring, transaction_id: int | None) -> float | None:
         """What the control profile of this transaction offers now, or an operator's that rules instead.
         None = there is none, or it cannot be told. [A]"""
         connector = self._charge_points.station(identity).connectors.get(wiring.connector_id)
@@ -142,11 +142,12 @@ class Setpoints:
 
     def verify(self, identity: str, connector_id: int) -> None:
         """Compare the newest measurement with what is offered. A way that is not followed has failed."""
-        connector = self._charge_points.station(identity).connectors.get(connector_id)
-        if connector is None or connector.transaction is None or connector.following.offer is None:
+        live = self._charge_points.station(identity)
+        connector = live.connectors.get(connector_id)
+        if connector is None or not live.is_limited_at(connector_id) or connector.following.offer is None:
             return
         now, before = self._clock.now(), connector.following
-        reading = _in_our_time(connector.trusted_reading(now), self._charge_points.station(identity), now)
+        reading = _in_our_time(connector.trusted_reading(now), live, now)
         after = observe(before, connector.following.offer, reading)
         connector.following = after
         rung = self._ladder.known_rung(identity)
@@ -186,11 +187,12 @@ class Setpoints:
             station.rewritten.add(connector_id)
             station.writes.to_rewrite.add(connector_id)
         else:
-            connectors = self._charge_points.station(identity).connectors
+            station_now = self._charge_points.station(identity)
+            connectors = station_now.connectors
             why = in_words(connectors[connector_id].following, self._clock.now()) or "not followed"
             self._ladder.fails(identity, rung, "ignored", why)
             station.rewritten.clear()
-            charging = {number for number, live in connectors.items() if live.transaction is not None}
+            charging = {number for number in connectors if station_now.is_limited_at(number)}
             station.writes.to_rewrite.update(charging & set(station.writes.wishes))
         self._hold(identity, dict(station.writes.wishes))
 
@@ -215,7 +217,7 @@ class Setpoints:
         """By the first way that the station takes. Each that fails is not tried again, so this ends."""
         live = self._charge_points.station(identity)
         while (rung := self._ladder.rung(identity)) is not None:
-            for slot in control_slots(rung, writes.wishes, live.connectors):
+            for slot in control_slots(rung, writes.wishes, live):
                 if not await self._writer.write_limit(identity, writes, rung, slot):
                     break
             else:

@@ -51,7 +51,7 @@ COPING = {
     "Random start delay": "waits, and is not taken for asleep for good",
     "One period only": "a schedule that ends, with the floor beneath it, is the dead-man",
     "Free charging": (
-        "**not yet**: without a transaction nothing is limited; choose an OCPP mode at the station"
+        "found after a minute by the current that flows; held by a ChargePointMaxProfile; nothing is recorded"
     ),
     "Answers late": "the answer is waited for; others are not delayed",
     "Phases rotated": (

@@ -37,9 +37,7 @@ DEVIATING = {
     "Easee Charge": Expected(Outcome(energy=False)),
     "wakes by hand only": Expected(Outcome(energy=False)),
     # Without a transaction nothing is recorded.
-    "Free charging": Expected(
-        Outcome(recorded=False), today=Outcome(follows=False, fuse=False, recorded=False)
-    ),
+    "Free charging": Expected(Outcome(recorded=False)),
     "Huawei FusionCharge": Expected(Outcome(follows=False), today=Outcome(follows=False, energy=False)),
     "Ignores numberPhases": Expected(today=Outcome(energy=False)),
 }

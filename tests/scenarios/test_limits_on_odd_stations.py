@@ -280,3 +280,40 @@ async def test_after_a_reset_a_setting_that_was_changed_is_found(folder: Path) -
         await home.minute(8)
         assert limits(home).state == "follows"
         assert home.points["CP1"].limit_a(1) == 10
+
+
+async def test_a_station_that_charges_without_transactions_is_held_by_a_cap(folder: Path) -> None:
+    """It says so by current that belongs to no transaction; until then what flows counts as the house's. A
+    restart does not forget it, and with its first transaction it is a station like others."""
+    config = site(charge_points=[ONE_PHASE], circuits=[{"id": "main", "limit_a": [40, 40, 40]}])
+    async with running(config, folder) as home:
+        point = home.points["CP1"]
+        outlet = point.outlets[1]
+        point.model, outlet.is_free = replace(point.model, starts_by="free"), True
+        point.plug(1, car(phases=1))
+        home.sun_w = 2400
+        async with home.app.events.subscribe("station.charges_freely") as events:
+            await home.minute()
+            assert home.load("CP1/1").reason_code == "not_controllable"
+            await home.minute(3)
+            assert events.qsize() == 1
+        assert limits(home).rung == "ChargePointMaxProfile on the station, level 0, Absolute, A"
+        assert point.limit_a(1) == 10
+        home.sun_w = 0
+        await home.minute(10)
+        assert point.limit_a(1) == 0
+        await home.stop_server()
+        await home.start_server()
+        await home.clock.advance(90)
+        await until(lambda: home.app.charge_points.is_connected("CP1"), "the station is back")
+        await home.minute()
+        home.sun_w = 3200
+        await home.minute(7)
+        assert point.limit_a(1) == 13
+        point.unplug(1)
+        await home.minute()
+        point.model, outlet.is_free = replace(point.model, starts_by="badge"), False
+        await charge_by_ten_amperes(home, minutes=7)
+        assert limits(home).rung == "TxProfile on the connector, level 0, Absolute, A"
+        assert {p.purpose for p in point.profiles} == {"TxProfile", "TxDefaultProfile"}
+        assert point.limit_a(1) == 10
