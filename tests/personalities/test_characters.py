@@ -15,6 +15,7 @@ from tests.personalities.coping import COPING
 from tests.personalities.expectations import DEVIATING, Outcome, expected
 from tests.personalities.story import Row, play
 
+MOST_WRITES = 40  # in the hour; a station that has to be found out takes most of them
 GROUPS = 2  # as many as CI has cores
 NAMES = [*stations(), *vehicles()]
 CHARACTERS = [
@@ -44,6 +45,7 @@ def row(name: str, told: dict[str, Row], request: pytest.FixtureRequest, tmp_pat
 @pytest.mark.parametrize("name", CHARACTERS)
 def test_character(name: str, row: Row) -> None:
     assert not row.odd_limits, "limits between 0 and the minimum were written"
+    assert row.writes <= MOST_WRITES, row
     outcome = Outcome(row.follows, row.gets_its_energy, not row.excess_s, row.is_recorded_right)
     wanted = expected(name)
     assert outcome == (wanted.today or wanted.must), row
