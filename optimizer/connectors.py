@@ -193,7 +193,7 @@ def plan_connector(
     runs: RunMemory | None = None,
 ) -> Outlet:
     memory = observe(connector, demand, known, site.voltage_v, now)
-    rule = _rule(site, connector, trust, now, need)
+    rule = _never_pausing(connector, _rule(site, connector, trust, now, need))
     phases, counted = phases_in_use(connector, memory), counted_phases(connector, memory)
     drawn_a = _drawn_a(connector, demand, memory, site.voltage_v)
     drawn_w = _drawn_w(demand, drawn_a, site.voltage_v)
@@ -282,6 +282,15 @@ def _rule(
     if trust is Freshness.LOST:
         return Rule("meter_lost", 0.0)
     return Rule("sun", None)
+
+
+def _never_pausing(connector: Connector, rule: Rule) -> Rule:
+    """Where a pause would end the session the minimum is kept, but against the word of a person or a grid
+    operator. A fuse that cannot carry it stops the session as the last resort."""
+    if connector.pauses or rule.code in ("off", "manual"):
+        return rule
+    target_a = connector.min_a if rule.target_a == 0 else rule.target_a
+    return replace(rule, target_a=target_a, always_on=True, by_hand=True)
 
 
 def _legal(connector: Connector, wanted_a: float) -> float:

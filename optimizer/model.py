@@ -147,6 +147,7 @@ class Connector:
     phase_switching: the station can be told to use the first of its three phases only. priority: as for
     appliances. start_s: for so long it charges at its minimum once it is plugged in, whatever the sun says.
     wake_by: what else its station may be asked to do for a vehicle that no offer wakes, in this order.
+    pauses: False = a limit of 0 ends the session there, so that only a fuse or a person may ask for it.
     """
 
     id: str
@@ -167,6 +168,7 @@ class Connector:
     needs: tuple[Need, ...] = ()
     start_s: float = 0.0
     wake_by: tuple[str, ...] = ()
+    pauses: bool = True
     max_starts_per_hour: int | None = None
     max_starts_per_day: int | None = None
 

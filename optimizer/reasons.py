@@ -159,6 +159,9 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
         return Reason("off", BY_HAND["off"])
     if outlet.shed_by is not None:
         return _limited(outlet.shed_by, limit_a)
+    if _keeps_session(outlet, outlook):
+        text = f"this station cannot pause: minimum of {limit_a:g} A kept"
+        return Reason("cannot_pause", text, {"limit_a": limit_a})
     if outlet.held_off_s is not None and rule.target_a != 0:
         return _held("held_off", outlet.held_off_s, outlet.connector.min_off_s)
     if (told := _of_vehicle(outlet)) is not None:
@@ -176,6 +179,16 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
     if outlet.held_on_s is not None and (outlook.left_w is None or outlook.left_w < -ROUNDING_W):
         return _held("held_on", outlet.held_on_s, outlet.connector.min_on_s)
     return _charging_by_sun(outlet, outlook, outlook.left_w or 0.0)
+
+
+def _keeps_session(outlet: Outlet, outlook: Outlook) -> bool:
+    """Does it charge only because 0 A would end its session?"""
+    if outlet.connector.pauses or outlet.connector.mode is Mode.MIN_AND_SOLAR:
+        return False
+    if outlet.limit_a == 0 or outlet.limit_a > outlet.min_a:
+        return False
+    is_short = outlook.left_w is None or outlook.left_w < -ROUNDING_W
+    return outlet.rule.code in ("timer_off", "meter_lost") or (outlet.rule.code == "sun" and is_short)
 
 
 def _not_taking_part(outlet: Outlet) -> Reason:

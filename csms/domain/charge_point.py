@@ -19,6 +19,8 @@ TAKING_W = 100.0
 READING_TRUSTED_FOR = timedelta(minutes=3)
 COUNTED_S, COARSE_COUNT_S, CLEAR_GROWTH_WH = 60, 300, 20
 REFUSAL_SHOWN_FOR = timedelta(minutes=2)
+ENDED_BY_PAUSE = "StopTransaction.reason: ended by a pause"
+ENDS_WITHIN = timedelta(seconds=30)
 FREE_AFTER = timedelta(seconds=60)  # a start, or a stop, may be on its way for as long
 SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
 QUIRK_KINDS = 100
@@ -230,6 +232,12 @@ class LiveConnector:
         """Is it measured to take current although no transaction runs?"""
         return self.transaction is None and self._is_taking(now) is True
 
+    def is_ended_by_pause(self, reason: str | None, now: datetime) -> bool:
+        """Did the station end this transaction, for nobody's sake, just after it was offered nothing?"""
+        if reason != "Other" or self.offered_a != 0 or self.offered_at is None:
+            return False
+        return timedelta(0) <= now - self.offered_at <= ENDS_WITHIN
+
     def forget_limit(self) -> None:
         """Nobody is limited there any more; only the station's habits are kept."""
         self.offered_a = self.offered_at = self.overruled = None
@@ -284,6 +292,11 @@ class Station:
     security_profile: int = 0
     clock: ClockOffset = field(default_factory=ClockOffset)
     charges_freely: bool = False
+
+    @property
+    def ends_at_zero(self) -> bool:
+        """Was it seen to end transactions because of a limit of 0? Once may be chance."""
+        return self.quirks[ENDED_BY_PAUSE] > 1
 
     def is_limited_at(self, connector_id: int) -> bool:
         """Is there somebody for whom a limit counts: a transaction, or a vehicle that needs none?"""

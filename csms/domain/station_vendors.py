@@ -14,13 +14,15 @@ from typing import Literal
 class LimitHints:
     """How a make takes limits. refuses: purposes of charging profiles that are not worth trying. kinds: the
     likelier first. only_level_0: it announces stack levels that it refuses. max_writes_per_day: what its
-    memory bears. write_pause_s: it refuses profiles that come faster."""
+    memory bears. write_pause_s: it refuses profiles that come faster. pauses: False = it takes a limit of 0
+    for the end of the transaction."""
 
     refuses: frozenset[str] = frozenset()
     kinds: tuple[Literal["Absolute", "Relative"], ...] = ("Absolute", "Relative")
     only_level_0: bool = False
     max_writes_per_day: int | None = None
     write_pause_s: float = 10.0
+    pauses: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +81,9 @@ _MAKES: list[tuple[str, str, Make]] = [
     # One TxDefaultProfile; refuses writes that come too fast. Source: myenergi's documentation.
     ("myenergi", "", Make(limits=LimitHints(refuses=_ALL_BUT_DEFAULT, write_pause_s=60.0))),
     ("timxon", "", Make(limits=LimitHints(refuses=_ALL_BUT_DEFAULT))),  # lbbrhzn/ocpp issue 2158
+    # FusionCharge: 0 W ends the transaction, and no other begins until the cable was out. Source: evcc issue
+    # 29272.
+    ("huawei", "", Make(limits=LimitHints(pauses=False), never_wake_by=_STOPS)),
     # ChargePointMaxProfile refused or ignored. Source: lbbrhzn/ocpp issues 221, 1703, 2158.
     ("evbox", "", Make(limits=LimitHints(refuses=_NO_CAP))),
     ("ev-box", "", Make(limits=LimitHints(refuses=_NO_CAP))),

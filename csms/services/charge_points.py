@@ -18,6 +18,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
 from csms.domain.charge_point import (
+    ENDED_BY_PAUSE,
     FREE_AFTER,
     OPTIONS,
     ConnectorReading,
@@ -323,6 +324,8 @@ class ChargePoints:
     def stopped(self, identity: str, connector_id: int, reason: str | None = None) -> None:
         """reason: OCPP's, None if no stop has come."""
         station, connector = self._connector(identity, connector_id)
+        if connector.is_ended_by_pause(reason, self._clock.now()):
+            self.mended(identity, [ENDED_BY_PAUSE])
         transaction, connector.transaction = connector.transaction, None
         connector.forget_limit()
         self._publish(

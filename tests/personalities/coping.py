@@ -25,7 +25,10 @@ COPING = {
         "a budget of 25 writes: lowered whenever a fuse or the sun needs it, raised seldom; no rewriting "
         "for the dead-man"
     ),
-    "Huawei FusionCharge": "watts are used; **not yet**: a limit of 0 W is written, and it strands",
+    "Huawei FusionCharge": (
+        "watts are used; it is never paused: its minimum is kept, and only a fuse that cannot carry that, a "
+        "person or the grid operator stops it"
+    ),
     "go-e": "amperes; it is seen to take more than it was offered, and written to again",
     "ZJ Beny": "a pause is 0 A with the transaction kept, never its end",
     "NEcharge": "a step too low is no fault; what is measured counts",

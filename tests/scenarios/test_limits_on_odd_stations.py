@@ -317,3 +317,24 @@ async def test_a_station_that_charges_without_transactions_is_held_by_a_cap(fold
         assert limits(home).rung == "TxProfile on the connector, level 0, Absolute, A"
         assert {p.purpose for p in point.profiles} == {"TxProfile", "TxDefaultProfile"}
         assert point.limit_a(1) == 10
+
+
+async def test_a_station_that_ends_sessions_when_paused_is_paused_no_more(folder: Path) -> None:
+    """It says "Other" a moment after 0 A, to one driver and to the next. The third one is not stranded."""
+    async with running(site(charge_points=[ONE_PHASE]), folder) as home:
+        point = home.points["CP1"]
+        for _ in range(2):
+            await charge_by_ten_amperes(home, minutes=7)
+            assert point.limit_a(1) == 10
+            home.sun_w = 0
+            while point.limit_a(1) > 0:
+                await home.minute()
+            point.end(1, "Other")
+            await home.drained()
+            point.unplug(1)
+            await home.minute()
+        await charge_by_ten_amperes(home, minutes=7)
+        home.sun_w = 0
+        await home.minute(15)
+        assert point.limit_a(1) == 6
+        assert home.load("CP1/1").reason == "this station cannot pause: minimum of 6 A kept"
