@@ -33,6 +33,8 @@ from csms.storage.database import STORAGE_FAULTS, Database
 
 log = structlog.get_logger()
 
+LONGEST_PAUSE_S = 60.0  # that any station is known to want between two profiles
+
 State = Literal["untried", "accepted", "follows", "not_controllable"]
 
 
@@ -75,6 +77,7 @@ class _Known:
     without: LearntLimits = field(default_factory=LearntLimits)
     written: WritesToday = field(default_factory=WritesToday)
     max_per_day: int | None = None
+    pause_s: float = 0.0  # the station was seen to refuse what comes faster
     held_back: str | None = None
     is_saved: bool = True
     is_given_up: bool = False  # told as an event, until it is controllable again
@@ -141,7 +144,17 @@ class LimitLadder:
     def pace(self, identity: str) -> WritePace:
         hints = _hints(self._charge_points.station(identity))
         configured = self._known(identity).max_per_day
-        return WritePace(configured or hints.max_writes_per_day, hints.write_pause_s)
+        pause_s = max(hints.write_pause_s, self._known(identity).pause_s)
+        return WritePace(configured or hints.max_writes_per_day, pause_s)
+
+    def was_too_soon(self, identity: str, rung: Rung) -> bool:
+        """Does the last accepted write explain a refusal of the same way? Then the next ones come slower."""
+        known, now = self._known(identity), self._clock.now()
+        since_s = known.written.since_s(now)
+        if known.learnt.rung != rung.key or since_s is None or since_s >= LONGEST_PAUSE_S:
+            return False
+        known.pause_s = LONGEST_PAUSE_S
+        return True
 
     def limit_writes(self, identity: str, max_per_day: int | None) -> None:
         """A budget of accepted profiles for a day; None = what is known of the make."""

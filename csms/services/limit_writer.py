@@ -225,7 +225,11 @@ class LimitWriter:
         all_of_purpose: bool,
     ) -> None:
         """A way that is known to work is given up with the second refusal only; a transaction that has only
-        just begun or is over explains one, too."""
+        just begun or is over explains one, too, and so does the last write if it was only just now."""
+        if self._ladder.was_too_soon(identity, rung):
+            self._problem(identity, slot.connectors, rung.purpose, f"{why}: too soon after the last write")
+            station.refused = 1
+            return
         self._problem(identity, slot.connectors, rung.purpose, why)
         station.refused += 1
         if rung.needs_transaction and self._transaction_explains(identity, slot):

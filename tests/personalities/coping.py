@@ -42,7 +42,7 @@ COPING = {
         "found to be deaf after the ways were tried: shown, and its draw counts as the house's, so that "
         "others make room; its fuse must carry it"
     ),
-    "myenergi Zappi": "as Timxon; what came too fast is written later",
+    "myenergi Zappi": "as Timxon; it is written to once a minute at most",
     "Charging at 0 A": "what is measured counts, not the status",
     "Ignores numberPhases": "**not yet**: three times the watts would be right",
     "One phase told": "the power tells that three are in use",

@@ -338,3 +338,34 @@ async def test_a_station_that_ends_sessions_when_paused_is_paused_no_more(folder
         await home.minute(15)
         assert point.limit_a(1) == 6
         assert home.load("CP1/1").reason == "this station cannot pause: minimum of 6 A kept"
+
+
+async def test_a_refusal_just_after_the_last_write_is_about_pace(folder: Path) -> None:
+    """The way was accepted before; it is kept, and written more slowly from then on."""
+    async with running(site(charge_points=[ONE_PHASE]), folder) as home:
+        taken: list[datetime] = []
+
+        def comes_too_soon(profile: Profile) -> bool:
+            now = home.clock.now()
+            if taken and now - taken[-1] < timedelta(seconds=30):
+                return True
+            taken.append(now)
+            return False
+
+        make(home, rejects=comes_too_soon)
+        await charge_by_ten_amperes(home, minutes=7)
+        home.sun_w = 3600
+        await home.minute(3)
+        home.sun_w = 3600 - 4 * 230
+        while home.clock.now() - taken[-1] > timedelta(seconds=1):
+            await home.minute()
+        home.house_w = 2000
+        await home.pass_time(20)
+        await home.decide()
+        assert limits(home).failed == {}
+        problem = home.app.charge_points.station("CP1").connector(1).setpoint_problem
+        assert problem == "TxProfile: answered Rejected: too soon after the last write"
+        await home.minute()
+        assert limits(home).held_back is None
+        assert limits(home).rung == "TxProfile on the connector, level 0, Absolute, A"
+        assert home.points["CP1"].limit_a(1) == home.load("CP1/1").setpoint_a
