@@ -1,8 +1,8 @@
 """Measure what the design aims at:
 
-    python -m benchmarks [allocation] [value] [ocpp] [connections] [crash] [setpoints]
+    python -m benchmarks [allocation] [value] [ocpp] [connections] [crash] [setpoints] [bus]
 
-Without a name, all of them, about nine minutes on two cores. A missed target is shown in the table and
+Without a name, all of them, about ten minutes on two cores. A missed target is shown in the table and
 is no failure; the exit code is 1 only if something could not be measured.
 """
 
@@ -14,7 +14,16 @@ import traceback
 from collections.abc import Callable
 from time import monotonic
 
-from benchmarks import allocation, ocpp_connections, ocpp_crash, ocpp_throughput, setpoints, tuning, value
+from benchmarks import (
+    allocation,
+    bus,
+    ocpp_connections,
+    ocpp_crash,
+    ocpp_throughput,
+    setpoints,
+    tuning,
+    value,
+)
 from benchmarks.figures import Figure, show
 
 
@@ -36,6 +45,7 @@ def main() -> int:
         "connections": lambda: ocpp_connections.run(given.stations),
         "crash": lambda: ocpp_crash.run(given.kills),
         "setpoints": setpoints.run,
+        "bus": bus.run,
     }
     on_request = {"tuning": tuning.run}
     if unknown := [name for name in given.part if name not in {**parts, **on_request}]:

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import signal
 import sys
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from datetime import datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -59,6 +61,12 @@ def _run(work: Coroutine[Any, Any, None]) -> None:
         uvloop.run(work)
 
 
+def _take_device_files() -> None:
+    from csms.app import take_device_files
+
+    take_device_files(load_settings())
+
+
 def _logging(settings: Settings) -> None:
     from csms.logs import set_up_logging
 
@@ -88,6 +96,7 @@ def demo(
 
     settings = load_settings()
     _logging(settings)
+    _take_device_files()
     _run(run_demo(settings, site, speed, SEED if seed is None else seed))
 
 
@@ -132,6 +141,7 @@ def simulate(
     from csms.app import read_site_file
     from simulation.replay import ReplayOptions, number_pairs, pairs, run, station_pairs
 
+    _take_device_files()
     with Progress(console=err, disable=not err.is_terminal) as bar:
         task = bar.add_task("simulating")
         result = run(
@@ -168,6 +178,59 @@ def _moment(option: str, text: str | None) -> datetime | None:
         ) from None
 
 
+@cli.command()
+def doctor(
+    site: Annotated[Path, typer.Argument(help="Site file.")],
+    yes: Annotated[bool, typer.Option("--yes", help="Switch loads without asking.")] = False,
+    no_switching: Annotated[
+        bool, typer.Option("--no-switching", help="Only read: the wiring stays unchecked.")
+    ] = False,
+    out_dir: Annotated[Path, typer.Option("--out", help="Folder for the record.")] = Path(),
+    as_json: Annotated[bool, typer.Option("--json", help="Print the record as JSON.")] = False,
+) -> None:
+    """Check machine, devices and wiring, and write the commissioning record. Exit code 2 = faults found.
+
+    Loads are switched on and off and looked for on the grid meter: its direction, its phases, and which
+    relay drives which load. Every relay is left as it was, also after Ctrl-C.
+    """
+    from csms.app import read_site_file
+    from csms.clock import SystemClock
+    from csms.doctor import ask_before_switching
+    from csms.doctor import doctor as examine
+
+    settings = load_settings()
+    _logging(settings)
+    config = read_site_file(site)
+    switching = not no_switching
+    if switching and not yes:
+        if not sys.stdin.isatty():
+            raise InvalidInput("--yes", None, "--yes or --no-switching where nobody can be asked")
+        switching = ask_before_switching(config, out, typer.confirm)
+    faults = 0
+
+    async def run() -> None:
+        nonlocal faults
+        with contextlib.suppress(NotImplementedError):  # Windows
+            asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel_this_task())
+        faults = await examine(
+            config, settings, SystemClock(), out, switching=switching, folder=out_dir, as_json=as_json
+        )
+
+    try:
+        _run(run())
+    except (KeyboardInterrupt, asyncio.CancelledError):
+        err.print("[red]csms:[/red] broken off; what had been switched was brought back")
+        raise typer.Exit(130) from None
+    if faults:
+        raise typer.Exit(2)
+
+
+def _cancel_this_task() -> Callable[[], object]:
+    task = asyncio.current_task()
+    assert task is not None
+    return task.cancel
+
+
 # --- site ---
 
 
@@ -176,8 +239,9 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     """Say everything that is wrong with a site file; nothing is changed."""
     from csms.app import read_site_file
     from csms.domain.site import safe_currents
-    from drivers.catalogue import relay_models
+    from drivers.catalogue import failsafe
 
+    _take_device_files()
     site = read_site_file(file)
     out.print(
         f"{file}: site {site.site.id!r}, {len(site.meter)} meters, {len(site.relay_module)} relay modules, "
@@ -187,7 +251,7 @@ def site_check(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     if not any(meter.role == "grid" for meter in site.meter):
         out.print("There is no grid meter: nothing can follow the sun, only timers and modes by hand work.")
     for module in site.relay_module:
-        if relay_models()[module.model].failsafe not in ("pulse", "watchdog"):
+        if failsafe(module.driver, module.model) not in ("pulse", "watchdog"):
             out.print(f"{module.id}: its relays stay as they are while the central system is silent")
     for (point, connector), amps in safe_currents(site).items():
         out.print(f"{point}/{connector}: {amps:g} A while the central system is silent")
@@ -198,6 +262,7 @@ def site_apply(file: Annotated[Path, typer.Argument(help="Site file.")]) -> None
     """Bring a site file into the database. A running server takes it up when it starts again."""
     from csms.app import read_site_file
 
+    _take_device_files()
     site = read_site_file(file)
 
     async def apply() -> None:
@@ -229,6 +294,7 @@ def site_export(
 
 
 def _device_options(driver_model: str) -> str:
+    _take_device_files()
     from drivers.catalogue import meter_models, relay_models
 
     known = sorted([*meter_models(), *relay_models()])
@@ -244,15 +310,61 @@ Unit = Annotated[int | None, typer.Option(help="Modbus unit; default: the model'
 Framing = Annotated[Literal["tcp", "rtu_over_tcp"] | None, typer.Option(help="Default: the model's first.")]
 
 
+@device_cli.command("scan")
+def device_scan(
+    host: Annotated[str, typer.Argument(help="Host, or a network such as 192.0.2.0/28.")],
+    port: Annotated[int | None, typer.Option(help="Default: 502, 1502 and 4196.")] = None,
+    framing: Framing = None,
+    units: Annotated[str | None, typer.Option(help="Modbus units, e.g. 1-10,71.")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what was found as JSON.")] = False,
+) -> None:
+    """Look for Modbus meters and relays, SunSpec and Shelly devices, and print a piece of a site file.
+
+    It only reads, one question at a time on each converter. A server that polls the same converter
+    must be stopped meanwhile.
+    """
+    from csms import device_scan as scanning
+
+    _logging(load_settings())
+    hosts, chosen = scanning.addresses(host), scanning.units(units)
+    found: list[scanning.Found] = []
+
+    async def run() -> None:
+        with err.status("scanning") as status:
+            found.extend(
+                await scanning.scan(hosts, scanning.chosen_ports(port, framing), chosen, status.update)
+            )
+
+    _run(run())
+    if as_json:
+        out.print_json(data=[scanning.found_to_dict(device) for device in found])
+        return
+    if not found:
+        out.print("Nothing answered. Check addresses, supply, and that nothing else holds the converter.")
+        return
+    table = Table("address", "unit", "what", "certainty", "tells", box=None)
+    for device in found:
+        place = device.host if device.port is None else f"{device.host}:{device.port} {device.framing}"
+        unit = "" if device.unit is None else str(device.unit)
+        table.add_row(place, unit, device.what.name, device.what.certainty, device.what.detail)
+    out.print(table)
+    out.print(f"\n{scanning.snippet(found)}", markup=False, highlight=False, soft_wrap=True)
+
+
 @device_cli.command("read")
 def device_read(
-    host: Host, model: Model, port: Port = None, unit: Unit = None, framing: Framing = None
+    host: Host,
+    model: Model,
+    port: Port = None,
+    unit: Unit = None,
+    framing: Framing = None,
+    as_json: Annotated[bool, typer.Option("--json", help="Print what it tells as JSON.")] = False,
 ) -> None:
     """Read a meter, or the relays and inputs of a module, once."""
     from csms.device_commands import read_device
 
     _logging(load_settings())
-    _run(read_device(out, host, _device_options(model), port, unit, framing))
+    _run(read_device(out, host, _device_options(model), port, unit, framing, as_json))
 
 
 @device_cli.command("switch")
@@ -265,10 +377,18 @@ def device_switch(
     unit: Unit = None,
     framing: Framing = None,
 ) -> None:
-    """Switch one relay and read it back. What hangs on it is switched for real."""
+    """Switch one relay, read it back and tell its fail-safe. What hangs on it is switched for real."""
     from csms.device_commands import switch_relay
+    from csms.doctor import is_serving
 
-    _logging(load_settings())
+    settings = load_settings()
+    _logging(settings)
+    if is_serving(settings):
+        err.print(
+            "note: a server runs on this machine. If it commands this module, it switches back at its next "
+            "decision, and a converter with a single connection refuses this command.",
+            soft_wrap=True,
+        )
     if state not in ("on", "off"):
         raise InvalidInput("STATE", state, "on or off")
     _run(switch_relay(out, host, relay, state == "on", _device_options(model), port, unit, framing))

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import secrets
 import signal
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
@@ -51,6 +52,7 @@ from csms.services.retention import Retention
 from csms.services.security_events import SecurityEvents
 from csms.services.security_profiles import Listeners, SecurityProfiles
 from csms.services.setpoints import Setpoints
+from csms.services.site_checks import SiteChecks
 from csms.services.sites import Sites
 from csms.services.stale_readings import StaleReadings
 from csms.services.station_jobs import StationJobs
@@ -63,6 +65,8 @@ from csms.settings import Settings
 from csms.site_file import SiteFileError, read_site
 from csms.storage.database import Database, upgrade
 from csms.web.pages import mount_pages
+from drivers.catalogue import use_device_files
+from drivers.device_files import DeviceFileError
 
 log = structlog.get_logger()
 
@@ -71,6 +75,7 @@ class App:
     """The whole server on one clock. `start` raises StartupError with one clear line."""
 
     def __init__(self, settings: Settings, clock: Clock | None = None) -> None:
+        take_device_files(settings)
         self.settings = settings
         self.clock = clock or SystemClock()
         self.database = Database(settings.effective_database_url())
@@ -127,6 +132,7 @@ class App:
             self.database, self.charge_points, self.events, self.clock, stands_for_any
         )
         self.unplugging = Unplugging(self.charge_points, self.sites, self.events, self.clock)
+        self.checks = SiteChecks(self.clock, self.events, lambda: secrets.token_hex(8))
         self.control = ControlLoops(
             self.sites,
             self.charge_points,
@@ -207,6 +213,7 @@ class App:
             limits=self.limits,
             setpoints=self.setpoints,
             security_events=self.security_events,
+            checks=self.checks,
             clock=self.clock,
             login_required=self.settings.web_login == "required",
             version=version("helianthus"),
@@ -243,6 +250,8 @@ class App:
             await self._started(self.ocpp.start, self.ocpp.stop)
             if control:
                 await self._started(self.control.start, self.control.stop)
+                self.checks.checker = self.control
+                self._stops.append(self.checks.stop)
             if web:
                 await self._started(self.web.start, self.web.stop)
         except BaseException:
@@ -311,6 +320,14 @@ def _allow_open_files() -> None:
     if soft != hard:
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def take_device_files(settings: Settings) -> None:
+    """Models of the folder `devices` in DATA_DIR. Raises StartupError."""
+    try:
+        use_device_files(settings.data_dir / "devices")
+    except DeviceFileError as error:
+        raise StartupError(str(error)) from None
 
 
 def read_site_file(path: Path) -> SiteConfig:

@@ -10,8 +10,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from importlib.metadata import version
 from typing import Any
 
 import structlog
@@ -21,21 +23,27 @@ from csms.clock import Clock
 from csms.control_model import control_site
 from csms.decide_at_fuses import LIMITED_BY_FUSE, decide_at_fuses
 from csms.domain.charging_profile import ConnectorWiring
+from csms.domain.check_report import CheckReport
 from csms.domain.control_slot import Wish
 from csms.domain.site import ChargePointConfig, ConnectorConfig, SiteConfig, safe_currents
 from csms.domain.snapshot import MeasuredPower, SiteSnapshot
 from csms.domain.station_facts import StationFacts, facts_of
+from csms.domain.wiring import Finding
 from csms.errors import CsmsError, NotFound
 from csms.services.charge_points import ChargePoints
 from csms.services.events import Event, EventBus
 from csms.services.live import LiveSites
 from csms.services.reporting import Reporting
 from csms.services.setpoints import Setpoints
+from csms.services.site_checks import Tell
 from csms.services.sites import Sites
+from csms.site_check import SETTLE_S as CHECK_SETTLE_S
+from csms.site_check import Progress, SiteCheck, appliances_under_test
 from csms.site_devices import RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
 from csms.vehicle_events import tell_of_vehicles
 from drivers.device import DeviceConfigError
+from drivers.modbus_bus import BusPool
 from optimizer.memory import decision_to_dict, inputs_to_dict, memory_from_dict, memory_to_dict
 from optimizer.model import ConnectorDemand, ConnectorState, Decision, Demands, Memory, Mode, Site
 from optimizer.schedule import open_until
@@ -70,11 +78,12 @@ class SiteControl:
         reporting: Reporting,
         live: LiveSites,
         clock: Clock,
+        lines: BusPool | None = None,
     ) -> None:
         self._config = config
         self._sites, self._charge_points, self._setpoints = sites, charge_points, setpoints
         self._reporting, self._live, self._clock = reporting, live, clock
-        self.devices = SiteDevices(config, clock.now, clock.sleep)
+        self.devices = SiteDevices(config, clock.now, clock.sleep, lines)
         self._appliances = {a.id: a for a in config.appliance}
         self._safe_a = safe_currents(config)
         self._memory = Memory()
@@ -83,6 +92,9 @@ class SiteControl:
         self._faults: list[RelayFault] = []
         self._changed_at: datetime | None = None
         self._wake = asyncio.Event()
+        self._switching = asyncio.Lock()
+        self._under_test: frozenset[str] = frozenset()
+        self._check: asyncio.Task[Any] | None = None
 
     @property
     def interval_s(self) -> float:
@@ -100,7 +112,42 @@ class SiteControl:
                 await self.tick()
                 await self.pause()
         finally:
+            await self._end_check()
             await self.devices.stop()
+
+    async def check(
+        self, switching: bool, tell: Callable[[Progress], None], settle_s: float = CHECK_SETTLE_S
+    ) -> list[Finding]:
+        """Look at devices and wiring. Meanwhile nothing here switches the loads that are switched there."""
+        self._check = asyncio.current_task()
+        try:
+            async with self._switching:
+                self._under_test = appliances_under_test(self._config) if switching else frozenset()
+            check = SiteCheck(
+                self._config,
+                self.devices,
+                self._clock.now,
+                self._clock.sleep,
+                tell,
+                self._is_connected,
+                settle_s,
+            )
+            return await check.run(switching)
+        finally:
+            self._check, self._under_test = None, frozenset()
+            self.wake()
+
+    async def _end_check(self) -> None:
+        """While devices still answer, so that relays get back to what they were."""
+        if self._check is not None:
+            self._check.cancel()
+            await asyncio.gather(self._check, return_exceptions=True)
+
+    def _is_connected(self, identity: str) -> bool:
+        try:
+            return self._charge_points.station(identity).connected
+        except NotFound:
+            return False
 
     async def recall(self) -> None:
         """Take up the memory that the last decision before a restart left. Without it control goes on."""
@@ -200,6 +247,7 @@ class SiteControl:
             self.devices.snapshots(now),
             self._faults,
             now,
+            self.devices.lines(),
         )
 
     def _modes(self) -> dict[str, tuple[str, object]]:
@@ -316,7 +364,9 @@ class SiteControl:
         lost = {id for id in wanted if demands.appliances[id].on is None}
         for id in lost:
             wanted[id] = self._left_on(id, wanted[id], now)
-        return await self.devices.switch(self._appliances, wanted, lost, now)
+        async with self._switching:
+            wanted = {id: on for id, on in wanted.items() if id not in self._under_test}
+            return await self.devices.switch(self._appliances, wanted, lost, now)
 
     def _left_on(self, appliance_id: str, decided: frozenset[str], now: datetime) -> frozenset[str]:
         """What may stay closed of an appliance that does not answer on all its relays.
@@ -394,6 +444,8 @@ class ControlLoops:
     ) -> None:
         self._sites, self._charge_points, self._setpoints = sites, charge_points, setpoints
         self._reporting, self._live, self._clock, self._events = reporting, live, clock, events
+        self.check_settle_s = CHECK_SETTLE_S  # longer where the site's clock runs faster than its meters
+        self._lines = BusPool(clock.now, asyncio.sleep)
         self._loops: dict[str, _Loop] = {}
         self._changed: asyncio.Queue[str] = asyncio.Queue()
         self._tasks: list[asyncio.Task[None]] = []
@@ -415,6 +467,25 @@ class ControlLoops:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         for site_id in list(self._loops):
             await self._end(site_id)
+
+    async def check(self, site_id: str, switching: bool, tell: Tell) -> CheckReport:
+        """Raises NotFound: nobody controls the site."""
+        loop = self._loops.get(site_id)
+        if loop is None or loop.control is None:
+            raise NotFound("a controller of site", site_id)
+        started_at = self._clock.now()
+        findings = await loop.control.check(
+            switching, lambda p: tell(p.done, p.total, p.doing), self.check_settle_s
+        )
+        return CheckReport(
+            site_id=site_id,
+            site_name=loop.config.site.name,
+            started_at=started_at,
+            ended_at=self._clock.now(),
+            version=version("helianthus"),
+            switched=switching,
+            findings=tuple(findings),
+        )
 
     async def _listen(self, ready: asyncio.Event) -> None:
         async with self._events.subscribe("site.changed", *WAKING_EVENTS) as queue:
@@ -467,7 +538,7 @@ class ControlLoops:
         kept = set(relay_places(after).values()) if after else set()
         given_up = {relay for relay, place in relay_places(before).items() if place not in kept}
         if given_up:
-            devices = SiteDevices(before, self._clock.now, self._clock.sleep)
+            devices = SiteDevices(before, self._clock.now, self._clock.sleep, self._lines)
             try:
                 await devices.open_relays(given_up)
             finally:
@@ -499,4 +570,5 @@ class ControlLoops:
             self._reporting,
             self._live,
             self._clock,
+            self._lines,
         )

@@ -14,6 +14,7 @@ import structlog
 from csms.app import App, read_site_file
 from csms.errors import StartupError
 from csms.settings import Settings
+from csms.site_check import SETTLE_S
 
 log = structlog.get_logger()
 EXAMPLE = "house.toml"
@@ -35,7 +36,7 @@ def example_site() -> Path:
 async def run_demo(settings: Settings, site_file: Path | None, speed: float, seed: int) -> None:
     """Run until SIGINT or SIGTERM. The demo keeps its data in DATA_DIR/demo and begins anew each time."""
     from simulation.clock import ScaledClock
-    from simulation.demo import DemoWorld, demo_start
+    from simulation.demo import METER_REFRESH_S, DemoWorld, demo_start
 
     path = site_file or example_site()
     site = read_site_file(path)
@@ -52,6 +53,7 @@ async def run_demo(settings: Settings, site_file: Path | None, speed: float, see
     )
     clock = ScaledClock(demo_start(datetime.now(UTC)), speed)
     app = App(own, clock)
+    app.control.check_settle_s = max(SETTLE_S, 2 * METER_REFRESH_S * speed)
     world = DemoWorld(site, clock, f"ws://127.0.0.1:{own.ocpp_port}", seed=seed)
     try:
         await world.start()

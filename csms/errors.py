@@ -5,6 +5,7 @@ CsmsError
 ├── InvalidInput           names field, value and what was expected             (HTTP 422)
 ├── TooLarge               a file over its limit                                (HTTP 413)
 ├── NoSpace                the disk is full                                     (HTTP 507)
+├── AlreadyRunning         what may run once at a time                         (HTTP 409)
 ├── NotConnected           the charge point has no open connection              (HTTP 409)
 ├── CallFailed             the charge point answered with a CALLERROR           (HTTP 502)
 ├── CallTimeout            the charge point did not answer in time              (HTTP 504)
@@ -43,6 +44,11 @@ class TooLarge(CsmsError):
 class NoSpace(CsmsError):
     def __init__(self) -> None:
         super().__init__("the disk is full: nothing was stored")
+
+
+class AlreadyRunning(CsmsError):
+    def __init__(self, what: str) -> None:
+        super().__init__(f"{what} is running already")
 
 
 class NotConnected(CsmsError):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import get_args
@@ -19,6 +19,7 @@ from csms.domain.site import (
 )
 from csms.domain.snapshot import (
     DeviceSnapshot,
+    LineSnapshot,
     LoadSnapshot,
     LoadState,
     MeasuredPower,
@@ -73,6 +74,7 @@ def site_snapshot(
     devices: list[DeviceSnapshot],
     faults: list[RelayFault],
     now: datetime,
+    lines: Sequence[LineSnapshot] = (),
 ) -> SiteSnapshot:
     problems = {fault.appliance_id: fault.problem for fault in faults}
     appliances = {a.id: a for a in site.appliances}
@@ -118,6 +120,7 @@ def site_snapshot(
         devices=tuple(health),
         warnings=(*_shedding_words(config, decision), *_device_words(health), *_vehicle_words(loads)),
         load_shedding=decision.load_shedding if config.load_shedding else None,
+        lines=tuple(lines),
     )
 
 

@@ -99,3 +99,23 @@ class DigitalInput(Protocol):
     id: str
 
     async def read(self) -> bool: ...
+
+
+class RelayModule(Protocol):
+    """Several contacts behind one address, from number 1 on. Raises DeviceError."""
+
+    id: str
+    failsafe: Failsafe
+
+    @property
+    def needs_rearming(self) -> bool:
+        """Whether a closed relay opens by itself unless `switch` repeats the command."""
+        ...
+
+    async def read_all(self) -> tuple[bool, ...]: ...
+
+    async def read_inputs(self) -> tuple[bool, ...]: ...
+
+    async def switch(self, number: int, on: bool) -> None:
+        """Write and read back; ReadbackMismatch if they differ."""
+        ...

@@ -7,14 +7,15 @@ from datetime import datetime, timedelta
 from drivers.device import (
     DeviceConfigError,
     DeviceRefused,
+    DeviceUnreachable,
     Failsafe,
     ImplausibleReading,
     MeterReading,
     ReadbackMismatch,
 )
 from drivers.modbus_bus import COIL_OFF, COIL_ON, ModbusBus
-from drivers.reading import assemble
-from drivers.registers import MeterModel, RelayModel, Request, Watchdog, plan
+from drivers.reading import PHASE_VOLTAGE_V, assemble
+from drivers.registers import MeterModel, RelayModel, Request, Watchdog, counted_from_one, decode, plan
 
 _REFUSES_FOR_GOOD = (1, 2, 3)  # illegal function, address, value; the others pass
 _ASK_AGAIN_AFTER = timedelta(minutes=10)
@@ -24,24 +25,63 @@ _SETTLING_S = 0.1
 class ModbusMeter:
     """A `Meter`. What the device refuses to tell, except its power, is left out of the reading."""
 
-    def __init__(self, bus: ModbusBus, unit: int, model: MeterModel, id: str, invert: bool = False) -> None:
+    def __init__(self, bus: ModbusBus, unit: int, model: MeterModel, id: str) -> None:
         self.id = id
         self.model = model
-        self.bus, self.unit, self._invert = bus, unit, invert
+        self.bus, self.unit = bus, unit
+        self.warning: str | None = None
         self._requests = _all_requests(model)
         self._refused_at: datetime | None = None
+        self._checked_on_connection = 0
+        self._knows_counting = not model.may_count_from_one
         bus.require_gap(model.gap_s)
 
     async def read(self) -> MeterReading:
         """Raises DeviceUnreachable, DeviceRefused, ImplausibleReading."""
+        if not self._knows_counting:
+            await self._find_counting()
         try:
-            return await self._sample()
+            reading = await self._sample()
+            await self._check_setting()
+            return reading
         except ImplausibleReading:
             pass  # a load that switches between two requests makes phases and total differ: once
         try:
             return await self._sample()
         except ImplausibleReading as fault:
             raise ImplausibleReading(f"{self.bus} unit {self.unit} ({self.model.name}): {fault}") from None
+
+    async def _find_counting(self) -> None:
+        """Where the voltage of L1 is one of a phase. Nothing is decided while it is 0 at both places."""
+        for model in (self.model, counted_from_one(self.model)):
+            shifted = model.point("v1")
+            assert shifted is not None
+            try:
+                volt_v = decode(
+                    shifted,
+                    await self.bus.read_registers(
+                        self.unit, shifted.function, shifted.address, shifted.count
+                    ),
+                )
+            except DeviceRefused:
+                continue
+            if volt_v is not None and PHASE_VOLTAGE_V[0] <= volt_v <= PHASE_VOLTAGE_V[1]:
+                self.model, self._requests, self._knows_counting = model, _all_requests(model), True
+                return
+
+    async def _check_setting(self) -> None:
+        """After each connect, as somebody may have been at the meter. Silence is asked again, later."""
+        setting = self.model.setting
+        if setting is None or self._checked_on_connection == self.bus.connections:
+            return
+        try:
+            words = await self.bus.read_registers(self.unit, setting.function, setting.address, 1)
+        except DeviceRefused:
+            words = [setting.expected[0]]
+        except DeviceUnreachable:
+            return
+        self.warning = None if words[0] in setting.expected else setting.warning
+        self._checked_on_connection = self.bus.connections
 
     async def _sample(self) -> MeterReading:
         values: dict[str, float | None] = {}
@@ -52,7 +92,7 @@ class ModbusMeter:
             values |= await self._read(request)
             if request.is_essential:
                 read_at = self.bus.now()
-        return assemble(self.model, values, read_at, self._invert)
+        return assemble(self.model, values, read_at)
 
     async def _read(self, request: Request) -> dict[str, float | None]:
         try:

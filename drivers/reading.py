@@ -2,41 +2,35 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from datetime import datetime
 
 from drivers.device import ImplausibleReading, MeterReading, PhaseTriple
 from drivers.registers import MeterModel
+from drivers.values import with_direction
 
 Values = Mapping[str, float | None]
 
-_VOLTAGE_V = (100.0, 300.0)
+PHASE_VOLTAGE_V = (100.0, 300.0)
 _SUM_TOLERANCE = 0.02
 _SUM_TOLERANCE_W = 20.0
 
 
-def assemble(model: MeterModel, values: Values, read_at: datetime, invert: bool) -> MeterReading:
+def assemble(model: MeterModel, values: Values, read_at: datetime) -> MeterReading:
     """values: as `Request.decode` gives them; a refused one is absent.
 
-    A one-phase meter stands in L1. Inverting turns the direction of power, current and energy.
+    A one-phase meter stands in L1.
 
     Raises:
         ImplausibleReading: no power, a voltage no phase has, or phases that do not add up to the total.
     """
-    direction = -model.sign if invert else model.sign
-    power_w = _power_w(model, values) * direction
-    phase_power_w = _scaled(_triple(model, values, "p"), direction)
+    power_w = _power_w(model, values) * model.sign
+    phase_power_w = _scaled(_triple(model, values, "p"), model.sign)
     voltage_v = _triple(model, values, "v")
-    _check_voltage(voltage_v)
+    check_voltage(voltage_v)
     if phase_power_w is not None:
-        _check_sum(power_w, phase_power_w)
-    current_a = _triple(model, values, "i")
-    if current_a is not None and phase_power_w is not None:
-        current_a = _with_direction(current_a, phase_power_w)
-    import_wh, export_wh = values.get("e_imp"), values.get("e_exp")
-    if invert:
-        import_wh, export_wh = export_wh, import_wh
+        check_sum(power_w, phase_power_w)
+    current_a = with_direction(_triple(model, values, "i"), phase_power_w)
     return MeterReading(
         power_w=power_w,
         read_at=read_at,
@@ -44,13 +38,14 @@ def assemble(model: MeterModel, values: Values, read_at: datetime, invert: bool)
         current_a=current_a,
         voltage_v=voltage_v,
         frequency_hz=values.get("f"),
-        import_wh=import_wh,
-        export_wh=export_wh,
-        soc_pct=_soc_pct(values.get("soc")),
+        import_wh=values.get("e_imp"),
+        export_wh=values.get("e_exp"),
+        soc_pct=checked_soc_pct(values.get("soc")),
     )
 
 
-def _soc_pct(soc_pct: float | None) -> float | None:
+def checked_soc_pct(soc_pct: float | None) -> float | None:
+    """Raises ImplausibleReading."""
     if soc_pct is not None and not 0 <= soc_pct <= 100:
         raise ImplausibleReading(f"state of charge reads {soc_pct:.4g} %, 0 to 100 % expected")
     return soc_pct
@@ -83,20 +78,17 @@ def _scaled(triple: PhaseTriple | None, factor: int) -> PhaseTriple | None:
     return None if triple is None else (triple[0] * factor, triple[1] * factor, triple[2] * factor)
 
 
-def _with_direction(current_a: PhaseTriple, phase_power_w: PhaseTriple) -> PhaseTriple:
-    l1, l2, l3 = (math.copysign(i, p) for i, p in zip(current_a, phase_power_w, strict=True))
-    return l1, l2, l3
-
-
-def _check_voltage(voltage_v: PhaseTriple | None) -> None:
+def check_voltage(voltage_v: PhaseTriple | None) -> None:
+    """Raises ImplausibleReading."""
     for phase, value_v in enumerate(voltage_v or (), 1):
-        if value_v != 0 and not _VOLTAGE_V[0] <= value_v <= _VOLTAGE_V[1]:
+        if value_v != 0 and not PHASE_VOLTAGE_V[0] <= value_v <= PHASE_VOLTAGE_V[1]:
             raise ImplausibleReading(
                 f"voltage of L{phase} reads {value_v:.4g} V, 0 or 100 to 300 V expected: check the model"
             )
 
 
-def _check_sum(power_w: float, phase_power_w: PhaseTriple) -> None:
+def check_sum(power_w: float, phase_power_w: PhaseTriple) -> None:
+    """Raises ImplausibleReading."""
     sum_w = sum(phase_power_w)
     if abs(power_w - sum_w) > _SUM_TOLERANCE * abs(power_w) + _SUM_TOLERANCE_W:
         raise ImplausibleReading(

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import struct
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from drivers.device import Failsafe, Framing
@@ -69,7 +69,19 @@ class Point:
 
 
 @dataclass(frozen=True, slots=True)
+class SettingCheck:
+    """A register that holds a setting. warning: what a value other than the expected ones means."""
+
+    function: int
+    address: int
+    expected: tuple[int, ...]
+    warning: str
+
+
+@dataclass(frozen=True, slots=True)
 class MeterModel:
+    """setting: read once after each connect. may_count_from_one: some units count their addresses so."""
+
     key: str
     name: str
     wiring: Wiring
@@ -81,6 +93,8 @@ class MeterModel:
     note: str
     source: str
     confidence: str
+    setting: SettingCheck | None = None
+    may_count_from_one: bool = False
 
     def point(self, key: str) -> Point | None:
         return next((p for p in self.points if p.key == key), None)
@@ -197,7 +211,20 @@ def _meter(key: str, table: Mapping[str, Any]) -> MeterModel:
         note=table.get("note", ""),
         source=table["source"],
         confidence=table["confidence"],
+        setting=_setting(table.get("setting")),
+        may_count_from_one=table.get("may_count_from_one", False),
     )
+
+
+def _setting(table: Mapping[str, Any] | None) -> SettingCheck | None:
+    if table is None:
+        return None
+    return SettingCheck(table["fc"], table["address"], tuple(table["expected"]), table["warning"])
+
+
+def counted_from_one(model: MeterModel) -> MeterModel:
+    """The same model with every value one address further on."""
+    return replace(model, points=tuple(replace(p, address=p.address + 1) for p in model.points))
 
 
 def _point(key: str, raw: tuple[int, str, float, str], table: Mapping[str, Any]) -> Point:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from zoneinfo import ZoneInfo
 
@@ -18,6 +19,7 @@ from simulation.modbus_devices import ModbusConverter, SimulatedDevice, Simulate
 from simulation.noise import chance
 from simulation.outlet import ConnectorHardware
 from simulation.photovoltaics import Photovoltaics
+from simulation.shelly_devices import ShellyServer, SimulatedShelly
 from simulation.station_model import StationModel
 from simulation.weather import DayType, Weather
 
@@ -36,6 +38,19 @@ class Physics:
     battery_w: float = 4_000.0
 
 
+@dataclass(frozen=True, slots=True)
+class WiringFaults:
+    """What an installer did wrong.
+
+    reversed_meters: ids whose direction is turned. meter_phases: id -> which of the site's phases (0, 1, 2)
+    each of the meter's phases sees. relays: relay of the site file -> the contact its load really hangs on.
+    """
+
+    reversed_meters: frozenset[str] = frozenset()
+    meter_phases: Mapping[str, tuple[int, int, int]] = field(default_factory=dict)
+    relays: Mapping[str, str] = field(default_factory=dict)
+
+
 class Building:
     """`step` moves everything on and shows it on the meters. Powers: + is consumed or drawn."""
 
@@ -47,13 +62,25 @@ class Building:
         ocpp_url: str,
         tick_s: float = 5.0,
         meter_refresh_s: float = 0.0,
+        faults: WiringFaults | None = None,
     ):
-        self.site, self.physics = site, physics
+        self.site, self.physics, self.faults = site, physics, faults or WiringFaults()
         self._zone = ZoneInfo(site.site.timezone)
         self._weather = Weather(physics.seed, physics.day_type)
         self._house = House(physics.seed, site.site.timezone, physics.house_scale)
-        self.meters = {m.id: SimulatedMeter(m.model, meter_refresh_s) for m in site.meter}
-        self.relay_modules = {m.id: SimulatedRelayModule(m.model, clock.now) for m in site.relay_module}
+        self._shellys = _shellys(site, clock)
+        self.meters: dict[str, SimulatedMeter | SimulatedShelly] = {
+            m.id: self._shellys[_web_address(m)]
+            if m.driver == "shelly"
+            else SimulatedMeter(m.model, meter_refresh_s)
+            for m in site.meter
+        }
+        self.relay_modules: dict[str, SimulatedRelayModule | SimulatedShelly] = {
+            m.id: self._shellys[_web_address(m)]
+            if m.driver == "shelly"
+            else SimulatedRelayModule(m.model, clock.now)
+            for m in site.relay_module
+        }
         self.appliances = {
             a.id: simulate_appliance(a, 0.3 + 0.4 * chance(physics.seed, 50, i))
             for i, a in enumerate(site.appliance)
@@ -96,8 +123,8 @@ class Building:
         self._show_on_meters(dt_s)
 
     def is_closed(self, relay: str) -> bool:
-        """relay: as in the site file, "io1/3"."""
-        module, _, number = relay.rpartition("/")
+        """relay: as in the site file, "io1/3", whatever contact the load really hangs on."""
+        module, _, number = self.faults.relays.get(relay, relay).rpartition("/")
         return self.relay_modules[module].coils[int(number) - 1]
 
     def grid_w(self) -> PhaseTriple:
@@ -157,8 +184,10 @@ class Building:
 
     def _show_on_meters(self, dt_s: float) -> None:
         for config in self.site.meter:
-            sign = -1 if config.invert else 1
-            l1, l2, l3 = (sign * w for w in self.metered_w(config))
+            sign = -1 if config.invert != (config.id in self.faults.reversed_meters) else 1
+            seen = self.faults.meter_phases.get(config.id, (0, 1, 2))
+            phases_w = self.metered_w(config)
+            l1, l2, l3 = (sign * phases_w[phase] for phase in seen)
             total_w = l1 + l2 + l3
             energy = self._wh[config.id]
             energy[0] += max(total_w, 0.0) * dt_s / 3600
@@ -166,7 +195,11 @@ class Building:
             nominal_v = self.site.site.voltage_v
             v1, v2, v3 = (nominal_v - GRID_IMPEDANCE_OHM * w / nominal_v for w in self.grid_w())
             meter = self.meters[config.id]
-            is_single_phase = meter.model.phases("p") == 1
+            if isinstance(meter, SimulatedShelly) and config.unit is not None:
+                meter.set_channel(config.unit, total_w)
+                meter.set(voltage_v=(v1, v2, v3), import_wh=energy[0], export_wh=energy[1])
+                continue
+            is_single_phase = isinstance(meter, SimulatedMeter) and meter.model.phases("p") == 1
             meter.set(
                 power_w=total_w,
                 phase_power_w=(total_w, 0.0, 0.0) if is_single_phase else (l1, l2, l3),
@@ -175,16 +208,40 @@ class Building:
                 export_wh=energy[1],
             )
 
-    def converters(self) -> list[ModbusConverter]:
+    def converters(self) -> list[ModbusConverter | ShellyServer]:
         """One for each address that the site file names, with the units behind it."""
         buses: dict[tuple[str, int, Framing], dict[int, SimulatedDevice]] = defaultdict(dict)
-        for meter in self.site.meter:
-            address, unit = _address(meter)
-            buses[address][unit] = self.meters[meter.id]
-        for module in self.site.relay_module:
-            address, unit = _address(module)
-            buses[address][unit] = self.relay_modules[module.id]
-        return [ModbusConverter(*address, units) for address, units in buses.items()]
+        for device in (*self.site.meter, *self.site.relay_module):
+            kind = self.meters if isinstance(device, MeterConfig) else self.relay_modules
+            if isinstance(simulated := kind[device.id], SimulatedDevice):
+                address, unit = _address(device)
+                buses[address][unit] = simulated
+        return [
+            *(ModbusConverter(*address, units) for address, units in buses.items()),
+            *(ShellyServer(*address, shelly) for address, shelly in self._shellys.items()),
+        ]
+
+
+def _shellys(site: SiteConfig, clock: Clock) -> dict[tuple[str, int], SimulatedShelly]:
+    """Three phases where a meter names no channel, else relays and channels.
+
+    Raises:
+        ValueError: a driver that is not simulated.
+    """
+    devices: list[BusAddress] = [*site.meter, *site.relay_module]
+    for device in devices:
+        if device.driver not in ("modbus", "shelly"):
+            raise ValueError(f"{device.id}: driver {device.driver!r} given, one that is simulated expected")
+    shellys = [device for device in devices if device.driver == "shelly"]
+    three_phase = {_web_address(d) for d in shellys if isinstance(d, MeterConfig) and d.unit is None}
+    return {
+        at: SimulatedShelly("pro_3em" if at in three_phase else "pro_4pm", clock.now)
+        for at in map(_web_address, shellys)
+    }
+
+
+def _web_address(device: BusAddress) -> tuple[str, int]:
+    return device.host, device.port or 80
 
 
 def _address(device: BusAddress) -> tuple[tuple[str, int, Framing], int]:

@@ -13,6 +13,7 @@ from simulation.building import Building, Physics
 from simulation.drivers_day import come_and_go, visits
 from simulation.modbus_devices import ModbusConverter
 from simulation.photovoltaics import Photovoltaics
+from simulation.shelly_devices import ShellyServer
 from simulation.weather import DayType
 
 PHYSICS_STEP_S = 5.0
@@ -79,7 +80,7 @@ class DemoWorld:
             self.building.step(self.clock.now())
 
 
-async def _listen(converter: ModbusConverter) -> None:
+async def _listen(converter: ModbusConverter | ShellyServer) -> None:
     try:
         await converter.start()
     except RuntimeError as fault:

@@ -6,6 +6,7 @@ import math
 import struct
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -49,7 +50,7 @@ class SimulatedDevice:
 
 
 class SimulatedMeter(SimulatedDevice):
-    """A meter of the catalogue with its register image. Power + is drawn.
+    """A meter of the catalogue with its register image. Power + is drawn. frozen: it no longer lives.
 
     Phase powers default to equal shares, currents follow from power and voltage. refresh_s: as real meters
     do, it shows a new set of values only so often (real seconds), so that one reading is of one moment even
@@ -58,6 +59,7 @@ class SimulatedMeter(SimulatedDevice):
 
     def __init__(self, model: str, refresh_s: float = 0.0) -> None:
         super().__init__()
+        self.frozen = False
         self._refresh_s, self._shown_at_s = refresh_s, -math.inf
         self._shown: dict[int, int] = {}
         self.model = meter_models()[model]
@@ -67,7 +69,10 @@ class SimulatedMeter(SimulatedDevice):
         self._power_w = 0.0
         self._phase_power_w: PhaseTriple | None = None
         self._wh = {"e_imp": 0.0, "e_exp": 0.0}
+        self._answers = 0
         self.set()
+        if self.model.setting is not None:
+            self.set_setting(self.model.setting.expected[0])
 
     def set(
         self,
@@ -90,6 +95,16 @@ class SimulatedMeter(SimulatedDevice):
         for key, value in self._values().items():
             if key in self._points:
                 self.set_register(key, value)
+
+    def set_setting(self, value: int) -> None:
+        """What the meter's own setting is, where its model has one."""
+        assert self.model.setting is not None
+        self._image[self.model.setting.address] = value
+
+    def count_from_one(self) -> None:
+        """As some units do."""
+        self._image = {address + 1: word for address, word in self._image.items()}
+        self._points = {key: replace(p, address=p.address + 1) for key, p in self._points.items()}
 
     def set_register(self, key: str, value: float | None) -> None:
         """One point of the model's table as the device counts it; None = "not available". ValueError."""
@@ -120,6 +135,12 @@ class SimulatedMeter(SimulatedDevice):
         ]
         return SimDevice(unit, simdata=registers, action=self._answer)
 
+    def _tremble(self) -> None:
+        """The voltage of a living meter never stands still for long, were it by its last digit."""
+        self._answers += 1
+        if not self.frozen and "v1" in self._points and self._voltage_v[0] > 1:
+            self.set_register("v1", self._voltage_v[0] + 0.1 * (self._answers // 6 % 2))
+
     async def _answer(
         self,
         function: int,
@@ -134,6 +155,7 @@ class SimulatedMeter(SimulatedDevice):
         if count > self.model.max_registers:
             return ExcCodes.ILLEGAL_ADDRESS
         if time.monotonic() - self._shown_at_s >= self._refresh_s:
+            self._tremble()
             self._shown, self._shown_at_s = dict(self._image), time.monotonic()
         for known, word in self._shown.items():
             registers[known - start] = word
@@ -225,7 +247,9 @@ class SimulatedRelayModule(SimulatedDevice):
             for offset, value in enumerate(written or ()):
                 self._holding[address + offset] = int(value)
             return None
-        if not (self._can_read(function, address) if written is None else self._write(address, written)):
+        if not (
+            self._can_read(function, address, count) if written is None else self._write(address, written)
+        ):
             return ExcCodes.ILLEGAL_ADDRESS
         self._show(function, start, registers)
         if written is not None:
@@ -233,9 +257,10 @@ class SimulatedRelayModule(SimulatedDevice):
             written[:] = [_bit(registers, start, address + i) for i in range(len(written))]
         return None
 
-    def _can_read(self, function: int, address: int) -> bool:
+    def _can_read(self, function: int, address: int, count: int) -> bool:
+        """count: of 16 bits each."""
         blocks = [b for b in (self.model.readback, self.model.inputs) if b and b.function == function]
-        return any(b.address <= address < b.address + b.count for b in blocks)
+        return any(b.address <= address and address + 16 * (count - 1) < b.address + b.count for b in blocks)
 
     def _write(self, address: int, values: list[int] | list[bool]) -> bool:
         pulse = self.model.pulse

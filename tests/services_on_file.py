@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
@@ -26,6 +27,7 @@ from csms.services.reservations import Reservations
 from csms.services.security_events import SecurityEvents
 from csms.services.security_profiles import Listeners, SecurityProfiles
 from csms.services.setpoints import Setpoints
+from csms.services.site_checks import SiteChecks
 from csms.services.sites import Sites
 from csms.services.station_jobs import StationJobs
 from csms.services.station_passwords import StationPasswords
@@ -82,6 +84,7 @@ async def running_services(
         limits=limits,
         setpoints=Setpoints(charge_points, commands, profiles, limits, clock),
         security_events=SecurityEvents(database, charge_points),
+        checks=SiteChecks(clock, events, lambda: secrets.token_hex(8)),
         clock=clock,
         login_required=True,
         version="1.2.3",

@@ -20,6 +20,7 @@ from csms.api import (
     local_list,
     reservations,
     security,
+    site_check,
     site_parts,
     sites,
     transactions,
@@ -55,7 +56,7 @@ def create_api(services: Services) -> FastAPI:
     app.state.created_at = services.clock.now()
     api = APIRouter(prefix="/api/v1")
     of_stations = (charge_points, limits, security, reservations, local_list, jobs)
-    for part in (sites, site_parts, *of_stations, files, id_tags, transactions, events, access):
+    for part in (sites, site_parts, site_check, *of_stations, files, id_tags, transactions, events, access):
         api.include_router(part.router)
     app.include_router(api)
     app.include_router(files.stations_router)

@@ -88,3 +88,25 @@ class ServicesCollector(Collector):
             for device in snapshot.devices:
                 devices.add_metric([site.site.id, device.kind, device.id], float(device.ok))
         yield from (powers, ages, devices)
+        yield from self._lines()
+
+    def _lines(self) -> Iterator[Metric]:
+        """Each line once, though two sites may hang on it."""
+        lines = {
+            line.address: line
+            for site in self._services.sites.all()
+            if (snapshot := self._services.live.get(site.site.id)) is not None
+            for line in snapshot.lines
+        }
+        share = GaugeMetricFamily(
+            "csms_line_share", "Share of a Modbus line's time in use, last minute", labels=["line"]
+        )
+        requests = CounterMetricFamily("csms_line_requests", "Questions on a Modbus line", labels=["line"])
+        errors = CounterMetricFamily("csms_line_errors", "Questions without a good answer", labels=["line"])
+        absent = GaugeMetricFamily("csms_line_units_absent", "Units that do not answer", labels=["line"])
+        for address, line in sorted(lines.items()):
+            share.add_metric([address], line.share)
+            requests.add_metric([address], line.requests)
+            errors.add_metric([address], line.errors)
+            absent.add_metric([address], sum(unit.is_absent for unit in line.units))
+        yield from (share, requests, errors, absent)

@@ -18,6 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from csms.domain.site import ReferenceFaults
 from csms.errors import (
+    AlreadyRunning,
     CallFailed,
     CallTimeout,
     CsmsError,
@@ -124,7 +125,7 @@ async def _csms_error(request: Request, error: Exception) -> JSONResponse:
             return problem(413, str(error))
         case NoSpace():
             return problem(507, str(error))
-        case NotConnected():
+        case NotConnected() | AlreadyRunning():
             return problem(409, str(error))
         case CallFailed(code=code, description=description, details=details):
             return problem(502, str(error), code=code, description=description, details=details)

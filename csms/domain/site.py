@@ -13,7 +13,16 @@ from datetime import time
 from typing import Annotated, Any, Literal, Self
 from zoneinfo import available_timezones
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
 
 Id = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9_.-]+$")]
 # Blanks only between other characters; quotes would break the path to a load's power in a JSON column.
@@ -23,6 +32,8 @@ Identity = Annotated[
         min_length=1, max_length=255, pattern=r"^[^/:\"\\\s\x00-\x1f\x7f]+(?: +[^/:\"\\\s\x00-\x1f\x7f]+)*$"
     ),
 ]
+# Never the secret itself: a site is exported and backed up.
+SecretPlace = Annotated[str, Field(pattern=r"^(env:DEVICE_[A-Z0-9_]+|file:[A-Za-z0-9_-][A-Za-z0-9_.-]*)$")]
 RelayRef = Annotated[str, Field(pattern=r"^[A-Za-z0-9_.-]+/[1-9][0-9]*$")]
 Phase = Literal["L1", "L2", "L3"]
 Phases = Annotated[list[Phase], Field(min_length=1, max_length=3)]
@@ -218,31 +229,129 @@ class LoadSheddingConfig(SiteModel):
 
 
 class BusAddress(SiteModel):
-    """Where a Modbus device answers. What is absent is usual for the model.
+    """Where a device answers, and how to be let in. What is absent is usual for the model or driver.
 
-    framing rtu_over_tcp: behind a transparent RS485-Ethernet converter.
+    framing rtu_over_tcp: behind a transparent RS485-Ethernet converter. baud: of the line behind it; told
+    that, the line is used without needless pauses.
+    unit: of a Shelly its channel. password: where it is, "env:DEVICE_NAME" or "file:NAME" in /run/secrets.
     """
 
     id: Id
     name: str | None = None
-    driver: Literal["modbus"]
-    model: str
+    driver: str
+    model: str = Field(default="", validate_default=True)
     host: str = Field(min_length=1)
     port: int | None = Field(default=None, ge=1, le=65535)
     unit: int | None = Field(default=None, ge=0, le=255)
     framing: Literal["tcp", "rtu_over_tcp"] | None = None
+    baud: int | None = Field(default=None, ge=300, le=1_000_000)
+    user: str | None = None
+    password: SecretPlace | None = None
+    tls: bool = False
+
+    @field_validator("model")
+    @classmethod
+    def _modbus_needs_a_model(cls, value: str, info: ValidationInfo) -> str:
+        if not value and info.data.get("driver") == "modbus":
+            raise PydanticCustomError("missing", "Field required")
+        return value
+
+
+Topic = Annotated[str, Field(min_length=1, max_length=500, pattern=r"^[^+#\x00]+$")]
+Quantity = Literal[
+    "power", "power_import", "power_export", "power_l1", "power_l2", "power_l3", "current_l1", "current_l2",
+    "current_l3", "voltage_l1", "voltage_l2", "voltage_l3", "frequency", "import", "export", "soc",
+]  # fmt: skip
+
+
+POWER_TOPICS = ({"power"}, {"power_import", "power_export"}, {"power_l1", "power_l2", "power_l3"})
+
+
+class TopicConfig(SiteModel):
+    """Where a value is told over MQTT. path: in a JSON message, "" = all of it. scale: −1 turns the sign."""
+
+    topic: Topic
+    path: str = ""
+    unit: Literal["W", "kW", "V", "A", "mA", "Hz", "Wh", "kWh", "%"] = "W"
+    scale: float = 1.0
+
+
+class SwitchConfig(SiteModel):
+    """A switch of another program over MQTT. path: where its state is in a JSON message."""
+
+    command: Topic
+    state: Topic
+    on: str = "ON"
+    off: str = "OFF"
+    path: str = ""
 
 
 class MeterConfig(BusAddress):
-    """circuit: for role "zone", the circuit whose whole current the meter sees."""
+    """circuit: for role "zone", the circuit whose whole current the meter sees.
 
+    phases: on which phase of the site each phase of the meter hangs, from its L1 on. topics, max_age_s: of
+    driver mqtt, and how old a power may be.
+    """
+
+    driver: Literal["modbus", "sunspec", "shelly", "mqtt", "sma_speedwire", "p1", "mbus"]
     role: Literal["grid", "pv", "battery", "load", "zone"]
     circuit: Id | None = None
     invert: bool = False
+    phases: Phases | None = None
+    topics: dict[Quantity, TopicConfig] = {}
+    max_age_s: float = Field(default=60, gt=0, le=3600)
+
+    @model_validator(mode="after")
+    def _adapters_have_a_port(self) -> Self:
+        if self.driver in ("p1", "mbus") and self.port is None:
+            raise ValueError(f"{self.driver} needs port = …, of the adapter")
+        return self
+
+    @model_validator(mode="after")
+    def _topics_tell_power(self) -> Self:
+        if self.driver != "mqtt":
+            if self.topics:
+                raise ValueError(f"no topics expected with driver {self.driver}")
+            return self
+        names = set(self.topics)
+        if not any(way <= names for way in POWER_TOPICS):
+            raise ValueError(
+                "mqtt needs topics = {power = …}, or power_import and power_export, or power_l1, _l2 and _l3"
+            )
+        return self
+
+    @field_validator("phases")
+    @classmethod
+    def _phases_differ(cls, value: list[Phase] | None) -> list[Phase] | None:
+        if value is not None and len(set(value)) != len(value):
+            raise ValueError("each phase at most once expected")
+        return value
 
 
 class RelayModuleConfig(BusAddress):
-    pass
+    """topic, relays: of a Tasmota or Zigbee device, and how many relays it has. switches: of driver mqtt."""
+
+    driver: Literal["modbus", "shelly", "tasmota", "zigbee2mqtt", "mqtt"]
+    topic: Topic | None = None
+    relays: int | None = Field(default=None, ge=1, le=32)
+    switches: Annotated[list[SwitchConfig], Field(max_length=32)] = []
+
+    @model_validator(mode="after")
+    def _keys_fit_the_driver(self) -> Self:
+        has_topic = self.driver in ("tasmota", "zigbee2mqtt")
+        if has_topic and self.topic is None:
+            raise ValueError(f"{self.driver} needs topic = …, the device's")
+        if not has_topic and (self.topic is not None or self.relays is not None):
+            raise ValueError(f"no topic and no relays expected with driver {self.driver}")
+        if (self.driver == "mqtt") != bool(self.switches):
+            raise ValueError("mqtt, and only mqtt, needs switches = [{command = …, state = …}, …]")
+        return self
+
+    def relay_count(self) -> int | None:
+        """As far as the site says it; None = the model or the device knows."""
+        if self.driver in ("tasmota", "zigbee2mqtt"):
+            return self.relays or 1
+        return len(self.switches) or None
 
 
 class StepConfig(SiteModel):

@@ -80,7 +80,11 @@ class LoadSnapshot:
 
 @dataclass(frozen=True, slots=True)
 class DeviceSnapshot:
-    """A meter, relay module or charge point: is it well? age_s: since its last good answer, None = never."""
+    """A meter, relay module or charge point: is it well? age_s: since its last good answer, None = never.
+
+    problem: also of a device that answers, where something in it is to be put right. confidence: how sure its
+    model's facts are, A to C; None = it speaks for itself.
+    """
 
     id: str
     kind: Literal["meter", "relay_module", "charge_point"]
@@ -89,6 +93,38 @@ class DeviceSnapshot:
     age_s: float | None
     problem: str | None = None
     power_w: float | None = None
+    confidence: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LineUnitSnapshot:
+    """A Modbus unit. age_s: since its last answer; answer_s: how long one usually takes; None = never."""
+
+    unit: int
+    age_s: float | None
+    answer_s: float | None
+    requests: int
+    errors: int
+    is_absent: bool
+
+
+@dataclass(frozen=True, slots=True)
+class LineSnapshot:
+    """A Modbus line: one host and port, all units behind it, also those of other sites.
+
+    requests_per_s, errors_per_min and share (0 … 1, of the line's time) are of the last minute; requests
+    and errors since the start. unasked_bytes: came without a question, as from a second master.
+    """
+
+    address: str
+    connected: bool
+    requests_per_s: float
+    errors_per_min: float
+    share: float
+    requests: int
+    errors: int
+    unasked_bytes: int
+    units: tuple[LineUnitSnapshot, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,3 +158,4 @@ class SiteSnapshot:
     devices: tuple[DeviceSnapshot, ...]
     warnings: tuple[str, ...] = ()
     load_shedding: bool | None = None
+    lines: tuple[LineSnapshot, ...] = ()

@@ -21,6 +21,7 @@ from csms.services.reservations import Reservations
 from csms.services.security_events import SecurityEvents
 from csms.services.security_profiles import SecurityProfiles
 from csms.services.setpoints import Setpoints
+from csms.services.site_checks import SiteChecks
 from csms.services.sites import Sites
 from csms.services.station_jobs import StationJobs
 from csms.services.station_passwords import StationPasswords
@@ -54,6 +55,7 @@ class Services:
     limits: LimitLadder
     setpoints: Setpoints
     security_events: SecurityEvents
+    checks: SiteChecks
     clock: Clock
     login_required: bool
     version: str

@@ -339,10 +339,9 @@ async def _settle(
     stopped_at = _time(payload.get("timestamp"), received_at)
     meter_stop_wh = register_wh(float(payload["meterStop"]))
     registers = _registers(row["id"], data)
-    is_read = bool(registers) or row["last_register_wh"] is not None
-    if meter_stop_wh is not None and (
-        is_read or meter_stop_wh - row["meter_start_wh"] <= LARGEST_FIRST_RISE_WH
-    ):
+    start_wh, is_read = row["meter_start_wh"], bool(registers) or row["last_register_wh"] is not None
+    is_told = is_read or start_wh == UNKNOWN_REGISTER_WH
+    if meter_stop_wh is not None and (is_told or meter_stop_wh - start_wh <= LARGEST_FIRST_RISE_WH):
         registers.append((row["id"], meter_stop_wh, stopped_at))
     await _claim(conn, row, stopped_at)
     await transactions.save_meter_values(conn, [{**e.row, "transaction_id": row["id"]} for e in data])

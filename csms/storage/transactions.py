@@ -14,6 +14,7 @@ from sqlalchemy import (
     ColumnElement,
     Select,
     Update,
+    and_,
     case,
     delete,
     exists,
@@ -247,6 +248,11 @@ def _raise_register(read: Columns) -> Update:
         *(other.c[name] == t[name] for name in ("identity", "connector_id", "id_tag", "started_at")),
         other.c.meter_start_wh == wh,
     )
+    has_other_start = and_(
+        t.last_register_wh.is_(None),
+        t.meter_start_wh != UNKNOWN_REGISTER_WH,
+        wh - t.meter_start_wh > LARGEST_FIRST_RISE_WH,
+    )
     return (
         update(transactions)
         .where(
@@ -258,7 +264,7 @@ def _raise_register(read: Columns) -> Update:
             last_register_wh=wh,
             last_register_at=read["at"],
             meter_start_wh=case(
-                (t.last_register_wh.is_(None) & (wh - t.meter_start_wh > LARGEST_FIRST_RISE_WH), wh),
+                (has_other_start, wh),
                 (t.meter_start_wh != UNKNOWN_REGISTER_WH, t.meter_start_wh),
                 (is_of_the_same_start, t.meter_start_wh),
                 else_=wh,

@@ -12,6 +12,7 @@ from csms.web.devices import Attention, DeviceLine, attention
 from csms.web.elements import Tag
 from csms.web.loads import LoadCard, Switching
 from csms.web.power_flow import PowerFlow
+from csms.web.site_check import CheckCard
 from csms.web.today import DayChart, Days, SunSummary
 
 REFRESH_S = 1.0
@@ -47,6 +48,7 @@ class SitePage:
         for load in snapshot.loads:
             self._cards[load.id].show(load)
         self._devices.show(snapshot, now)
+        self._check.show()
         timezone = self._site.site.timezone
         day = await self._days.today(self._site.site.id, timezone, now)
         self._summary.show(snapshot, day.sun)
@@ -65,6 +67,8 @@ class SitePage:
                 self._cards = {load.id: LoadCard(load, switching) for load in snapshot.loads}
             self._chart = DayChart()
             self._devices = DeviceLine(snapshot)
+            with self._devices.card:
+                self._check = CheckCard(self._services, self._site.site.id, self._may_switch)
 
 
 def _shape(snapshot: SiteSnapshot) -> object:

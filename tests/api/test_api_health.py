@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import httpx
 from api_builders import Api, serving
 from test_api_live_and_history import snapshot
 
+from csms.domain.snapshot import LineSnapshot, LineUnitSnapshot
 from tests.services_on_file import NOON, SetClock, running_services
 
 
@@ -80,7 +82,9 @@ async def test_a_database_that_went_away_is_noticed(tmp_path: Path) -> None:
 
 
 async def test_metrics(api: Api) -> None:
-    api.services.live.publish(snapshot())
+    unit = LineUnitSnapshot(1, 2.0, 0.05, 90, 4, True)
+    line = LineSnapshot("m:502", True, 5.0, 0.5, 0.25, 90, 4, 0, (unit,))
+    api.services.live.publish(replace(snapshot(), lines=(line,)))
     clock_of(api).at = NOON + timedelta(seconds=30)
     await api.services.charge_points.admit("CP1")
     api.services.charge_points.mended("CP1", ["MeterValues, value trimmed"])
@@ -92,6 +96,10 @@ async def test_metrics(api: Api) -> None:
         'csms_site_power_watts{kind="grid",site="home"} -640.0',
         'csms_site_decision_age_seconds{site="home"} 30.0',
         'csms_device_ok{device="grid",kind="meter",site="home"} 1.0',
+        'csms_line_share{line="m:502"} 0.25',
+        'csms_line_requests_total{line="m:502"} 90.0',
+        'csms_line_errors_total{line="m:502"} 4.0',
+        'csms_line_units_absent{line="m:502"} 1.0',
     ):
         assert line in text.splitlines()
 

@@ -28,6 +28,12 @@ async def test_a_made_up_token_is_refused(api: Api) -> None:
     ("method", "path", "body", "lowest"),
     [
         ("GET", "/sites/home", None, "viewer"),
+        ("GET", "/sites/home/check", None, "viewer"),
+        ("GET", "/sites/home/check/0a", None, "viewer"),
+        ("GET", "/sites/home/check/0a/events", None, "viewer"),
+        ("GET", "/sites/home/check/0a/record", None, "viewer"),
+        ("POST", "/sites/home/check", {"switching": False}, "operator"),
+        ("DELETE", "/sites/home/check/0a", None, "operator"),
         ("GET", "/charge-points", None, "viewer"),
         ("GET", "/id-tags", None, "viewer"),
         ("PUT", "/appliances/boiler/mode", ON, "operator"),

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from drivers.device import ImplausibleReading
+from drivers.fitted_meter import inverted
 from drivers.reading import assemble
 from drivers.registers import parse_meters
 
@@ -27,12 +28,12 @@ BATTERY = {
 
 def test_power_and_state_of_charge() -> None:
     model = parse_meters(BATTERY)["accu"]
-    reading = assemble(model, {"p_tot": -1200.0, "soc": 63.5}, NOON, invert=True)
+    reading = inverted(assemble(model, {"p_tot": -1200.0, "soc": 63.5}, NOON))
     assert (reading.power_w, reading.soc_pct) == (1200, 63.5)
-    assert assemble(model, {"p_tot": 0.0}, NOON, invert=False).soc_pct is None
+    assert assemble(model, {"p_tot": 0.0}, NOON).soc_pct is None
 
 
 def test_a_state_of_charge_above_all_is_not_believed() -> None:
     model = parse_meters(BATTERY)["accu"]
     with pytest.raises(ImplausibleReading, match="state of charge reads 6554"):
-        assemble(model, {"p_tot": 0.0, "soc": 6553.5}, NOON, invert=False)
+        assemble(model, {"p_tot": 0.0, "soc": 6553.5}, NOON)

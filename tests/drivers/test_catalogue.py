@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from drivers.catalogue import (
@@ -51,7 +53,7 @@ def test_a_relay_number_beyond_the_module_is_refused():
 async def test_port_framing_and_unit_come_from_the_model_unless_given(bench):
     def bus_of(**entry):
         meter = open_meter(bench.buses, id="m", driver="modbus", host="192.0.2.1", **entry)
-        return meter.bus, meter.unit
+        return meter.inner.bus, meter.inner.unit
 
     tcp, unit = bus_of(model="sma_inverter")
     assert (tcp.port, tcp.framing, unit) == (502, "tcp", 3)
@@ -61,3 +63,10 @@ async def test_port_framing_and_unit_come_from_the_model_unless_given(bench):
     assert bus_of(model="abb_a_b", framing="rtu_over_tcp", port=4196)[0] is rtu
     with pytest.raises(DeviceConfigError, match="framing: 'tcp' given, rtu_over_tcp, as other devices"):
         bus_of(model="abb_a_b", framing="tcp", port=4196)
+
+
+def test_the_handbook_names_every_model_with_its_grade():
+    handbook = (Path(__file__).parents[2] / "docs" / "devices.md").read_text(encoding="utf-8")
+    for models in (meter_models(), relay_models()):
+        for model in models.values():
+            assert f"| `{model.key}` | {model.name} | {model.confidence} |" in handbook

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from contextlib import suppress
 from datetime import timedelta
 
@@ -127,6 +128,26 @@ async def test_the_wellpro_speaks_the_frames_of_its_manual(bench, wire):
     assert [n for n, on in enumerate(active, 1) if on] == [2, 7, 8]
     assert [f.hex(" ").upper() for f in frames[:2]] == list(manual)[:2]
     assert frames[-1] == bytes.fromhex("01 02 00 00 00 08 79 CC")
+
+
+async def test_our_simulated_wellpro_answers_the_frames_of_its_manual(bench):
+    """Behind its RS485 converter, whoever asks: also FC0F, which our driver does not use."""
+    simulated = SimulatedRelayModule("wellpro_wp8024adam", bench.clock.now)
+    for number in (2, 7, 8):
+        simulated.set_input(number, True)
+    converter = await bench.converter("rtu_over_tcp", {1: simulated})
+    reader, writer = await asyncio.open_connection(converter.host, converter.port)
+    for asked, answered in {
+        "01 05 00 00 FF 00 8C 3A": "01 05 00 00 FF 00 8C 3A",
+        "01 0F 00 00 00 04 01 03 7E 97": "01 0F 00 00 00 04 54 08",
+        "01 01 00 00 00 04 3D C9": "01 01 01 03 11 89",
+        "01 02 00 00 00 08 79 CC": "01 02 01 C2 20 19",
+    }.items():
+        writer.write(bytes.fromhex(asked))
+        expected = bytes.fromhex(answered)
+        assert await asyncio.wait_for(reader.readexactly(len(expected)), 5) == expected
+    writer.close()
+    assert simulated.coils == (True, True, False, False)
 
 
 async def test_a_waveshare_pulse_is_the_frame_of_its_wiki(bench, wire):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
 import pytest
-from running_site import car, running, site, station, until
+from running_site import car, running, site, station
 
 from csms.domain.id_tag import IdTag
 from csms.services.events import Event, EventBus
@@ -85,21 +86,25 @@ async def test_a_car_that_has_had_enough_is_full_and_is_left_in_peace(folder: Pa
         assert max(home.limits_seen["CP1"]) < 8
 
 
-async def test_its_owner_lets_the_station_begin_the_session_anew(folder: Path) -> None:
-    async with running(home_of(wake_by=["restart"]), folder) as home:
+@pytest.mark.parametrize(
+    ("step", "stop_reason"), [("restart", "Remote"), ("availability", "Remote"), ("reset", "SoftReset")]
+)
+async def test_its_owner_lets_the_station_begin_the_session_anew(
+    folder: Path, step: str, stop_reason: str
+) -> None:
+    async with running(home_of(wake_by=[step]), folder) as home:
         await home.arrive(vehicle=full())
         home.sun_w = 1600
         async with heard(home.app.events, "connector.wo", "connector.wake_failed") as told:
             while not home.app.wake_up.is_at_work("CP1", 1):
                 await home.minute()
-            live = home.app.charge_points.station("CP1").connector(1)
-            await until(lambda: live.transaction is None, "the session is stopped")
-            await home.pass_time(10)
-            await until(lambda: live.transaction is not None, "the session has begun anew")
-            await home.pass_time(5)
+            while home.app.wake_up.is_at_work("CP1", 1):
+                await home.pass_time(1)
+                await asyncio.sleep(0.01)  # sockets are real
         begun = await home.app.reporting.transactions()
-        assert [(t["id_tag"], t["stop_reason"]) for t in begun] == [("badge", None), ("badge", "Remote")]
-        assert [event.kind for event in told] == ["connector.woken"]
+        assert [(t["id_tag"], t["stop_reason"]) for t in begun] == [("badge", None), ("badge", stop_reason)]
+        assert [(event.kind, event.data["step"]) for event in told] == [("connector.woken", step)]
+        assert home.points["CP1"].outlets[1].is_operative
         await home.minute(20)
         assert home.load("CP1/1").state == "needs_hand"
         assert len(await home.app.reporting.transactions()) == 2

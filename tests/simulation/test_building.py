@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from contextlib import AsyncExitStack
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from csms.domain.site import ApplianceConfig, SiteConfig
+from csms.site_devices import SiteDevices
 from drivers.catalogue import Buses, open_meter, open_relay_module
 from simulation.appliances import Battery, HeatPump, SwitchedAppliance, no_neutral_power_w
 from simulation.building import Building, Physics
@@ -189,6 +191,44 @@ async def test_the_same_seed_gives_the_same_day():
         return seen
 
     assert await day(1) == await day(1) != await day(2)
+
+
+async def test_a_building_with_shellys_only_is_measured_and_switched():
+    """A three-phase meter at the fuse, a plug-in PV system and two boiler elements, all over WLAN."""
+    with socket.create_server(("127.0.0.1", 0)) as one, socket.create_server(("127.0.0.1", 0)) as other:
+        fuse = {"driver": "shelly", "host": "127.0.0.1", "port": one.getsockname()[1]}
+        strip = {"driver": "shelly", "host": "127.0.0.1", "port": other.getsockname()[1]}
+    config = site(
+        meter=[
+            fuse | {"id": "grid", "role": "grid", "phases": ["L1", "L2", "L3"]},
+            strip | {"id": "sun", "role": "pv", "unit": 3},
+            strip | {"id": "boiler-meter", "role": "load", "unit": 1},
+        ],
+        relay_module=[strip | {"id": "io1"}],
+    )
+    clock = VirtualClock(NOON)
+    place = building(config, clock)
+    devices = SiteDevices(config, clock.now, clock.sleep)
+    async with AsyncExitStack() as running:
+        running.push_async_callback(devices.stop)
+        for server in place.converters():
+            await server.start()
+            running.push_async_callback(server.stop)
+        await devices.poll()
+        boiler = config.appliance[0]
+        assert await devices.switch({"boiler": boiler}, {"boiler": frozenset({"1"})}, (), clock.now()) == []
+        assert place.relay_modules["io1"].coils == (True, False, False, False)
+        for _ in range(12):
+            await clock.advance(5)
+            place.step(clock.now())
+        await devices.poll()
+        measured = devices.measured(clock.now())
+        assert measured.grid_w == pytest.approx(sum(place.grid_w()), abs=1)
+        assert measured.pv_w == pytest.approx(sum(place.pv_w), abs=1)
+        demand = devices.appliance(boiler, clock.now())
+        assert (demand.on, demand.power_w) == (frozenset({"1"}), pytest.approx(1000, abs=1))
+        await clock.advance(181)
+        assert place.relay_modules["io1"].coils == (False,) * 4, "nobody repeated the command for 3 minutes"
 
 
 async def test_the_meters_and_relays_of_the_site_file_answer_on_the_wire():

@@ -119,6 +119,22 @@ def test_framings_and_ports_that_a_model_has_by_itself_count_too() -> None:
     assert "as 'grid' at the same 127.0.0.1:15020" in fault
 
 
+def test_a_line_has_one_speed_and_a_gateway_none() -> None:
+    module = 'port = 15021\nframing = "rtu_over_tcp"\n'
+    slow = HOUSE.replace(module, module + "baud = 9600\n")
+    assert [m.baud for m in read_site(slow).relay_module] == [9600]
+    (fault,) = faults(HOUSE.replace('framing = "tcp"\n', 'framing = "tcp"\nbaud = 9600\n', 1))
+    assert "meter.0.baud" in fault
+    assert "a Modbus TCP gateway paces its line itself" in fault
+    second = slow + (
+        '[[relay_module]]\nid = "io2"\ndriver = "modbus"\nmodel = "wellpro_wp8024adam"\nhost = "127.0.0.1"\n'
+        + 'port = 15021\nframing = "rtu_over_tcp"\nunit = 2\nbaud = 19200\n'
+    )
+    (fault,) = faults(second)
+    assert "relay_module.1.baud" in fault
+    assert "9600, as 'io1' at the same 127.0.0.1:15021 has it" in fault
+
+
 def _garage(stations: int, limit_a: float, **connector: object) -> SiteConfig:
     return SiteConfig.model_validate(
         {
@@ -200,3 +216,36 @@ def test_a_vehicle_needs_an_energy() -> None:
     told = "\n".join(faults(text))
     assert "run_h" in told
     assert "unknown key" in told
+
+
+def with_charging(station: str = "", of_connector: str = "") -> str:
+    """The house, with more about its charge point."""
+    head, _, connectors = HOUSE.partition("connectors = [{")
+    return f"{head}{station}\nconnectors = [{{{of_connector}{connectors}"
+
+
+def test_waking_and_free_start_are_written_back() -> None:
+    text = with_charging(
+        'start_tag = "HOUSE"\nwake_by = ["restart", "reset"]', "free_start = true, start_at_plug_in_min = 2, "
+    )
+    site = read_site(text)
+    assert read_site(write_site(site)) == site
+    (point,) = site.charge_point
+    assert (point.start_tag, point.wake_by) == ("HOUSE", ["restart", "reset"])
+    assert (point.connectors[0].free_start, point.connectors[0].start_at_plug_in_min) == (True, 2)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (with_charging('start_tag = "a tag of more than twenty"'), "start_tag"),
+        (with_charging('start_tag = "two words"'), "start_tag"),
+        (with_charging('wake_by = ["kick"]'), "'restart', 'availability' or 'reset'"),
+        (with_charging('wake_by = ["reset", "reset"]'), "each step at most once expected"),
+        (with_charging("", "start_at_plug_in_min = 90, "), "less than or equal to 60"),
+        (with_charging("", 'free_start = "perhaps", '), "free_start"),
+    ],
+)
+def test_what_is_wrong_about_charging_is_told(text: str, message: str) -> None:
+    (fault,) = faults(text)
+    assert message in fault

@@ -10,7 +10,7 @@ import pytest
 from csms.domain.site import ConnectorConfig
 from csms.domain.snapshot import DeviceSnapshot, LoadSnapshot, SiteSnapshot
 from csms.services.limit_ladder import LimitStatus
-from csms.web.devices import attention
+from csms.web.devices import attention, hint
 from csms.web.limits import detail_lines, summary_line
 from csms.web.loads import next_current
 from csms.web.login import FailedLogins, safe_target
@@ -191,3 +191,10 @@ def test_a_stations_limits_in_words() -> None:
     assert (
         detail_lines(waiting, NOON, "UTC")[-1] == "Last change not written: the last write was only just now"
     )
+
+
+def test_a_device_says_when_its_registers_are_not_confirmed_on_hardware() -> None:
+    assert hint(GRID_METER) == "Meter grid is well"
+    assert hint(replace(GRID_METER, confidence="A")) == "Meter grid is well"
+    assert "not confirmed on hardware" in hint(replace(GRID_METER, confidence="C"))
+    assert hint(replace(GRID_METER, confidence="C", problem="frozen")) == "frozen"

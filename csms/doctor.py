@@ -1,0 +1,256 @@
+"""`csms doctor`: this machine, then every device and the wiring of a site; and a record to keep."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import shutil
+import socket
+import ssl
+import urllib.error
+import urllib.request
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from importlib.metadata import version
+from pathlib import Path
+
+from rich.console import Console
+from rich.progress import Progress as Bar
+from rich.table import Table
+
+from csms.clock import Clock
+from csms.domain.check_report import WORDS, CheckReport, report_to_dict, report_to_html, sorted_findings
+from csms.domain.site import SiteConfig
+from csms.domain.wiring import Finding
+from csms.errors import CsmsError, StartupError
+from csms.settings import Settings
+from csms.site_check import Progress, SiteCheck, switched_loads
+from csms.site_devices import SiteDevices
+from csms.storage.database import Database
+from drivers.device import DeviceConfigError
+
+COLOURS = {"fault": "red", "warning": "yellow", "inconclusive": "magenta", "note": "blue", "ok": "green"}
+LITTLE_DISK_MB, NO_DISK_MB = 2000, 200
+NOT_BEFORE = datetime(2026, 1, 1, tzinfo=UTC)
+
+Confirm = Callable[[str], bool]
+
+
+class DoctorRefused(CsmsError):
+    pass
+
+
+async def check_site(
+    config: SiteConfig,
+    settings: Settings,
+    clock: Clock,
+    *,
+    switching: bool,
+    progress: Callable[[Progress], None],
+) -> CheckReport:
+    """Machine, devices and wiring. Raises DoctorRefused if the site file names a device that cannot be."""
+    started_at = clock.now()
+    findings = await check_machine(settings, clock.now())
+    if is_serving(settings):
+        findings.append(_held_by_server())
+        switching = False
+    else:
+        try:
+            devices = SiteDevices(config, clock.now, clock.sleep)
+        except DeviceConfigError as error:
+            raise DoctorRefused(str(error)) from None
+        try:
+            check = SiteCheck(config, devices, clock.now, clock.sleep, progress)
+            findings += await check.run(switching)
+        finally:
+            await devices.stop()
+    return CheckReport(
+        site_id=config.site.id,
+        site_name=config.site.name,
+        started_at=started_at,
+        ended_at=clock.now(),
+        version=version("helianthus"),
+        switched=switching,
+        findings=tuple(findings),
+    )
+
+
+def _held_by_server() -> Finding:
+    return Finding(
+        "devices",
+        "answers",
+        "inconclusive",
+        "not asked: a server runs on this machine and holds their lines",
+        "Start the check on the server's page (devices), or stop the server first",
+    )
+
+
+# --- this machine ---
+
+
+async def check_machine(settings: Settings, now: datetime) -> list[Finding]:
+    return [
+        _clock(now),
+        await _database(settings),
+        *(_port(name, port, settings) for name, port in _ports(settings)),
+        _disk(settings.data_dir),
+    ]
+
+
+def _clock(now: datetime) -> Finding:
+    if now < NOT_BEFORE:
+        text = f"the clock says {now:%Y-%m-%d}: it was never set"
+        return Finding("machine", "clock", "fault", text, "Set up time synchronisation (NTP)")
+    told = _is_synchronised()
+    if told is False:
+        text = f"{now:%Y-%m-%d %H:%M} UTC, but not synchronised"
+        advice = "Set up time synchronisation (NTP): timers and stations follow this clock"
+        return Finding("machine", "clock", "warning", text, advice)
+    said = "synchronised" if told else "compare it with yours"
+    return Finding("machine", "clock", "ok" if told else "note", f"{now:%Y-%m-%d %H:%M} UTC, {said}")
+
+
+def _is_synchronised() -> bool | None:
+    """As the kernel's time daemon leaves it on disk; None = this system does not tell."""
+    if not Path("/run/systemd/timesync").exists():
+        return None
+    return Path("/run/systemd/timesync/synchronized").exists()
+
+
+async def _database(settings: Settings) -> Finding:
+    database = Database(settings.effective_database_url())
+    file = settings.data_dir / "csms.db"
+    if settings.database_url is None and not file.exists():
+        return Finding("machine", "database", "note", f"{file} does not exist yet: the first start makes it")
+    try:
+        await database.start()
+        await database.check()
+    except StartupError as error:
+        return Finding("machine", "database", "fault", str(error), "csms db upgrade, or restore a backup")
+    except Exception as error:  # whatever a driver raises: the doctor tells it and goes on
+        return Finding("machine", "database", "fault", f"{type(error).__name__}: {error}", "Restore a backup")
+    finally:
+        with contextlib.suppress(Exception):
+            await database.stop()
+    return Finding("machine", "database", "ok", "opens, and its tables are up to date")
+
+
+def _ports(settings: Settings) -> Iterator[tuple[str, int]]:
+    yield "stations", settings.ocpp_port
+    yield "page and API", settings.web_port
+
+
+def _port(name: str, port: int, settings: Settings) -> Finding:
+    check = f"port {port}"
+    if _is_free(port):
+        return Finding("machine", check, "ok", f"free for {name}")
+    if is_serving(settings):
+        return Finding("machine", check, "ok", f"held by a running server, for {name}")
+    advice = "End it, or choose another with CSMS_OCPP_PORT or CSMS_WEB_PORT"
+    return Finding("machine", check, "fault", f"another program holds the port for {name}", advice)
+
+
+def _is_free(port: int) -> bool:
+    if port == 0:
+        return True
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("0.0.0.0", port))
+        except OSError:
+            return False
+    return True
+
+
+def is_serving(settings: Settings) -> bool:
+    """Whether a server of ours answers at the web port of this machine."""
+    scheme = "https" if settings.web_tls_cert else "http"
+    if settings.web_port == 0:
+        return False
+    own = ssl.create_default_context()  # its certificate is for its name, not for this address
+    own.check_hostname, own.verify_mode = False, ssl.CERT_NONE
+    url = f"{scheme}://127.0.0.1:{settings.web_port}/healthz"
+    try:
+        with urllib.request.urlopen(url, timeout=2, context=own) as answer:
+            return {"status", "version"} <= set(json.load(answer))
+    except (OSError, ValueError, urllib.error.URLError, TypeError):
+        return False
+
+
+def _disk(folder: Path) -> Finding:
+    existing = next(p for p in (folder, *folder.resolve().parents) if p.exists())
+    free_mb = shutil.disk_usage(existing).free // 1_000_000
+    text = f"{free_mb / 1000:.1f} GB free at {folder}"
+    if free_mb < NO_DISK_MB:
+        return Finding("machine", "disk", "fault", text, "Make room: the database cannot be written soon")
+    if free_mb < LITTLE_DISK_MB:
+        return Finding("machine", "disk", "warning", text, "Make room, or keep frames for fewer days")
+    return Finding("machine", "disk", "ok", text)
+
+
+# --- on the terminal ---
+
+
+async def doctor(
+    config: SiteConfig,
+    settings: Settings,
+    clock: Clock,
+    out: Console,
+    *,
+    switching: bool,
+    folder: Path,
+    as_json: bool = False,
+) -> int:
+    """Check, print, write the record; the number of faults."""
+    with Bar(console=out, disable=as_json or not out.is_terminal, transient=True) as bar:
+        task = bar.add_task("checking", total=None)
+
+        def show(progress: Progress) -> None:
+            bar.update(task, completed=progress.done, total=progress.total, description=progress.doing)
+
+        report = await check_site(config, settings, clock, switching=switching, progress=show)
+    files = write_report(report, folder)
+    if as_json:
+        out.print_json(data=report_to_dict(report))
+    else:
+        print_report(report, out)
+        out.print(f"Record: {', '.join(map(str, files))}", soft_wrap=True)
+    return report.faults
+
+
+def ask_before_switching(config: SiteConfig, out: Console, confirm: Confirm) -> bool:
+    """Name what will be switched on and off, and ask."""
+    loads = list(switched_loads(config))
+    if not loads:
+        return False
+    out.print("These loads are switched on and off for some seconds, two to four times each:")
+    for load in loads:
+        out.print(f"  {load.contact}: {load.name}, {load.power_w:.0f} W", highlight=False)
+    out.print("Nobody may work on them or depend on them now. Afterwards every relay is as before.")
+    return confirm("Switch them?")
+
+
+def print_report(report: CheckReport, out: Console) -> None:
+    table = Table("result", "what", "check", "found", "to do", box=None)
+    for finding in sorted_findings(report.findings):
+        colour = COLOURS[finding.status]
+        word = f"[{colour}]{WORDS[finding.status]}[/{colour}]"
+        table.add_row(word, finding.subject, finding.check, finding.text, finding.advice)
+    out.print(table)
+    out.print(f"{report.site_name}: {report.summary}", highlight=False)
+
+
+def write_report(report: CheckReport, folder: Path) -> list[Path]:
+    """JSON for programs, HTML to print and sign. Raises DoctorRefused if they cannot be written."""
+    stem = f"commissioning-{report.site_id}-{report.started_at:%Y%m%d-%H%M%S}"
+    contents = {
+        f"{stem}.json": json.dumps(report_to_dict(report), indent=2, ensure_ascii=False) + "\n",
+        f"{stem}.html": report_to_html(report),
+    }
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, content in contents.items():
+            (folder / name).write_text(content, encoding="utf-8")
+    except OSError as error:
+        raise DoctorRefused(f"the record cannot be written: {error}") from None
+    return [folder / name for name in contents]
