@@ -222,14 +222,14 @@ async def test_a_station_with_a_write_budget_keeps_to_it_and_still_protects_the_
     config = site(charge_points=[frugal], circuits=[{"id": "main", "limit_a": [20, 20, 20]}])
     async with running(config, folder) as home:
         await home.arrive(vehicle=car(phases=1, battery_kwh=500))
-        for minute in range(180):
+        for minute in range(100):
             home.sun_w = sun_and_clouds(minute)
             await home.minute()
         count = limits(home).writes_today
         assert 3 <= count <= 10
         assert limits(home).max_writes_per_day == 10
         home.sun_w, home.house_w = 9000, 0
-        await home.minute(60)
+        await home.minute(20)
         limit_a = home.points["CP1"].limit_a(1)
         home.house_w = 3 * 230 * 12 + 9000  # 12 A on each phase, net of the sun
         await home.minute(2)
