@@ -23,6 +23,7 @@ PATIENCE_S, MOST_PATIENCE_S = 60.0, 180.0
 AT_MOST_BELOW_A = 2.0  # a vehicle as close as this to its limit shows that it is held there
 CLEAR_A, CARRYING_A = 3.0, 1.0
 PAUSABLE_A = 6.0
+WITHHELD_S = 150.0  # by then an on-board charger has begun; whether a vehicle sleeps is asked later
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,8 @@ class Offer:
 class Following:
     """takes_a: the most on a phase. over_since: it takes more than allowed since. spikes: how often it took
     more for a moment after a limit was set that did not lower it. delay_s: the longest it took to follow a
-    reduction. phases_used: None = cannot be told. proven: it was seen to be held at a limit."""
+    reduction. phases_used: None = cannot be told. proven: it was seen to be held at a limit. allowed_since:
+    what a vehicle needs at least was allowed without a pause since. took_a: when the offer changed last."""
 
     state: State = "unknown"
     offer: Offer | None = None
@@ -55,6 +57,8 @@ class Following:
     delay_s: float = 0.0
     phases_used: int | None = None
     proven: bool = False
+    allowed_since: datetime | None = None
+    took_a: float | None = None
 
     @property
     def patience_s(self) -> float:
@@ -69,11 +73,33 @@ class Following:
     def is_over(self) -> bool:
         return self.state in ("late", "not_following")
 
+    def is_withheld(self, status: str | None, status_at: datetime | None, now: datetime) -> bool:
+        """Does the station itself say that it offers nothing, for long, although it may? It was never seen to
+        be held at a limit: then it would have reasons of its own."""
+        if self.proven or self.allowed_since is None or status != "SuspendedEVSE" or not self.takes_nothing:
+            return False
+        since = self.allowed_since if status_at is None else max(self.allowed_since, status_at)
+        return (now - since).total_seconds() >= WITHHELD_S
+
+    @property
+    def takes_nothing(self) -> bool:
+        return self.takes_a is not None and self.takes_a < CARRYING_A
+
 
 def observe(known: Following, offer: Offer, reading: ConnectorReading | None) -> Following:
     """What is known once this reading is in. None, or from before the offer: it tells nothing of it."""
     if known.offer != offer:
-        known = replace(known, state="unknown", offer=offer, over_since=None, takes_a=None)
+        since = (known.allowed_since or offer.at) if offer.limit_a >= PAUSABLE_A else None
+        took_a = known.took_a if known.takes_a is None else known.takes_a
+        known = replace(
+            known,
+            state="unknown",
+            offer=offer,
+            over_since=None,
+            takes_a=None,
+            allowed_since=since,
+            took_a=took_a,
+        )
     if reading is None or reading.at < offer.at:
         return known
     takes_a, limit_of_reading_a = _taken_a(reading, offer)
@@ -87,7 +113,7 @@ def observe(known: Following, offer: Offer, reading: ConnectorReading | None) ->
         return replace(seen, over_since=since, state="not_following" if is_lasting else "late")
     if known.over_since is not None:
         seen = _caught_up(seen, offer, reading.at)
-    proven = known.proven or _is_held(takes_a, offer)
+    proven = known.proven or _is_held(takes_a, offer, known.took_a or 0.0)
     return replace(seen, state="following", over_since=None, proven=proven)
 
 
@@ -115,12 +141,12 @@ def _caught_up(seen: Following, offer: Offer, at: datetime) -> Following:
     return replace(seen, delay_s=max(seen.delay_s, (at - offer.at).total_seconds()))
 
 
-def _is_held(takes_a: float, offer: Offer) -> bool:
+def _is_held(takes_a: float, offer: Offer, took_a: float) -> bool:
     """Is it plain that the limit, not the vehicle, decides? Only a change shows it."""
     if offer.before_a is None or offer.before_a == offer.limit_a:
         return False
     if offer.limit_a == 0:
-        return offer.before_a >= PAUSABLE_A and takes_a < CARRYING_A
+        return offer.before_a >= PAUSABLE_A and took_a >= CARRYING_A > takes_a
     return takes_a >= offer.limit_a - AT_MOST_BELOW_A
 
 

@@ -203,13 +203,18 @@ class LimitLadder:
 
     def fails(self, identity: str, rung: Rung, how: Failure, why: str, all_of_purpose: bool = False) -> None:
         """all_of_purpose: the station's answer speaks of the purpose, whatever the form."""
-        known, failed = self._known(identity), [rung]
+        failed = [rung]
         if all_of_purpose:
             candidates = self._candidates(self._charge_points.station(identity))
             failed = [r for r in candidates if (r.purpose, r.on_station) == (rung.purpose, rung.on_station)]
-        self._change(identity, known.learnt.fails(failed, how))
-        log.warning("way of writing limits failed", charge_point=identity, way=rung.key, how=how, why=why)
-        self._charge_points.report("station.limit_way_failed", identity, way=rung.key, how=how, why=why)
+        self._fail(identity, rung, failed, how, why)
+
+    def counted_less(self, identity: str, rung: Rung, why: str) -> bool:
+        """The station accepts a limit and offers nothing. Is there a way that counts the watts otherwise?"""
+        candidates = self._candidates(self._charge_points.station(identity))
+        if failed := self._known(identity).learnt.counted_less(candidates, rung):
+            self._fail(identity, rung, failed, "withheld", why)
+        return bool(failed)
 
     def booted(self, identity: str) -> None:
         known = self._known(identity)
@@ -241,6 +246,11 @@ class LimitLadder:
             log.error("learnt limits not recorded", charge_point=identity, why=str(error))
 
     # --- inside ---
+
+    def _fail(self, identity: str, rung: Rung, failed: list[Rung], how: Failure, why: str) -> None:
+        self._change(identity, self._known(identity).learnt.fails(failed, how))
+        log.warning("way of writing limits failed", charge_point=identity, way=rung.key, how=how, why=why)
+        self._charge_points.report("station.limit_way_failed", identity, way=rung.key, how=how, why=why)
 
     def _known(self, identity: str) -> _Known:
         known = self._stations.setdefault(identity.casefold(), _Known())

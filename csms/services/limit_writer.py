@@ -147,15 +147,12 @@ class LimitWriter:
         request = control_profile(slot.limit(pace.dead_man_s), wiring, rung, abilities, now)
         request = self._numbered(identity, request)
         began_at = running.started_at if running else None
-        return _Draft(
-            request=request,
-            limit_a=offered_now(request, wiring, now, began_at, slot.phases_used),
-            written=written,
-            old_a=None
-            if written is None
-            else offered_now(written.request, wiring, now, began_at, slot.phases_used),
-            overruled=held,
-        )
+        spread = rung.spread_over(wiring.phases, slot.phases_used)
+        old_a = None
+        if written is not None:
+            old_a = offered_now(written.request, wiring, now, began_at, spread)
+        limit_a = offered_now(request, wiring, now, began_at, spread)
+        return _Draft(request, limit_a, written, old_a, overruled=held)
 
     def _differs(self, draft: _Draft, slot: ControlSlot, live: Station, pace: WritePace) -> bool:
         """Also if only the dead-man is half over, or the station's clock has turned out to be another. A

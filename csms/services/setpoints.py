@@ -25,7 +25,7 @@ from csms.clock import Clock
 from csms.domain.charge_point import ConnectorReading, Station
 from csms.domain.charging_profile import ConnectorWiring, offered_now
 from csms.domain.control_slot import Wish, control_slots
-from csms.domain.following import in_words, observe
+from csms.domain.following import Following, in_words, observe
 from csms.domain.installed_profile import InstalledProfile
 from csms.domain.profile_ladder import FIRST, Rung
 from csms.domain.station_clock import EXACT_ENOUGH
@@ -136,9 +136,10 @@ class Setpoints:
         control = self._writer.installed(identity, wiring.connector_id, transaction_id)
         if connector is None or control is None:
             return None
-        now, used = self._writer.station_time(identity), connector.following.phases_used
+        now, rung = self._writer.station_time(identity), self._ladder.known_rung(identity) or FIRST
+        spread = rung.spread_over(wiring.phases, connector.following.phases_used)
         began_at = running.started_at if running is not None else None
-        return offered_now(control.request, wiring, now, began_at, used)
+        return offered_now(control.request, wiring, now, began_at, spread)
 
     def verify(self, identity: str, connector_id: int) -> None:
         """Compare the newest measurement with what is offered. A way that is not followed has failed."""
@@ -163,6 +164,8 @@ class Setpoints:
             self._charge_points.report(kind, identity, connector_id=connector_id, words=words)
         if after.state == "not_following":
             self._not_followed(identity, connector_id, rung)
+        elif after.is_withheld(connector.status, connector.status_at, now):
+            self._withheld(identity, rung, after)
 
     # --- inside ---
 
@@ -195,6 +198,16 @@ class Setpoints:
             charging = {number for number in connectors if station_now.is_limited_at(number)}
             station.writes.to_rewrite.update(charging & set(station.writes.wishes))
         self._hold(identity, dict(station.writes.wishes))
+
+    def _withheld(self, identity: str, rung: Rung, following: Following) -> None:
+        """The watts may be taken for more phases than meant, which leaves less than a vehicle needs."""
+        offered_a = following.offer.limit_a if following.offer is not None else 0.0
+        if self._ladder.is_proven(identity, rung):
+            return
+        if self._ladder.counted_less(identity, rung, f"offers nothing, allowed are {offered_a:g} A"):
+            station = self._known(identity)
+            station.writes.to_rewrite.update(station.writes.wishes)
+            self._hold(identity, dict(station.writes.wishes))
 
     async def _reconcile(self, identity: str, station: _Station) -> None:
         done: dict[int, Wish] | None = None

@@ -44,7 +44,10 @@ COPING = {
     ),
     "myenergi Zappi": "as Timxon; it is written to once a minute at most",
     "Charging at 0 A": "what is measured counts, not the status",
-    "Ignores numberPhases": "**not yet**: three times the watts would be right",
+    "Ignores numberPhases": (
+        "it says that it offers nothing although it may: the watts are counted otherwise, at last for three "
+        "phases"
+    ),
     "One phase told": "the power tells that three are in use",
     "Kilowatts": "units are converted, blanks ignored",
     "Session register": "a register that begins anew is noticed; energy is right",

@@ -38,7 +38,6 @@ DEVIATING = {
     "wakes by hand only": Expected(Outcome(energy=False)),
     # Without a transaction nothing is recorded.
     "Free charging": Expected(Outcome(recorded=False)),
-    "Ignores numberPhases": Expected(today=Outcome(energy=False)),
 }
 
 

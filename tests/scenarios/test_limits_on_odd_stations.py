@@ -116,6 +116,21 @@ async def test_a_refused_way_is_followed_by_the_next_within_the_same_minute(
         assert home.points["CP1"].limit_a(1) == 6  # the next car begins with the safe value
 
 
+async def test_watts_for_three_phases_are_not_taken_for_more_amperes_of_a_car_on_one(folder: Path) -> None:
+    """The station spreads them over its three phases, whatever the car uses: 10 A are 10 A."""
+    async with running(site(charge_points=[station(safe_a=6)]), folder) as home:
+        make(home, rejects=lambda p: p.unit == "A")
+        await home.arrive(vehicle=car(phases=1))
+        home.sun_w = 5000
+        await home.minute(4)
+        home.sun_w = 2400
+        await home.minute(3)
+        assert limits(home).rung == "TxProfile on the connector, level 0, Absolute, W"
+        live = home.app.charge_points.station("CP1").connector(1)
+        assert (live.following.phases_used, live.offered_a) == (1, home.points["CP1"].limit_a(1))
+        assert live.offered_a == home.load("CP1/1").setpoint_a == 10
+
+
 async def test_an_ignored_way_is_left_when_the_car_takes_too_much_for_a_minute(folder: Path) -> None:
     """It accepts the TxProfile and charges on at full power; its default profile it follows."""
     deaf = station(phases=["L2"], safe_a=16)

@@ -174,7 +174,7 @@ def test_nothing_between_zero_and_six_amperes_is_ever_offered(
     control = ControlLimit(limit, safe, 900, 77, NOON, switched, used)
     request = control_profile(control, wiring, rung, can, NOON - timedelta(seconds=behind_s))
     rows = request["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"]
-    counted = switched or (used if rung.counts_total and used else phases)
+    counted = switched or {"wired": phases, "used": used or phases, "three": 3}[rung.counts]
     for row in rows:
         assert row["startPeriod"] >= 0
         amps = row["limit"] if rung.unit == "A" else row["limit"] / volts / counted
@@ -203,7 +203,7 @@ def test_a_relative_schedule_falls_back_in_time_where_it_counts_from_the_start_o
         (WATTS, ProfileAbilities(switches_phases=True), 1, 2300.0, 1),
         (WATTS, ProfileAbilities(switches_phases=True), 3, 6900.0, 3),
         (WATTS, ANY, None, 6900.0, None),
-        (Rung(unit="W", counts_total=True), ANY, None, 2300.0, None),  # the vehicle uses one
+        (Rung(unit="W", counts="used"), ANY, None, 2300.0, None),  # the vehicle uses one
     ],
 )
 def test_number_of_phases_on_the_wire(
