@@ -41,6 +41,7 @@ from csms.services.events import EventBus
 from csms.services.files import MB, Files
 from csms.services.frame_log import FrameLog
 from csms.services.free_starts import FreeStarts, is_start_tag
+from csms.services.fuse_stops import FuseStops
 from csms.services.limit_ladder import LimitLadder
 from csms.services.live import LiveSites
 from csms.services.local_lists import LocalLists
@@ -118,6 +119,7 @@ class App:
         )
         self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
         self.wake_up = WakeUp(self.charge_points, self.commands, self.events, self.clock)
+        self.fuse_stops = FuseStops(self.database, self.charge_points, self.commands, self.events)
         self.free_starts = FreeStarts(
             self.database,
             self.sites,
@@ -240,6 +242,7 @@ class App:
             await self._started(self.provisioning.start, self.provisioning.stop)
             await self._started(self.stale_readings.start, self.stale_readings.stop)
             await self._started(self.wake_up.start, self.wake_up.stop)
+            await self._started(self.fuse_stops.start, self.fuse_stops.stop)
             await self._started(self.free_starts.start, self.free_starts.stop)
             await self._started(self.tag_phases.start, self.tag_phases.stop)
             await self._started(self.unplugging.start, self.unplugging.stop)

@@ -334,6 +334,7 @@ class SiteControl:
             if is_limited
             else not live.takes_unbooked(now),
             is_over=live.following.is_over,
+            deaf=self._setpoints.is_deaf(point.id, connector.id),
             soc_percent=reading.soc_percent if reading else None,
             usual_phases=transaction.usual_phases if transaction else None,
         )

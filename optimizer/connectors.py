@@ -22,6 +22,7 @@ from optimizer.model import (
     PlugInMemory,
     RunMemory,
     Site,
+    StopMemory,
 )
 from optimizer.phase_guess import counted_phases, guess_by_power
 from optimizer.phase_switching import changed, has_settled, phase_choices, phases_in_use
@@ -72,6 +73,7 @@ class Outlet:
     phase_count: of a station that can choose, how many phases it is offered; phase_choices: those it may be.
     limit_a is the answer; shed_by: the fuse, or the ceiling of import, that kept it from more. spent: it has
     no start left. held_back: from more, for the sun moves. waits_s: at its minimum through a cloud, so long.
+    stop: that its session exceeds a fuse, or was stopped for one.
     """
 
     connector: Connector
@@ -103,6 +105,7 @@ class Outlet:
     spent: StartsUsed | None = None
     held_back: bool = False
     waits_s: float | None = None
+    stop: StopMemory | None = None
 
     @property
     def takes_part(self) -> bool:

@@ -12,7 +12,7 @@ from optimizer.connectors import Outlet
 from optimizer.fuses import Fuse, Fuses
 from optimizer.import_limit import ImportLimit
 from optimizer.load_shedding import Shedding
-from optimizer.model import ConnectorState, JointState, Mode, NeedProgress, Reason
+from optimizer.model import ConnectorState, JointState, Mode, NeedProgress, Reason, StopMemory
 from optimizer.starts import StartsUsed
 from optimizer.surplus import LATE_AFTER_S, Freshness
 
@@ -150,6 +150,8 @@ def _rising(
 
 def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
     rule, limit_a = outlet.rule, outlet.limit_a
+    if outlet.stop is not None and outlet.stop.session is not None:
+        return _stopped(outlet.stop)
     if not outlet.takes_part:
         return _not_taking_part(outlet)
     if outlet.connector.id in outlook.shedding.affected and _is_capped(outlet):
@@ -203,6 +205,15 @@ def _not_taking_part(outlet: Outlet) -> Reason:
         text = f"station not connected: {reserved_a:g} A reserved, as it was charging"
         return Reason("offline", text, {"reserved_a": reserved_a})
     return Reason("offline", "station not connected")
+
+
+def _stopped(stop: StopMemory) -> Reason:
+    """Of a session that no limit holds."""
+    taken_a = max(stop.taken_a)
+    text = f"stopped: its station follows no limit, and {stop.fuse} was exceeded"
+    if stop.needs_hand:
+        return Reason("not_begun_anew", f"{text}; it did not begin anew: needs a hand", {"taken_a": taken_a})
+    return Reason("stopped", f"{text}; begins anew when {taken_a:.3g} A are free", {"taken_a": taken_a})
 
 
 def _of_vehicle(outlet: Outlet) -> Reason | None:

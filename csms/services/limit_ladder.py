@@ -33,6 +33,7 @@ from csms.storage.database import STORAGE_FAULTS, Database
 
 log = structlog.get_logger()
 
+DEAF_AFTER = 2  # ways that were accepted and not followed, and none that was
 LONGEST_PAUSE_S = 60.0  # that any station is known to want between two profiles
 
 State = Literal["untried", "accepted", "follows", "not_controllable"]
@@ -140,6 +141,13 @@ class LimitLadder:
 
     def is_controllable(self, identity: str) -> bool:
         return not self._is_waiting(self._known(identity))
+
+    def is_deaf(self, identity: str) -> bool:
+        """Is it likely that no limit holds the station? All ways have failed, or all so far and several of
+        them were accepted and not followed."""
+        learnt = self._known(identity).learnt
+        ignored = sum(how == "ignored" for how in learnt.failed.values())
+        return not self.is_controllable(identity) or (not learnt.proven and ignored >= DEAF_AFTER)
 
     def pace(self, identity: str) -> WritePace:
         hints = _hints(self._charge_points.station(identity))

@@ -121,6 +121,14 @@ class Setpoints:
         is_taking_limits = self._ladder.is_controllable(identity)
         return is_taking_limits and self._outranking(identity, connector_id) is None
 
+    def is_deaf(self, identity: str, connector_id: int) -> bool:
+        """Does its vehicle take more than it was allowed, at a station that follows no limit?"""
+        connector = self._charge_points.station(identity).connectors.get(connector_id)
+        if connector is None or connector.transaction is None or self.is_outranked(identity, connector_id):
+            return False
+        is_left = connector.following.is_over or not self._ladder.is_controllable(identity)
+        return is_left and self._ladder.is_deaf(identity)
+
     def is_outranked(self, identity: str, connector_id: int) -> bool:
         """Does an operator's own profile rule instead of the control profile?"""
         return self._outranking(identity, connector_id) is not None

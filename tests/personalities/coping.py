@@ -40,7 +40,7 @@ COPING = {
     "Timxon": "TxDefaultProfile carries limit and dead-man in one",
     "Heidelberg connect.business": (
         "found to be deaf after the ways were tried: shown, and its draw counts as the house's, so that "
-        "others make room; its fuse must carry it"
+        "others make room; where the fuse cannot carry it its session is stopped, and begun anew when it can"
     ),
     "myenergi Zappi": "as Timxon; it is written to once a minute at most",
     "Charging at 0 A": "what is measured counts, not the status",

@@ -26,10 +26,10 @@ class Expected:
 
 
 GOOD = Expected()
-UNCONTROLLED = Outcome(follows=False, fuse=False)
+UNCONTROLLED = Outcome(follows=False)
 
 DEVIATING = {
-    # Nothing can be done from here: it says Accepted and goes on. Its fuse must be able to carry it.
+    # It says Accepted and goes on; where its fuse cannot carry that, its session is stopped.
     "Heidelberg connect.business": Expected(UNCONTROLLED),
     # It draws 6 A while it should pause, but no fuse is in danger.
     "EVBox Elvi": Expected(Outcome(follows=False)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -169,6 +170,41 @@ async def test_a_station_that_ignores_everything_is_the_houses_and_left_alone(fo
         home.sun_w = 6500
         await home.minute(2)
         assert home.closed() == {"1"}
+
+
+async def test_a_deaf_station_is_stopped_before_its_fuse_blows_and_begins_anew_when_there_is_room(
+    folder: Path,
+) -> None:
+    """Nobody else can make room. The building restarts its server in between; the driver gets the energy."""
+    config = site(charge_points=[ONE_PHASE], circuits=[{"id": "main", "limit_a": [25, 25, 25]}])
+    async with running(config, folder) as home:
+        make(home, ignores=everything)
+        await home.arrive(vehicle=car(phases=1, battery_kwh=500))
+        home.sun_w = 2000
+        await home.minute(8)
+        first = home.app.charge_points.station("CP1").connector(1).transaction
+        assert first is not None
+        home.house_w = home.sun_w + 3 * 230 * 12
+        async with home.app.events.subscribe("connector.stopped_for_fuse") as events:
+            await home.minute(2)
+            assert await asyncio.wait_for(events.get(), 20)
+        await home.drained()
+        assert max(home.flows_w()) / 230 <= 25
+        await home.minute()
+        assert home.load("CP1/1").reason_code == "stopped"
+        assert any("main fuse L2 25 A was exceeded" in words for words in home.snapshot.warnings)
+        await home.stop_server()
+        await home.start_server()
+        await home.clock.advance(90)
+        await until(lambda: home.app.charge_points.is_connected("CP1"), "the station is back")
+        await home.minute(6)
+        assert home.points["CP1"].outlets[1].transaction is None
+        home.house_w = 0
+        await home.minute(6)
+        await home.drained()
+        again = home.app.charge_points.station("CP1").connector(1).transaction
+        assert again is not None
+        assert (again.id_tag, again.id) == ("badge", first.id + 1)
 
 
 async def test_what_was_learnt_survives_a_restart_and_serves_the_next_station_of_the_model(
