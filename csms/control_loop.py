@@ -270,7 +270,8 @@ class SiteControl:
         facts = {}
         for point in self._config.charge_point:
             with contextlib.suppress(NotFound):  # it has never called
-                facts[point.id] = facts_of(self._charge_points.station(point.id))
+                station = self._charge_points.station(point.id)
+                facts[point.id] = facts_of(station, self._setpoints.never_pauses(point.id))
         return facts
 
     def _window_s(self, now: datetime) -> float:

@@ -82,6 +82,12 @@ class Following:
         return (now - since).total_seconds() >= WITHHELD_S
 
     @property
+    def keeps_minimum(self) -> bool:
+        """Does it take what a pilot signal offers at least, although it is to pause?"""
+        is_paused = self.offer is not None and self.offer.limit_a == 0
+        return is_paused and self.takes_a is not None and self.takes_a <= PAUSABLE_A + MORE_BY_A
+
+    @property
     def takes_nothing(self) -> bool:
         return self.takes_a is not None and self.takes_a < CARRYING_A
 

@@ -137,6 +137,7 @@ class LearntLimits:
     proven: it was seen to follow by it. failed: key -> how. from_the_top: what was refused may be taken
     now, so that the order is that of `rungs` again. rounds: how often all have failed since one worked.
     of_model: (vendor, model, firmware) all of this was learnt with. charges_freely: without transactions.
+    never_pauses: it takes a limit of 0 for its least current.
     """
 
     rung: str | None = None
@@ -148,6 +149,7 @@ class LearntLimits:
     anew_at: datetime | None = None
     of_model: tuple[str, ...] = ()
     charges_freely: bool = False
+    never_pauses: bool = False
 
     def next_rung(self, candidates: Iterable[Rung], of_same_model: str | None, now: datetime) -> Rung | None:
         """The way to write a limit now; None: all have failed, and it is too early to try again."""
@@ -239,6 +241,7 @@ def learnt_to_dict(learnt: LearntLimits) -> dict[str, Any]:
         **{name: at.isoformat() if at else None for name, at in times.items()},
         "of_model": list(learnt.of_model),
         "charges_freely": learnt.charges_freely,
+        "never_pauses": learnt.never_pauses,
     }
 
 
@@ -257,5 +260,6 @@ def learnt_from_dict(stored: Mapping[str, Any]) -> LearntLimits:
         rounds=int(stored["rounds"]),
         of_model=tuple(str(part) for part in stored["of_model"]),
         charges_freely=bool(stored.get("charges_freely", False)),
+        never_pauses=bool(stored.get("never_pauses", False)),
         **times,
     )

@@ -23,8 +23,10 @@ class StationFacts:
 NOTHING_TOLD = StationFacts()
 
 
-def facts_of(station: Station) -> StationFacts:
+def facts_of(station: Station, never_pauses: bool = False) -> StationFacts:
+    """never_pauses: as its limits were seen to be followed."""
     keys = {key.casefold(): value for key, value in station.configuration.items()}
     rotation = rotations(keys.get("connectorphaserotation"), set(station.connectors))
     make = make_of(station.vendor, station.model)
-    return StationFacts(make.never_wake_by, rotation, make.limits.pauses and not station.ends_at_zero)
+    pauses = make.limits.pauses and not station.ends_at_zero and not never_pauses
+    return StationFacts(make.never_wake_by, rotation, pauses)

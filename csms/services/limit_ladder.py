@@ -224,6 +224,15 @@ class LimitLadder:
             self._fail(identity, rung, failed, "withheld", why)
         return bool(failed)
 
+    def never_pauses(self, identity: str) -> bool:
+        return self._known(identity).learnt.never_pauses
+
+    def does_not_pause(self, identity: str, why: str) -> None:
+        """It follows, but for a limit of 0, which it takes for its least current."""
+        self._change(identity, replace(self._known(identity).learnt, never_pauses=True))
+        log.warning("station does not pause", charge_point=identity, why=why)
+        self._charge_points.report("station.never_pauses", identity, words=why)
+
     def booted(self, identity: str) -> None:
         known = self._known(identity)
         model = _model(self._charge_points.station(identity))

@@ -121,13 +121,18 @@ class Setpoints:
         is_taking_limits = self._ladder.is_controllable(identity)
         return is_taking_limits and self._outranking(identity, connector_id) is None
 
+    def never_pauses(self, identity: str) -> bool:
+        """Was it seen to take a limit of 0 for its least current?"""
+        return self._ladder.never_pauses(identity)
+
     def is_deaf(self, identity: str, connector_id: int) -> bool:
         """Does its vehicle take more than it was allowed, at a station that follows no limit?"""
         connector = self._charge_points.station(identity).connectors.get(connector_id)
         if connector is None or connector.transaction is None or self.is_outranked(identity, connector_id):
             return False
-        is_left = connector.following.is_over or not self._ladder.is_controllable(identity)
-        return is_left and self._ladder.is_deaf(identity)
+        if self._ladder.is_controllable(identity) and not connector.following.is_over:
+            return False
+        return self._cannot_be_less(identity, connector_id) or self._ladder.is_deaf(identity)
 
     def is_outranked(self, identity: str, connector_id: int) -> bool:
         """Does an operator's own profile rule instead of the control profile?"""
@@ -194,9 +199,13 @@ class Setpoints:
         station = self._known(identity)
         if connector_id in station.writes.to_rewrite:
             return  # about to be
+        if self._cannot_be_less(identity, connector_id):
+            return  # all that was to be learnt is known
         if self._ladder.is_proven(identity, rung) and connector_id not in station.rewritten:
             station.rewritten.add(connector_id)
             station.writes.to_rewrite.add(connector_id)
+        elif self._only_does_not_pause(identity, connector_id, rung):
+            return  # from the next minute on nobody asks it to
         else:
             station_now = self._charge_points.station(identity)
             connectors = station_now.connectors
@@ -206,6 +215,21 @@ class Setpoints:
             charging = {number for number in connectors if station_now.is_limited_at(number)}
             station.writes.to_rewrite.update(charging & set(station.writes.wishes))
         self._hold(identity, dict(station.writes.wishes))
+
+    def _cannot_be_less(self, identity: str, connector_id: int) -> bool:
+        """Its station never pauses, and it takes the least that it can."""
+        following = self._charge_points.station(identity).connector(connector_id).following
+        return self._ladder.never_pauses(identity) and following.keeps_minimum
+
+    def _only_does_not_pause(self, identity: str, connector_id: int, rung: Rung) -> bool:
+        """It takes its least current instead of nothing, by a way that works otherwise; or by its default
+        profile, beneath which no floor could be what holds it there."""
+        following = self._charge_points.station(identity).connector(connector_id).following
+        is_certain = self._ladder.is_proven(identity, rung) or rung.purpose == "TxDefaultProfile"
+        if not following.keeps_minimum or not is_certain:
+            return False
+        self._ladder.does_not_pause(identity, in_words(following, self._clock.now()) or "takes more than 0 A")
+        return True
 
     def _withheld(self, identity: str, rung: Rung, following: Following) -> None:
         """The watts may be taken for more phases than meant, which leaves less than a vehicle needs."""

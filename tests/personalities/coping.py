@@ -36,7 +36,9 @@ COPING = {
         "a start by RemoteStart; **not yet**: it stays in Finishing until somebody resets it"
     ),
     "Alfen Eve": "its own tag is a tag like others; phases are left alone unless switching is wanted",
-    "EVBox Elvi": "found not to pause after the ways were tried; its 6 A count as the house's",
+    "EVBox Elvi": (
+        "found not to pause after a few ways were tried: its minimum is kept, and the sun decides above that"
+    ),
     "Timxon": "TxDefaultProfile carries limit and dead-man in one",
     "Heidelberg connect.business": (
         "found to be deaf after the ways were tried: shown, and its draw counts as the house's, so that "

@@ -31,7 +31,7 @@ UNCONTROLLED = Outcome(follows=False)
 DEVIATING = {
     # It says Accepted and goes on; where its fuse cannot carry that, its session is stopped.
     "Heidelberg connect.business": Expected(UNCONTROLLED),
-    # It draws 6 A while it should pause, but no fuse is in danger.
+    # It draws 6 A while it should pause; until that is known of it, some minutes go by.
     "EVBox Elvi": Expected(Outcome(follows=False)),
     # Of 25 writes a day few are left for one hour: it is lowered whenever needed, but raised seldom.
     "Easee Charge": Expected(Outcome(energy=False)),

@@ -17,6 +17,8 @@ from csms.services.frame_log import Wanted
 from csms.services.limit_ladder import LimitStatus
 from simulation.charge_point import SimulatedChargePoint
 from simulation.charging_schedule import Profile
+from simulation.deviations import Deviations
+from simulation.profile_deviations import CannotPause
 
 ONE_PHASE = station(phases=["L2"], safe_a=6)
 Rule = Callable[[Profile], bool]
@@ -389,6 +391,35 @@ async def test_a_station_that_ends_sessions_when_paused_is_paused_no_more(folder
         await home.minute(15)
         assert point.limit_a(1) == 6
         assert home.load("CP1/1").reason == "this station cannot pause: minimum of 6 A kept"
+
+
+async def test_a_station_that_takes_a_pause_for_its_minimum_is_known_after_the_first(folder: Path) -> None:
+    """It follows all other limits, also over a restart of the server. Where its fuse cannot carry even that,
+    its session is stopped; a person who says that it was repaired is believed."""
+    config = site(charge_points=[ONE_PHASE], circuits=[{"id": "main", "limit_a": [20, 20, 20]}])
+    async with running(config, folder) as home:
+        home.points["CP1"].deviations = Deviations([CannotPause()])
+        async with home.app.events.subscribe("station.never_pauses") as events:
+            await charge_by_ten_amperes(home, minutes=7)
+            home.sun_w = 0
+            await home.minute(9)
+            assert events.qsize() == 1
+        assert home.load("CP1/1").reason == "this station cannot pause: minimum of 6 A kept"
+        assert (limits(home).state, limits(home).failed) == ("follows", {})
+        await home.stop_server()
+        await home.start_server()
+        await home.clock.advance(90)
+        await until(lambda: home.app.charge_points.is_connected("CP1"), "the station is back")
+        home.sun_w = 2400
+        await home.minute(3)
+        assert home.points["CP1"].limit_a(1) == 10
+        home.sun_w, home.house_w = 0, 3 * 230 * 17
+        await home.minute(4)
+        await home.drained()
+        assert home.points["CP1"].outlets[1].transaction is None
+        assert home.load("CP1/1").reason_code == "stopped"
+        await home.app.setpoints.try_anew("CP1")
+        assert not home.app.setpoints.never_pauses("CP1")
 
 
 async def test_a_refusal_just_after_the_last_write_is_about_pace(folder: Path) -> None:
