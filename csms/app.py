@@ -59,6 +59,7 @@ from csms.services.stale_readings import StaleReadings
 from csms.services.station_jobs import StationJobs
 from csms.services.station_messages import StationMessages
 from csms.services.station_passwords import StationPasswords
+from csms.services.stuck_connectors import StuckConnectors
 from csms.services.tag_phases import TagPhases
 from csms.services.unplugging import Unplugging
 from csms.services.wake_up import WakeUp
@@ -119,6 +120,7 @@ class App:
         )
         self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
         self.wake_up = WakeUp(self.charge_points, self.commands, self.events, self.clock)
+        self.stuck_connectors = StuckConnectors(self.charge_points, self.commands, self.clock)
         self.fuse_stops = FuseStops(self.database, self.charge_points, self.commands, self.events)
         self.free_starts = FreeStarts(
             self.database,
@@ -243,6 +245,7 @@ class App:
             await self._started(self.stale_readings.start, self.stale_readings.stop)
             await self._started(self.wake_up.start, self.wake_up.stop)
             await self._started(self.fuse_stops.start, self.fuse_stops.stop)
+            await self._started(self.stuck_connectors.start, self.stuck_connectors.stop)
             await self._started(self.free_starts.start, self.free_starts.stop)
             await self._started(self.tag_phases.start, self.tag_phases.stop)
             await self._started(self.unplugging.start, self.unplugging.stop)

@@ -29,13 +29,15 @@ class LimitHints:
 class Make:
     """may_ask_all: may be asked for its whole configuration. measurands: the only ones it may be given to
     sample; None = any. most_measurands: how many it takes at once, if its configuration does not tell.
-    never_wake_by: what would not wake a vehicle there but leave it without a session."""
+    never_wake_by: what would not wake a vehicle there but leave it without a session. stays_finishing: after
+    a session it is free again by a restart only."""
 
     may_ask_all: bool = True
     measurands: frozenset[str] | None = None
     most_measurands: int | None = None
     limits: LimitHints = LimitHints()
     never_wake_by: frozenset[str] = frozenset()
+    stays_finishing: bool = False
 
 
 ANY = Make()
@@ -91,7 +93,8 @@ _MAKES: list[tuple[str, str, Make]] = [
     ("zj beny", "", Make(never_wake_by=_STOPS)),
     ("beny", "", Make(never_wake_by=_STOPS)),
     ("ocular", "", Make(never_wake_by=_STOPS)),
-    ("autel", "", Make(never_wake_by=frozenset({"restart", "availability"}))),  # lbbrhzn/ocpp issue 1565
+    # Stays in Finishing after a session until it is reset. Source: lbbrhzn/ocpp issue 1565.
+    ("autel", "", Make(never_wake_by=frozenset({"restart", "availability"}), stays_finishing=True)),
     # ChangeAvailability is not implemented, or does harm. Source: evcc's template, go-e's description.
     ("go-e", "", Make(never_wake_by=_NO_AVAILABILITY)),
     ("en+", "", Make(never_wake_by=_NO_AVAILABILITY)),

@@ -33,7 +33,7 @@ COPING = {
     "ZJ Beny": "a pause is 0 A with the transaction kept, never its end",
     "NEcharge": "a step too low is no fault; what is measured counts",
     "Autel MaxiCharger": (
-        "a start by RemoteStart; **not yet**: it stays in Finishing until somebody resets it"
+        "a start by RemoteStart; a minute after a session it is restarted, so that the next can begin"
     ),
     "Alfen Eve": "its own tag is a tag like others; phases are left alone unless switching is wanted",
     "EVBox Elvi": (

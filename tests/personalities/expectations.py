@@ -11,12 +11,14 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """follows: no more is offered than was decided. energy: the vehicle gets what it needs. fuse: the
-    garage's fuse is held. recorded: the server's energy is what flowed."""
+    garage's fuse is held. recorded: the server's energy is what flowed. free: the connector is free again
+    once the cable was out."""
 
     follows: bool = True
     energy: bool = True
     fuse: bool = True
     recorded: bool = True
+    free: bool = True
 
 
 @dataclass(frozen=True, slots=True)

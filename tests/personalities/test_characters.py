@@ -46,7 +46,9 @@ def row(name: str, told: dict[str, Row], request: pytest.FixtureRequest, tmp_pat
 def test_character(name: str, row: Row) -> None:
     assert not row.odd_limits, "limits between 0 and the minimum were written"
     assert row.writes <= MOST_WRITES, row
-    outcome = Outcome(row.follows, row.gets_its_energy, not row.excess_s, row.is_recorded_right)
+    outcome = Outcome(
+        row.follows, row.gets_its_energy, not row.excess_s, row.is_recorded_right, row.is_left_free
+    )
     wanted = expected(name)
     assert outcome == (wanted.today or wanted.must), row
 
