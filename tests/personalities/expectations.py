@@ -35,8 +35,7 @@ DEVIATING = {
     "Heidelberg connect.business": Expected(UNCONTROLLED),
     # It draws 6 A while it should pause; until that is known of it, some minutes go by.
     "EVBox Elvi": Expected(Outcome(follows=False)),
-    # Of 25 writes a day few are left for one hour: it is lowered whenever needed, but raised seldom.
-    "Easee Charge": Expected(Outcome(energy=False)),
+    # Only unplugging wakes it: its driver is asked for a hand.
     "wakes by hand only": Expected(Outcome(energy=False)),
     # Without a transaction nothing is recorded.
     "Free charging": Expected(Outcome(recorded=False)),
