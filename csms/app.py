@@ -116,7 +116,7 @@ class App:
         self.limits = LimitLadder(self.database, self.charge_points, self.clock)
         self.setpoints = Setpoints(self.charge_points, self.commands, self.profiles, self.limits, self.clock)
         self.provisioning = Provisioning(
-            self.charge_points, self.commands, self.setpoints, self.events, self.clock
+            self.charge_points, self.commands, self.setpoints, self.sites, self.events, self.clock
         )
         self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
         self.wake_up = WakeUp(self.charge_points, self.commands, self.events, self.clock)

@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from csms.domain.charge_point import LiveConnector, OpenTransaction, Station
 from csms.domain.charging_profile import ConnectorWiring, ControlLimit
 from csms.domain.profile_ladder import Rung
+from csms.domain.site import SiteConfig, safe_currents
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +26,21 @@ class Wish:
     is_urgent: bool = False
     overrules: bool = False
     number_phases: int | None = None
+
+
+def safe_wishes(site: SiteConfig | None, identity: str) -> dict[int, Wish]:
+    """What the connectors of a station should be held to as long as nobody decides; none of a station that
+    no site names."""
+    if site is None:
+        return {}
+    found = {}
+    safe_a = safe_currents(site)
+    for point in site.charge_point:
+        for connector in point.connectors if point.id.casefold() == identity.casefold() else ():
+            wiring = ConnectorWiring(connector.id, len(connector.phases), site.site.voltage_v)
+            amps = safe_a[point.id, connector.id]
+            found[connector.id] = Wish(wiring, amps, amps)
+    return found
 
 
 @dataclass(frozen=True, slots=True)

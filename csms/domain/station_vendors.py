@@ -46,6 +46,11 @@ _NO_CAP = frozenset({"ChargePointMaxProfile"})
 # What stops the session: these begin no other until the cable was out. Source: evcc issues 12861, 14348.
 _STOPS = frozenset({"restart", "availability", "reset"})
 _NO_AVAILABILITY = frozenset({"availability"})
+_NO_OFFER_NO_SOC = frozenset(
+    {"Current.Import", "Energy.Active.Import.Register", "Power.Active.Import", "Voltage"}
+)
+_NO_OFFER = _NO_OFFER_NO_SOC | {"SoC"}
+_WALLBOX = Make(measurands=_NO_OFFER, limits=LimitHints(only_level_0=True), never_wake_by=_STOPS)
 
 # (how the vendor begins, how the model begins) in lower case. The first that fits counts.
 _MAKES: list[tuple[str, str, Make]] = [
@@ -77,9 +82,10 @@ _MAKES: list[tuple[str, str, Make]] = [
         "",
         Make(limits=LimitHints(kinds=("Absolute",), max_writes_per_day=25)),
     ),
-    # Firmware 5 takes stack level 0 only, 6 takes Relative only. Source: evcc issue 15581.
-    ("wall box", "", Make(limits=LimitHints(only_level_0=True), never_wake_by=_STOPS)),
-    ("wallbox", "", Make(limits=LimitHints(only_level_0=True), never_wake_by=_STOPS)),
+    # Firmware 5 takes stack level 0 only, 6 takes Relative only; Current.Offered is stale. Source: evcc issue
+    # 15581 and its template.
+    ("wall box", "", _WALLBOX),
+    ("wallbox", "", _WALLBOX),
     # One TxDefaultProfile; refuses writes that come too fast. Source: myenergi's documentation.
     ("myenergi", "", Make(limits=LimitHints(refuses=_ALL_BUT_DEFAULT, write_pause_s=60.0))),
     ("timxon", "", Make(limits=LimitHints(refuses=_ALL_BUT_DEFAULT))),  # lbbrhzn/ocpp issue 2158
@@ -87,9 +93,11 @@ _MAKES: list[tuple[str, str, Make]] = [
     # 29272.
     ("huawei", "", Make(limits=LimitHints(pauses=False), never_wake_by=_STOPS)),
     # ChargePointMaxProfile refused or ignored. Source: lbbrhzn/ocpp issues 221, 1703, 2158.
-    ("evbox", "", Make(limits=LimitHints(refuses=_NO_CAP))),
-    ("ev-box", "", Make(limits=LimitHints(refuses=_NO_CAP))),
+    ("evbox", "", Make(measurands=_NO_OFFER_NO_SOC, limits=LimitHints(refuses=_NO_CAP))),
+    ("ev-box", "", Make(measurands=_NO_OFFER_NO_SOC, limits=LimitHints(refuses=_NO_CAP))),
     ("united chargers", "", Make(limits=LimitHints(refuses=_NO_CAP))),  # Grizzl-E
+    ("amperfied", "", Make(measurands=_NO_OFFER)),  # Current.Offered is stale; evcc issue 17836
+    ("heidelberg", "", Make(measurands=_NO_OFFER)),
     ("zj beny", "", Make(never_wake_by=_STOPS)),
     ("beny", "", Make(never_wake_by=_STOPS)),
     ("ocular", "", Make(never_wake_by=_STOPS)),

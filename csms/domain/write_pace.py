@@ -1,9 +1,9 @@
 """How often limits are written to a station: deadband, pauses between writes, a budget for a day. Pure.
 
 Each accepted profile wears the flash memory of many stations, and some refuse those that come too fast.
-With a budget only what matters is written: reductions that a fuse needs, always; pauses, and the first starts
-of a day; other changes coarsely, spread over the hours of sun. The dead-man is longer then and not renewed for
-its own sake.
+With a budget only what matters is written: reductions that a fuse needs, always; pauses, and the first
+starts of a day; other changes coarsely, spread over the hours of sun. The dead-man is longer then and not
+renewed for its own sake.
 """
 
 from __future__ import annotations

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 OUTRANKED = "an operator's own profile rules instead"
 YOUNG = timedelta(seconds=10)  # some stations do not know their transaction's number yet
 MUTE_AFTER = 3  # unanswered calls in a row
+ANSWERED_WITHIN_S = 75.0  # over some mobile links answers take 40 s; a new limit would wait for them as well
 CLOCK_MOVED = timedelta(seconds=30)
 
 
@@ -82,6 +83,7 @@ class LimitWriter:
     ) -> None:
         self._charge_points, self._commands, self._clock = charge_points, commands, clock
         self._profiles, self._ladder = profiles, ladder
+        self.answered_within_s = ANSWERED_WITHIN_S
 
     def station_time(self, identity: str) -> datetime:
         """What the station's clock shows now, as well as can be told."""
@@ -190,7 +192,7 @@ class LimitWriter:
     ) -> bool:
         """False: refused. What it means is known by then."""
         try:
-            answer = await self._commands.send(identity, "SetChargingProfile", draft.request, origin=OURS)
+            answer = await self._set(identity, draft.request)
         except CallTimeout as error:
             station.unanswered += 1
             self._problem(identity, slot.connectors, rung.purpose, str(error))
@@ -278,7 +280,7 @@ class LimitWriter:
         if written and written[0].request == floor:
             return
         try:
-            answer = await self._commands.send(identity, "SetChargingProfile", floor, origin=OURS)
+            answer = await self._set(identity, floor)
             why = None if answer.get("status") == "Accepted" else f"answered {answer.get('status')}"
         except CallFailed as error:
             why = str(error)
@@ -292,6 +294,11 @@ class LimitWriter:
         station.floors[connector_id] = FloorRefusals(count, now + wait)
 
     # --- inside ---
+
+    async def _set(self, identity: str, request: dict[str, Any]) -> dict[str, Any]:
+        return await self._commands.send(
+            identity, "SetChargingProfile", request, self.answered_within_s, origin=OURS
+        )
 
     def _numbered(self, identity: str, request: dict[str, Any]) -> dict[str, Any]:
         """Under another number where an operator's profile has this one: it would be replaced."""

@@ -66,7 +66,7 @@ class Setpoints:
     ) -> None:
         self._charge_points, self._clock = charge_points, clock
         self._profiles, self._ladder = profiles, ladder
-        self._writer = LimitWriter(charge_points, commands, profiles, ladder, clock)
+        self.writer = LimitWriter(charge_points, commands, profiles, ladder, clock)
         self._stations: dict[str, _Station] = {}
 
     async def stop(self) -> None:
@@ -96,6 +96,23 @@ class Setpoints:
         writes = self._known(identity).writes
         writes.floors.clear()
         self._hold(identity, dict(writes.wishes))
+
+    async def begin(self, identity: str, wishes: dict[int, Wish]) -> None:
+        """The station has just told what it takes: bring it to what was wanted last, or, if nobody has wanted
+        anything yet, write the floor of these wishes."""
+        known, rung = self._known(identity), self._ladder.known_rung(identity)
+        if known.writes.wishes or rung is None or not self._may_write(identity):
+            self.renew(identity)
+            return
+        try:
+            for connector_id in wishes:
+                await self.writer.write_floor(
+                    identity, StationWrites(wishes, known.writes.floors), rung, connector_id
+                )
+        except (NotConnected, CallTimeout) as error:
+            log.warning("floor not written", charge_point=identity, why=str(error))
+        finally:
+            await self._ladder.save(identity)
 
     async def settle(self) -> None:
         """Wait until every station has been brought to what is wanted, or has refused."""
@@ -146,10 +163,10 @@ class Setpoints:
         held = self._outranking(identity, wiring.connector_id)
         if running is not None and held is not None:
             return held.offers_a(wiring, running.started_at, self._clock.now())
-        control = self._writer.installed(identity, wiring.connector_id, transaction_id)
+        control = self.writer.installed(identity, wiring.connector_id, transaction_id)
         if connector is None or control is None:
             return None
-        now, rung = self._writer.station_time(identity), self._ladder.known_rung(identity) or FIRST
+        now, rung = self.writer.station_time(identity), self._ladder.known_rung(identity) or FIRST
         spread = rung.spread_over(wiring.phases, connector.following.phases_used)
         began_at = running.started_at if running is not None else None
         return offered_now(control.request, wiring, now, began_at, spread)
@@ -250,7 +267,7 @@ class Setpoints:
                 await self._write_limits(identity, station.writes)
                 if rung := self._ladder.known_rung(identity):
                     for connector_id in sorted(done):
-                        await self._writer.write_floor(identity, station.writes, rung, connector_id)
+                        await self.writer.write_floor(identity, station.writes, rung, connector_id)
         except NotConnected:
             return  # it has refused nothing: the control loop is woken when it comes back
         except CallTimeout as error:
@@ -263,7 +280,7 @@ class Setpoints:
         live = self._charge_points.station(identity)
         while (rung := self._ladder.rung(identity)) is not None:
             for slot in control_slots(rung, writes.wishes, live):
-                if not await self._writer.write_limit(identity, writes, rung, slot):
+                if not await self.writer.write_limit(identity, writes, rung, slot):
                     break
             else:
                 return

@@ -22,8 +22,8 @@ COPING = {
         "control"
     ),
     "Easee Charge": (
-        "a budget of 25 writes: lowered whenever a fuse or the sun needs it, started at once as long as much of "
-        "it is left, raised seldom; no rewriting for the dead-man"
+        "a budget of 25 writes: lowered whenever a fuse or the sun needs it, started at once as long as much "
+        "of it is left, raised seldom; no rewriting for the dead-man"
     ),
     "Huawei FusionCharge": (
         "watts are used; it is never paused: its minimum is kept, and only a fuse that cannot carry that, a "

@@ -16,9 +16,10 @@ from csms.clock import Clock
 from csms.services.frame_log import Wanted
 from csms.services.limit_ladder import LimitStatus
 from simulation.charge_point import SimulatedChargePoint
-from simulation.charging_schedule import Profile
-from simulation.deviations import Deviations
+from simulation.charging_schedule import Profile, read_profile
+from simulation.deviations import Deviation, Deviations, Payload
 from simulation.profile_deviations import CannotPause
+from simulation.station_link import Answer
 
 ONE_PHASE = station(phases=["L2"], safe_a=6)
 Rule = Callable[[Profile], bool]
@@ -132,6 +133,42 @@ async def test_watts_for_three_phases_are_not_taken_for_more_amperes_of_a_car_on
         live = home.app.charge_points.station("CP1").connector(1)
         assert (live.following.phases_used, live.offered_a) == (1, home.points["CP1"].limit_a(1))
         assert live.offered_a == home.load("CP1/1").setpoint_a == 10
+
+
+class NoAnswerTo(Deviation):
+    """To the profiles of a rule it says nothing, and takes none."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+
+    def answer(
+        self, station: SimulatedChargePoint, action: str, payload: Payload, usual: Callable[[], Answer]
+    ) -> Answer:
+        if action == "SetChargingProfile":
+            profile = read_profile(payload["connectorId"], payload["csChargingProfiles"])
+            if self.rule(profile):
+                return Answer({"status": "Accepted"}, None, after_s=1e6)
+        return usual()
+
+
+async def test_a_way_that_is_not_answered_three_times_is_left(folder: Path) -> None:
+    """A call without an answer may be a lost packet, three in a row are not."""
+    async with running(site(charge_points=[ONE_PHASE]), folder) as home:
+        home.app.setpoints.writer.answered_within_s = 0.2
+        absolute = NoAnswerTo(lambda p: tx(p) and p.kind == "Absolute")
+        home.points["CP1"].deviations = Deviations([absolute])
+        first = "TxProfile on the connector, level 0, Absolute, A"
+        await charge_by_ten_amperes(home, minutes=2)
+        assert limits(home).rung == first
+        problem = home.app.charge_points.station("CP1").connector(1).setpoint_problem
+        assert (problem or "").startswith("TxProfile: ")
+        await home.minute(3)
+        assert limits(home).failed == {first: "refused"}
+        assert limits(home).rung == "TxProfile on the connector, level 0, Relative, A"
+        assert home.points["CP1"].limit_a(1) == 10
+        assert (
+            len([text for text in await written(home) if '"TxProfile"' in text and "Absolute" in text]) == 3
+        )
 
 
 async def test_an_ignored_way_is_left_when_the_car_takes_too_much_for_a_minute(folder: Path) -> None:
