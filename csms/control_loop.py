@@ -346,7 +346,9 @@ class SiteControl:
     async def _apply(
         self, decision: Decision, demands: Demands, overruled: set[str], now: datetime
     ) -> list[RelayFault]:
+        assert self._site is not None
         decided = {c.id: c for c in decision.connectors}
+        pauses = {c.id: c.pauses for c in self._site.connectors}
         for point in self._config.charge_point:
             wishes = {}
             for connector in point.connectors:
@@ -358,6 +360,7 @@ class SiteControl:
                     safe_a,
                     step_a=connector.step_a,
                     number_phases=decided[id].phase_count,
+                    pauses=pauses[id],
                     is_urgent=decided[id].reason.code == LIMITED_BY_FUSE,
                     overrules=id in overruled,
                 )

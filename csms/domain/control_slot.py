@@ -16,7 +16,8 @@ class Wish:
     """What a connector should be held to. [A] safe_a: what it falls back to when nobody speaks to it.
 
     step_a: less of a change is not worth a write. is_urgent: a fuse needs the reduction. overrules: it needs
-    it even against an operator's own profile. number_phases: 1 or 3, for a station that switches.
+    it even against an operator's own profile. number_phases: 1 or 3, for a station that switches. pauses: it
+    bears a limit of 0.
     """
 
     wiring: ConnectorWiring
@@ -26,6 +27,7 @@ class Wish:
     is_urgent: bool = False
     overrules: bool = False
     number_phases: int | None = None
+    pauses: bool = True
 
 
 def safe_wishes(site: SiteConfig | None, identity: str) -> dict[int, Wish]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,6 +32,7 @@ from csms.services.limit_ladder import LimitLadder
 log = structlog.get_logger()
 
 OUTRANKED = "an operator's own profile rules instead"
+PHASE_PAUSE_S = 10.0  # contactors are changed without current
 YOUNG = timedelta(seconds=10)  # some stations do not know their transaction's number yet
 MUTE_AFTER = 3  # unanswered calls in a row
 ANSWERED_WITHIN_S = 75.0  # over some mobile links answers take 40 s; a new limit would wait for them as well
@@ -51,7 +52,8 @@ class StationWrites:
     """What is wanted of a station, and how its last answers were.
 
     refused, unanswered: control profiles in a row. to_rewrite: connectors whose limit is to be written at
-    once, even if nothing differs: they do not follow.
+    once, even if nothing differs: they do not follow. is_switching: one offers nothing for a moment before it
+    changes its phases, so that there is more to write.
     """
 
     wishes: dict[int, Wish] = field(default_factory=dict)
@@ -59,6 +61,7 @@ class StationWrites:
     refused: int = 0
     unanswered: int = 0
     to_rewrite: set[int] = field(default_factory=set)
+    is_switching: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +117,8 @@ class LimitWriter:
             self._offer(slot, connectors, self._of_operator(held, slot))
             return True
         pace = self._ladder.pace(identity)
+        if pace.max_per_day is None and (pausing := self._before_other_phases(identity, slot)) is not None:
+            slot, station.is_switching = pausing, True
         draft = self._draft(identity, connectors, rung, slot, held, pace)
         is_forced = held is not None or not station.to_rewrite.isdisjoint(slot.connectors)
         is_needed = is_forced or self._differs(draft, slot, live, pace)
@@ -128,6 +133,23 @@ class LimitWriter:
         station.to_rewrite.difference_update(slot.connectors)
         await self._clear_leftovers(identity, rung, draft.request["csChargingProfiles"]["chargingProfileId"])
         return True
+
+    def _before_other_phases(self, identity: str, slot: ControlSlot) -> ControlSlot | None:
+        """Nothing on the phases of before, as long as current would flow while their number changes. None: it
+        may change now. A pause costs a write, which a station with a budget of them cannot spare."""
+        wish, running = slot.wish, slot.transaction
+        written = self.installed(identity, slot.connector_id, running.id if running else None)
+        before = _number_phases(written.request) if written is not None else None
+        if written is None or before is None or wish.number_phases in (None, before):
+            return None
+        age = self._clock.now() - written.accepted_at
+        offered_a = offered_now(
+            written.request, wish.wiring, self.station_time(identity), running.started_at if running else None
+        )
+        is_paused = offered_a == 0 and age >= timedelta(seconds=PHASE_PAUSE_S)
+        if is_paused or wish.limit_a == 0 or not wish.pauses:
+            return None
+        return replace(slot, wish=replace(wish, limit_a=0.0, number_phases=before))
 
     def _draft(
         self,
@@ -379,6 +401,12 @@ OTHER_PURPOSES = {
 }
 
 
+def _number_phases(request: dict[str, Any]) -> int | None:
+    row = request["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]
+    found: int | None = row.get("numberPhases")
+    return found
+
+
 def _shape(request: dict[str, Any]) -> tuple[Any, ...]:
     """All of a control profile but its times and limits."""
     profile = request["csChargingProfiles"]
@@ -390,5 +418,5 @@ def _shape(request: dict[str, Any]) -> tuple[Any, ...]:
         profile["chargingProfileKind"],
         profile.get("transactionId"),
         schedule["chargingRateUnit"],
-        schedule["chargingSchedulePeriod"][0].get("numberPhases"),
+        _number_phases(request),
     )

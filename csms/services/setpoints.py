@@ -34,7 +34,7 @@ from csms.services.charge_points import ChargePoints
 from csms.services.charging_profiles import ChargingProfiles
 from csms.services.commands import Commands
 from csms.services.limit_ladder import LimitLadder
-from csms.services.limit_writer import LimitWriter, StationWrites
+from csms.services.limit_writer import PHASE_PAUSE_S, LimitWriter, StationWrites
 
 __all__ = ["Setpoints", "Wish"]
 
@@ -46,11 +46,13 @@ NO_WAY_LEFT = "the station takes no limit in any way, so what it takes counts as
 
 @dataclass(slots=True)
 class _Station:
-    """rewritten: connectors whose limit was written once more because they did not follow."""
+    """rewritten: connectors whose limit was written once more because they did not follow. later: goes on
+    with what takes a moment."""
 
     writes: StationWrites = field(default_factory=StationWrites)
     rewritten: set[int] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
+    later: asyncio.Task[None] | None = None
 
 
 class Setpoints:
@@ -70,7 +72,7 @@ class Setpoints:
         self._stations: dict[str, _Station] = {}
 
     async def stop(self) -> None:
-        tasks = [s.task for s in self._stations.values() if s.task is not None]
+        tasks = [t for s in self._stations.values() for t in (s.task, s.later) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -262,18 +264,25 @@ class Setpoints:
         done: dict[int, Wish] | None = None
         try:
             while done is not station.writes.wishes:  # wishes that came while we were writing count at once
-                done = station.writes.wishes
+                done, station.writes.is_switching = station.writes.wishes, False
                 # The running transactions first: a fuse may wait for a limit, nothing waits for the floor.
                 await self._write_limits(identity, station.writes)
                 if rung := self._ladder.known_rung(identity):
                     for connector_id in sorted(done):
                         await self.writer.write_floor(identity, station.writes, rung, connector_id)
+            if station.writes.is_switching and (station.later is None or station.later.done()):
+                station.later = asyncio.create_task(self._go_on(identity), name=f"phases of {identity}")
         except NotConnected:
             return  # it has refused nothing: the control loop is woken when it comes back
         except CallTimeout as error:
             log.warning("limit not answered", charge_point=identity, why=str(error))
         finally:
             await self._ladder.save(identity)
+
+    async def _go_on(self, identity: str) -> None:
+        """After the pause in which phases are changed."""
+        await self._clock.sleep(PHASE_PAUSE_S)
+        self._hold(identity, dict(self._known(identity).writes.wishes))
 
     async def _write_limits(self, identity: str, writes: StationWrites) -> None:
         """By the first way that the station takes. Each that fails is not tried again, so this ends."""
