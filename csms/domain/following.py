@@ -23,18 +23,22 @@ PATIENCE_S, MOST_PATIENCE_S = 60.0, 180.0
 AT_MOST_BELOW_A = 2.0  # a vehicle as close as this to its limit shows that it is held there
 CLEAR_A, CARRYING_A = 3.0, 1.0
 PAUSABLE_A = 6.0
+FLOOR_RULES_S, AT_FLOOR_A = 300.0, 0.7
+CLEARLY_MORE_A, A_STEP_MORE_A = 1.6, 0.8  # to begin with, and once the limit has come down to what is taken
 WITHHELD_S = 150.0  # by then an on-board charger has begun; whether a vehicle sleeps is asked later
 
 
 @dataclass(frozen=True, slots=True)
 class Offer:
-    """What the station has accepted. [A per phase] before_a: what it was until then. phases: wired."""
+    """What the station has accepted. [A per phase] before_a: what it was until then. phases: wired. safe_a:
+    the floor that lies beneath, None = none."""
 
     limit_a: float
     at: datetime
     before_a: float | None
     phases: int
     voltage_v: float
+    safe_a: float | None = None
 
     @property
     def allowed_a(self) -> float:
@@ -47,7 +51,9 @@ class Following:
     """takes_a: the most on a phase. over_since: it takes more than allowed since. spikes: how often it took
     more for a moment after a limit was set that did not lower it. delay_s: the longest it took to follow a
     reduction. phases_used: None = cannot be told. proven: it was seen to be held at a limit. allowed_since:
-    what a vehicle needs at least was allowed without a pause since. took_a: when the offer changed last."""
+    what a vehicle needs at least was allowed without a pause since. took_a: when the offer changed last.
+    at_floor_since: it takes what the floor beneath allows, though more is allowed since. has_risen: it
+    was seen to take more than its floor, ever."""
 
     state: State = "unknown"
     offer: Offer | None = None
@@ -59,6 +65,8 @@ class Following:
     proven: bool = False
     allowed_since: datetime | None = None
     took_a: float | None = None
+    at_floor_since: datetime | None = None
+    has_risen: bool = False
 
     @property
     def patience_s(self) -> float:
@@ -67,7 +75,7 @@ class Following:
 
     def for_next_transaction(self) -> Following:
         """Only the station's habits are kept; the next vehicle is another one."""
-        return Following(spikes=self.spikes, delay_s=self.delay_s)
+        return Following(spikes=self.spikes, delay_s=self.delay_s, has_risen=self.has_risen)
 
     @property
     def is_over(self) -> bool:
@@ -86,6 +94,11 @@ class Following:
         """Does it take what a pilot signal offers at least, although it is to pause?"""
         is_paused = self.offer is not None and self.offer.limit_a == 0
         return is_paused and self.takes_a is not None and self.takes_a <= PAUSABLE_A + MORE_BY_A
+
+    def is_held_by_floor(self, now: datetime) -> bool:
+        """Does the floor seem to rule, not the limit above it? Some stations let the lowest one win."""
+        since = self.at_floor_since
+        return not self.has_risen and since is not None and (now - since).total_seconds() >= FLOOR_RULES_S
 
     @property
     def takes_nothing(self) -> bool:
@@ -112,7 +125,7 @@ def observe(known: Following, offer: Offer, reading: ConnectorReading | None) ->
     if takes_a is None:
         return known
     phases_used = _phases_used(reading) or known.phases_used
-    seen = replace(known, takes_a=takes_a, phases_used=phases_used)
+    seen = _beside_floor(replace(known, takes_a=takes_a, phases_used=phases_used), takes_a, offer, reading.at)
     if takes_a > limit_of_reading_a:
         since = known.over_since or (offer.at if known.state == "unknown" else reading.at)
         is_lasting = (reading.at - since).total_seconds() > known.patience_s
@@ -121,6 +134,17 @@ def observe(known: Following, offer: Offer, reading: ConnectorReading | None) ->
         seen = _caught_up(seen, offer, reading.at)
     proven = known.proven or _is_held(takes_a, offer, known.took_a or 0.0)
     return replace(seen, state="following", over_since=None, proven=proven)
+
+
+def _beside_floor(seen: Following, takes_a: float, offer: Offer, at: datetime) -> Following:
+    if not offer.safe_a:
+        return replace(seen, at_floor_since=None)
+    more_a = CLEARLY_MORE_A if seen.at_floor_since is None else A_STEP_MORE_A
+    is_there = abs(takes_a - offer.safe_a) <= AT_FLOOR_A and offer.limit_a >= offer.safe_a + more_a
+    has_risen = seen.has_risen or takes_a > offer.safe_a + MORE_BY_A
+    return replace(
+        seen, at_floor_since=(seen.at_floor_since or at) if is_there else None, has_risen=has_risen
+    )
 
 
 def _taken_a(reading: ConnectorReading, offer: Offer) -> tuple[float | None, float]:

@@ -20,8 +20,9 @@ from csms.domain.station_vendors import LimitHints
 
 Purpose = Literal["TxProfile", "TxDefaultProfile", "ChargePointMaxProfile"]
 Kind = Literal["Absolute", "Relative"]
-Failure = Literal["refused", "ignored", "withheld"]
-"""ignored: accepted, and more was taken than allowed. withheld: accepted, and nothing was offered."""
+Failure = Literal["refused", "ignored", "withheld", "floored"]
+"""ignored: accepted, and more was taken than allowed. withheld: accepted, and nothing was offered. floored:
+accepted, and no more was offered than the floor allows that lies beneath."""
 
 Counts = Literal["wired", "used", "three"]
 
@@ -160,7 +161,17 @@ class LearntLimits:
         may_be_more = "withheld" in self.failed.values()
         likely = [key for key, rung in by_key.items() if may_be_more or rung.counts != "three"]
         order = [key for key in (*known, *likely) if key in by_key]
-        return next((by_key[key] for key in order if key not in self.failed), None)
+        at_least = (key for key in order if self.failed.get(key) == "floored")
+        best = next((key for key in order if key not in self.failed), next(at_least, None))
+        return None if best is None else by_key[best]
+
+    def floored(self, candidates: Iterable[Rung], rung: Rung) -> list[Rung]:
+        """What has failed if the floor beneath this rung rules instead of it: all that have one. None, if no
+        way is left without."""
+        able = [one for one in candidates if one.key not in self.failed and one.counts == rung.counts]
+        if not rung.has_floor_beneath or all(one.has_floor_beneath for one in able):
+            return []
+        return [one for one in able if one.has_floor_beneath]
 
     def counted_less(self, candidates: Iterable[Rung], rung: Rung) -> list[Rung]:
         """What has failed with this rung if nothing was offered: all that count the watts like it. None, if

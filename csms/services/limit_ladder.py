@@ -224,6 +224,13 @@ class LimitLadder:
             self._fail(identity, rung, failed, "withheld", why)
         return bool(failed)
 
+    def is_floored(self, identity: str, rung: Rung, why: str) -> bool:
+        """It offers no more than the floor that lies beneath. Is there a way without one?"""
+        candidates = self._candidates(self._charge_points.station(identity))
+        if failed := self._known(identity).learnt.floored(candidates, rung):
+            self._fail(identity, rung, failed, "floored", why)
+        return bool(failed)
+
     def never_pauses(self, identity: str) -> bool:
         return self._known(identity).learnt.never_pauses
 

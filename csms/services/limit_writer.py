@@ -114,7 +114,7 @@ class LimitWriter:
         connectors = [live.connectors[n] for n in slot.connectors if n in live.connectors]
         held = self._operators(identity, slot.connector_id, rung.purpose, connectors)
         if held is not None and not slot.wish.overrules:
-            self._offer(slot, connectors, self._of_operator(held, slot))
+            self._offer(slot, connectors, self._of_operator(held, slot), None)
             return True
         pace = self._ladder.pace(identity)
         if pace.max_per_day is None and (pausing := self._before_other_phases(identity, slot)) is not None:
@@ -124,12 +124,13 @@ class LimitWriter:
         is_needed = is_forced or self._differs(draft, slot, live, pace)
         why = self._waits_for(identity, draft, slot, pace, is_forced) if is_needed else None
         self._ladder.hold_back(identity, why)
+        floor_a = slot.wish.safe_a if rung.has_floor_beneath else None
         if not is_needed or why is not None:
-            self._offer(slot, connectors, draft.old_a)
+            self._offer(slot, connectors, draft.old_a, floor_a)
             return True
         if not await self._send(identity, station, rung, slot, draft):
             return station.refused > 0  # to be tried again as it is, with the next minute
-        self._offer(slot, connectors, draft.limit_a, is_new=is_forced)
+        self._offer(slot, connectors, draft.limit_a, floor_a, is_new=is_forced)
         station.to_rewrite.difference_update(slot.connectors)
         await self._clear_leftovers(identity, rung, draft.request["csChargingProfiles"]["chargingProfileId"])
         return True
@@ -350,10 +351,11 @@ class LimitWriter:
         slot: ControlSlot,
         connectors: list[LiveConnector],
         limit_a: float | None,
+        floor_a: float | None,
         is_new: bool = False,
     ) -> None:
-        """What the station offers from now on. is_new: although it is the same, its measurements start anew;
-        until then it offered what it took."""
+        """What the station offers from now on. floor_a: of the floor that lies beneath. is_new: although it
+        is the same, its measurements start anew; until then it offered what it took."""
         now, wiring = self._clock.now(), slot.wish.wiring
         for connector in connectors:
             if not slot.is_taken or (connector.offered_a == limit_a and not is_new):
@@ -363,7 +365,7 @@ class LimitWriter:
                 before_a = connector.following.takes_a
             connector.offered_a, connector.offered_at = limit_a, now
             if limit_a is not None:
-                offer = Offer(limit_a, now, before_a, wiring.phases, wiring.voltage_v)
+                offer = Offer(limit_a, now, before_a, wiring.phases, wiring.voltage_v, floor_a)
                 connector.following = observe(connector.following, offer, None)
 
     def _problem(self, identity: str, connectors: tuple[int, ...], purpose: str, why: str | None) -> None:

@@ -198,6 +198,8 @@ class Setpoints:
             self._not_followed(identity, connector_id, rung)
         elif after.is_withheld(connector.status, connector.status_at, now):
             self._withheld(identity, rung, after)
+        elif after.is_held_by_floor(now):
+            self._held_by_floor(identity, rung, after)
 
     # --- inside ---
 
@@ -255,10 +257,23 @@ class Setpoints:
         offered_a = following.offer.limit_a if following.offer is not None else 0.0
         if self._ladder.is_proven(identity, rung):
             return
-        if self._ladder.counted_less(identity, rung, f"offers nothing, allowed are {offered_a:g} A"):
-            station = self._known(identity)
-            station.writes.to_rewrite.update(station.writes.wishes)
-            self._hold(identity, dict(station.writes.wishes))
+        why = f"offers nothing, allowed are {offered_a:g} A"
+        has_floor_of_0 = following.offer is not None and following.offer.safe_a == 0
+        is_otherwise = self._ladder.counted_less(identity, rung, why)
+        if is_otherwise or (has_floor_of_0 and self._ladder.is_floored(identity, rung, why)):
+            self._rewrite(identity)
+
+    def _held_by_floor(self, identity: str, rung: Rung, following: Following) -> None:
+        limit_a = following.offer.limit_a if following.offer is not None else 0.0
+        why = f"takes {following.takes_a or 0:.1f} A as its floor allows, not the {limit_a:g} A of its limit"
+        if self._ladder.is_floored(identity, rung, why):
+            self._rewrite(identity)
+
+    def _rewrite(self, identity: str) -> None:
+        """All its limits, the way that is next."""
+        writes = self._known(identity).writes
+        writes.to_rewrite.update(writes.wishes)
+        self._hold(identity, dict(writes.wishes))
 
     async def _reconcile(self, identity: str, station: _Station) -> None:
         done: dict[int, Wish] | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -103,6 +104,29 @@ def test_only_a_change_that_is_seen_proves_that_limits_are_followed(
 ) -> None:
     charging = observe(Following(), offer(16, after_s=-60), measured(-20, 15.6))
     assert observe(charging, of, reading).proven is proven
+
+
+@pytest.mark.parametrize(
+    ("rows", "floor_rules"),
+    [
+        ([(0, 8, 6.0), (60, 7, 6.0), (300, 7, 6.0)], True),  # the optimizer follows what is taken
+        ([(0, 8, 6.0), (60, 7, 6.0), (240, 7, 6.0)], False),
+        ([(0, 8, 6.0), (60, 0, 0.0), (120, 8, 6.0), (300, 7, 6.0)], False),
+        ([(0, 7, 6.0), (400, 7, 6.0)], False),  # a vehicle that takes an ampere less
+        ([(0, 8, 7.9), (60, 8, 6.0), (400, 7, 6.0)], False),  # it was above it before
+        ([(0, 16, 3.0), (400, 16, 3.0)], False),
+    ],
+)
+def test_a_vehicle_that_never_takes_more_than_the_floor_allows(
+    rows: list[tuple[float, float, float]], floor_rules: bool
+) -> None:
+    """Rows of (seconds, limit, what is taken) above a floor of 6 A."""
+    known = Following()
+    for at_s, limit_a, takes_a in rows:
+        beneath = replace(offer(limit_a, after_s=at_s), safe_a=6)
+        known = observe(known, beneath, measured(at_s, takes_a))
+    assert known.is_held_by_floor(NOON + timedelta(seconds=rows[-1][0])) is floor_rules
+    assert not replace(known, has_risen=True).for_next_transaction().is_held_by_floor(NOON)
 
 
 def test_a_pause_of_a_vehicle_that_took_nothing_proves_nothing() -> None:

@@ -156,6 +156,19 @@ def test_where_nothing_is_offered_the_watts_are_counted_otherwise() -> None:
     assert learnt.failed == {last.key: "ignored"}
 
 
+def test_where_the_floor_rules_the_limit_takes_its_place() -> None:
+    """Ways with a floor beneath are better than none: they come again if all others are refused."""
+    candidates = rungs(ProfileAbilities(only_unit="A", max_stack_level=10), NO_HINTS)
+    learnt = LearntLimits().works(FIRST, MODEL, proven=True)
+    learnt = learnt.fails(learnt.floored(candidates, FIRST), "floored")
+    rung = learnt.next_rung(candidates, None, NOON)
+    assert rung is not None
+    assert (in_short(rung), learnt.floored(candidates, rung)) == ("DefN.0.Abs.A", [])
+    without = [one for one in candidates if not one.has_floor_beneath]
+    assert learnt.fails(without, "refused").next_rung(candidates, None, NOON) == FIRST
+    assert LearntLimits().floored(rungs(ProfileAbilities(), make_of("Easee", None).limits)[:1], FIRST) == []
+
+
 def test_amperes_cannot_be_counted_otherwise() -> None:
     candidates = rungs(ProfileAbilities(), NO_HINTS)
     assert LearntLimits().counted_less(candidates, FIRST) == []
@@ -168,7 +181,7 @@ def test_other_firmware_is_another_station() -> None:
 
 @given(
     failed=st.dictionaries(st.sampled_from([r.key for r in rungs(ProfileAbilities(), NO_HINTS)]),
-                           st.sampled_from(["refused", "ignored", "withheld"])),
+                           st.sampled_from(["refused", "ignored", "withheld", "floored"])),
     rounds=st.integers(0, 9),
     waits=st.booleans(),
 )  # fmt: skip

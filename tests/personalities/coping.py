@@ -44,6 +44,9 @@ COPING = {
         "found to be deaf after the ways were tried: shown, and its draw counts as the house's, so that "
         "others make room; where the fuse cannot carry it its session is stopped, and begun anew when it can"
     ),
+    "KEBA P30": (
+        "found after five minutes at its floor's current: from then on limit and floor share one profile"
+    ),
     "myenergi Zappi": "as Timxon; it is written to once a minute at most",
     "Charging at 0 A": "what is measured counts, not the status",
     "Ignores numberPhases": (
