@@ -1,13 +1,13 @@
 """Restarts stations of makes that do not leave Finishing by themselves, so that the next driver can charge.
 
-Only when nothing is charged there, a minute after the session's end, and once for each end. With the cable
-still in, the connector is plugged in afterwards, not in a session.
+Only when nothing is charged there, a minute after the session's end, and once for each session: with the
+cable still in, some go on saying Finishing.
 """
 
 from __future__ import annotations
 
 import asyncio
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 
@@ -29,7 +29,7 @@ class StuckConnectors:
     def __init__(self, charge_points: ChargePoints, commands: Commands, clock: Clock) -> None:
         self._charge_points, self._commands, self._clock = charge_points, commands, clock
         self._watcher: asyncio.Task[None] | None = None
-        self._freed: dict[tuple[str, int], datetime] = {}  # connector -> since when it had been in Finishing
+        self._freed: set[tuple[str, int]] = set()  # since their last session
 
     async def start(self) -> None:
         self._watcher = asyncio.create_task(self._watch(), name="stuck connectors")
@@ -51,23 +51,24 @@ class StuckConnectors:
 
     async def _look(self, station: Station) -> None:
         identity, now = station.identity, self._clock.now()
+        in_use = {(identity, n) for n, live in station.connectors.items() if live.transaction is not None}
+        self._freed -= in_use
         stuck = {
-            number: live.status_at
+            (identity, number): live.status_at
             for number, live in station.connectors.items()
             if live.status == "Finishing" and live.status_at is not None
         }
-        since = [at for number, at in stuck.items() if self._freed.get((identity, number)) != at]
-        is_due = any(now - at >= STUCK_AFTER for at in since)
-        is_in_use = any(live.transaction is not None for live in station.connectors.values())
-        if not is_due or is_in_use or not station.connected:
+        is_due = any(now - at >= STUCK_AFTER for place, at in stuck.items() if place not in self._freed)
+        if not is_due or in_use or not station.connected:
             return
         if not self._charge_points.may_send_unsolicited(identity):
             return
-        self._freed.update({(identity, number): at for number, at in stuck.items()})
+        self._freed.update(stuck)
         try:
             answer = await self._commands.send(identity, "Reset", {"type": "Soft"}, origin=ORIGIN)
         except CsmsError as error:
             log.warning("stuck connector not freed", charge_point=identity, why=str(error))
             return
         log.info("stuck connector freed by a restart", charge_point=identity, answer=answer.get("status"))
-        self._charge_points.report("station.restarted_to_free_it", identity, connectors=sorted(stuck))
+        connectors = sorted(number for _, number in stuck)
+        self._charge_points.report("station.restarted_to_free_it", identity, connectors=connectors)

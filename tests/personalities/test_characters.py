@@ -16,7 +16,7 @@ from tests.personalities.expectations import DEVIATING, Outcome, expected
 from tests.personalities.story import Row, play
 
 MOST_WRITES = 40  # in the hour; a station that has to be found out takes most of them
-GROUPS = 2  # as many as CI has cores
+GROUPS = 6  # so that none takes long, and cores share them evenly
 NAMES = [*stations(), *vehicles()]
 CHARACTERS = [
     pytest.param(name, marks=pytest.mark.xdist_group(f"characters {n % GROUPS}"))

@@ -159,7 +159,7 @@ class RunningSite:
 
     async def drained(self) -> None:
         connected = [p for p in self.points.values() if p.is_connected]
-        await until(lambda: not any(p.unsent for p in connected), "stations have sent everything")
+        await until(lambda: all(p.is_heard_out for p in connected), "stations have said everything")
 
     async def provisioned(self) -> None:
         """Every station has booted and been asked what it can do."""

@@ -197,11 +197,11 @@ async def test_a_station_that_ignores_everything_is_the_houses_and_left_alone(fo
         async with home.app.events.subscribe("station.not_controllable") as events:
             await home.arrive(vehicle=car(phases=1, battery_kwh=500))
             home.sun_w = 2000
-            await home.minute(90)
+            await home.minute(75)
             assert events.get_nowait().data["identity"] == "CP1"
         assert limits(home).state == "not_controllable"
         before = len(await written(home))
-        await home.minute(60)
+        await home.minute(20)
         assert len(await written(home)) == before
         assert home.load("CP1/1").power_w == pytest.approx(3680, rel=0.05)
         assert home.closed() == set()  # its draw is no surplus that the heater could have
