@@ -1,7 +1,4 @@
-"""What each character must come to, and what it comes to today where that is less.
-
-`today` is a record, not a wish: a character that does better fails its test until the record is taken away.
-"""
+"""What each character must come to. Whatever is less than the best is so by its nature."""
 
 from __future__ import annotations
 
@@ -21,26 +18,17 @@ class Outcome:
     free: bool = True
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
-    must: Outcome = Outcome()
-    today: Outcome | None = None
-
-
-GOOD = Expected()
-UNCONTROLLED = Outcome(follows=False)
-
 DEVIATING = {
     # It says Accepted and goes on; where its fuse cannot carry that, its session is stopped.
-    "Heidelberg connect.business": Expected(UNCONTROLLED),
+    "Heidelberg connect.business": Outcome(follows=False),
     # It draws 6 A while it should pause; until that is known of it, some minutes go by.
-    "EVBox Elvi": Expected(Outcome(follows=False)),
+    "EVBox Elvi": Outcome(follows=False),
     # Only unplugging wakes it: its driver is asked for a hand.
-    "wakes by hand only": Expected(Outcome(energy=False)),
+    "wakes by hand only": Outcome(energy=False),
     # Without a transaction nothing is recorded.
-    "Free charging": Expected(Outcome(recorded=False)),
+    "Free charging": Outcome(recorded=False),
 }
 
 
-def expected(name: str) -> Expected:
-    return DEVIATING.get(name, GOOD)
+def expected(name: str) -> Outcome:
+    return DEVIATING.get(name, Outcome())
