@@ -40,6 +40,7 @@ from csms.services.events import EventBus
 from csms.services.files import MB, Files
 from csms.services.frame_log import FrameLog
 from csms.services.free_starts import FreeStarts, is_start_tag
+from csms.services.fuse_stops import FuseStops
 from csms.services.limit_ladder import LimitLadder
 from csms.services.live import LiveSites
 from csms.services.local_lists import LocalLists
@@ -57,6 +58,7 @@ from csms.services.stale_readings import StaleReadings
 from csms.services.station_jobs import StationJobs
 from csms.services.station_messages import StationMessages
 from csms.services.station_passwords import StationPasswords
+from csms.services.stuck_connectors import StuckConnectors
 from csms.services.tag_phases import TagPhases
 from csms.services.unplugging import Unplugging
 from csms.services.wake_up import WakeUp
@@ -111,10 +113,12 @@ class App:
         self.limits = LimitLadder(self.database, self.charge_points, self.clock)
         self.setpoints = Setpoints(self.charge_points, self.commands, self.profiles, self.limits, self.clock)
         self.provisioning = Provisioning(
-            self.charge_points, self.commands, self.setpoints, self.events, self.clock
+            self.charge_points, self.commands, self.setpoints, self.sites, self.events, self.clock
         )
         self.stale_readings = StaleReadings(self.charge_points, self.commands, self.events, self.clock)
         self.wake_up = WakeUp(self.charge_points, self.commands, self.events, self.clock)
+        self.stuck_connectors = StuckConnectors(self.charge_points, self.commands, self.clock)
+        self.fuse_stops = FuseStops(self.database, self.charge_points, self.commands, self.events)
         self.free_starts = FreeStarts(
             self.database,
             self.sites,
@@ -237,6 +241,8 @@ class App:
             await self._started(self.provisioning.start, self.provisioning.stop)
             await self._started(self.stale_readings.start, self.stale_readings.stop)
             await self._started(self.wake_up.start, self.wake_up.stop)
+            await self._started(self.fuse_stops.start, self.fuse_stops.stop)
+            await self._started(self.stuck_connectors.start, self.stuck_connectors.stop)
             await self._started(self.free_starts.start, self.free_starts.stop)
             await self._started(self.tag_phases.start, self.tag_phases.stop)
             await self._started(self.unplugging.start, self.unplugging.stop)

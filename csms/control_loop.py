@@ -64,6 +64,7 @@ WAKING_EVENTS = {
     "transaction.stopped",
     "station.connected",
     "station.profiles_cleared",
+    "station.charges_freely",
 }
 
 
@@ -267,7 +268,8 @@ class SiteControl:
         facts = {}
         for point in self._config.charge_point:
             with contextlib.suppress(NotFound):  # it has never called
-                facts[point.id] = facts_of(self._charge_points.station(point.id))
+                station = self._charge_points.station(point.id)
+                facts[point.id] = facts_of(station, self._setpoints.never_pauses(point.id))
         return facts
 
     def _window_s(self, now: datetime) -> float:
@@ -312,9 +314,10 @@ class SiteControl:
         if reading is not None and live.offered_at is not None:
             settled_at = live.offered_at + timedelta(seconds=SETTLE_S)
             reading = reading if reading.at >= settled_at else None  # it shows what was offered before
-        offered_a = None
-        if transaction is not None:
-            offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction.id)
+        offered_a, is_limited = None, station.is_limited_at(connector.id)
+        if is_limited:
+            transaction_id = transaction.id if transaction else None
+            offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction_id)
             offered_a = self._safe_a[point.id, connector.id] if offered_a is None else offered_a
         wish = self._sites.wishes.of(self._config.site.id, f"{point.id}/{connector.id}")
         return ConnectorDemand(
@@ -326,8 +329,11 @@ class SiteControl:
             delivered_wh=transaction.energy_wh if transaction else 0.0,
             departs_at=wish.departs_at,
             requested_wh=wish.requested_wh,
-            controllable=transaction is None or self._setpoints.is_controllable(point.id, connector.id),
+            controllable=self._setpoints.is_controllable(point.id, connector.id)
+            if is_limited
+            else not live.takes_unbooked(now),
             is_over=live.following.is_over,
+            deaf=self._setpoints.is_deaf(point.id, connector.id),
             soc_percent=reading.soc_percent if reading else None,
             usual_phases=transaction.usual_phases if transaction else None,
         )
@@ -338,7 +344,9 @@ class SiteControl:
     async def _apply(
         self, decision: Decision, demands: Demands, overruled: set[str], now: datetime
     ) -> list[RelayFault]:
+        assert self._site is not None
         decided = {c.id: c for c in decision.connectors}
+        pauses = {c.id: c.pauses for c in self._site.connectors}
         for point in self._config.charge_point:
             wishes = {}
             for connector in point.connectors:
@@ -350,6 +358,7 @@ class SiteControl:
                     safe_a,
                     step_a=connector.step_a,
                     number_phases=decided[id].phase_count,
+                    pauses=pauses[id],
                     is_urgent=decided[id].reason.code == LIMITED_BY_FUSE,
                     overrules=id in overruled,
                 )

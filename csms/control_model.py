@@ -212,6 +212,7 @@ def _connector(
         needs=_needs(c.need),
         start_s=c.start_at_plug_in_min * 60,
         wake_by=tuple(step for step in point.wake_by if step not in facts.never_wake_by),
+        pauses=facts.pauses,
         max_starts_per_hour=c.max_starts_per_hour,
         max_starts_per_day=c.max_starts_per_day,
     )

@@ -60,6 +60,7 @@ STATES_BY_REASON: dict[str, LoadState] = {
     "needs_hand": "needs_hand",
 }
 """What a vehicle that takes nothing is doing, told by the reason for its limit."""
+STOPPED = ("stopped", "not_begun_anew")  # reasons
 CHARGED_WH = 50.0  # less is what contactors and meters make of nothing
 OFF_MODES = (Mode.OFF, Mode.MANUAL, Mode.TIMER_ONLY)
 
@@ -136,7 +137,8 @@ def _device_words(health: list[DeviceSnapshot]) -> list[str]:
 
 
 def _vehicle_words(loads: list[LoadSnapshot]) -> list[str]:
-    return [f"{load.name}: {load.reason}" for load in loads if load.state == "needs_hand"]
+    telling = [load for load in loads if load.state == "needs_hand" or load.reason_code in STOPPED]
+    return [f"{load.name}: {load.reason}" for load in telling]
 
 
 def _without_idle_watts(loads: list[LoadSnapshot], measured: MeasuredPower) -> list[LoadSnapshot]:
@@ -236,12 +238,14 @@ def _connector(
     live = station.connectors.get(connector.id) if station else None
     name = point.name or point.id
     state = STATES.get(demand.state) or _at_rest(demand, decision)
+    if decision.reason.code == "not_begun_anew":
+        state = "needs_hand"
     charging = demand.state is ConnectorState.CHARGING
     power_w = demand.power_w if demand.power_w is not None else (decision.power_w if charging else 0.0)
     starting = live.starting if live and demand.state is ConnectorState.PLUGGED else None
     if starting is not None and starting.endswith("needs a hand"):
         state = "needs_hand"
-    problem = live.setpoint_problem if live else None
+    problem = live.setpoint_problem if live and decision.reason.code not in STOPPED else None
     transaction = live.transaction if live else None
     return LoadSnapshot(
         id=f"{point.id}/{connector.id}",

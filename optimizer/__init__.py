@@ -38,6 +38,7 @@ from optimizer.model import (
     SheddingMemory,
     Site,
     Sky,
+    StopMemory,
     Window,
 )
 
@@ -78,6 +79,7 @@ __all__ = [
     "SheddingMemory",
     "Site",
     "Sky",
+    "StopMemory",
     "Window",
     "decide",
 ]

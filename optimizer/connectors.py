@@ -22,6 +22,7 @@ from optimizer.model import (
     PlugInMemory,
     RunMemory,
     Site,
+    StopMemory,
 )
 from optimizer.phase_guess import counted_phases, guess_by_power
 from optimizer.phase_switching import changed, has_settled, phase_choices, phases_in_use
@@ -72,6 +73,7 @@ class Outlet:
     phase_count: of a station that can choose, how many phases it is offered; phase_choices: those it may be.
     limit_a is the answer; shed_by: the fuse, or the ceiling of import, that kept it from more. spent: it has
     no start left. held_back: from more, for the sun moves. waits_s: at its minimum through a cloud, so long.
+    stop: that its session exceeds a fuse, or was stopped for one.
     """
 
     connector: Connector
@@ -103,6 +105,7 @@ class Outlet:
     spent: StartsUsed | None = None
     held_back: bool = False
     waits_s: float | None = None
+    stop: StopMemory | None = None
 
     @property
     def takes_part(self) -> bool:
@@ -193,7 +196,7 @@ def plan_connector(
     runs: RunMemory | None = None,
 ) -> Outlet:
     memory = observe(connector, demand, known, site.voltage_v, now)
-    rule = _rule(site, connector, trust, now, need)
+    rule = _never_pausing(connector, _rule(site, connector, trust, now, need))
     phases, counted = phases_in_use(connector, memory), counted_phases(connector, memory)
     drawn_a = _drawn_a(connector, demand, memory, site.voltage_v)
     drawn_w = _drawn_w(demand, drawn_a, site.voltage_v)
@@ -282,6 +285,15 @@ def _rule(
     if trust is Freshness.LOST:
         return Rule("meter_lost", 0.0)
     return Rule("sun", None)
+
+
+def _never_pausing(connector: Connector, rule: Rule) -> Rule:
+    """Where a pause would end the session the minimum is kept, but against the word of a person or a grid
+    operator. A fuse that cannot carry it stops the session as the last resort."""
+    if connector.pauses or rule.code in ("off", "manual"):
+        return rule
+    target_a = connector.min_a if rule.target_a == 0 else rule.target_a
+    return replace(rule, target_a=target_a, always_on=True, by_hand=True)
 
 
 def _legal(connector: Connector, wanted_a: float) -> float:

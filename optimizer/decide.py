@@ -22,6 +22,7 @@ from optimizer.electrical import legal_current
 from optimizer.fuses import Fuse, Fuses, open_fuses
 from optimizer.grid_steps import grid_minute, keep_minute, learn_shares, with_shares
 from optimizer.import_limit import Ceiling, ImportLimit, open_ceiling
+from optimizer.last_resort import last_resort, stop_or_start
 from optimizer.load_shedding import Shedding, listen_to_operator, under_shedding
 from optimizer.model import (
     ApplianceDecision,
@@ -97,6 +98,7 @@ def decide(
     available_w, method = None, NOTHING_TO_CHOOSE
     if grid is not None and trust is not Freshness.LOST:
         available_w, method = _follow_the_sun(minute, grid, trust, now)
+    stops = last_resort(minute.outlets, minute.fuses, memory.stops, now)
     meter = ("meter", age_s(readings.grid, now))
     if trust is not grid_trust:
         meter = ("battery meter", battery.age_s)
@@ -124,6 +126,7 @@ def decide(
         plug_ins=plug_ins,
         sky=minute.sky,
         runs=_remember_runs(minute, memory, now),
+        stops=stops,
     )
 
 
@@ -447,4 +450,5 @@ def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
         phase_count=outlet.phase_count,
         need=outlet.need,
         wake=asks_for(outlet, outlook.now),
+        ask=stop_or_start(outlet, outlook.now),
     )

@@ -53,6 +53,11 @@ def phase_currents(current_a: float, phases: tuple[int, ...]) -> PhaseTriple:
     return (l1, l2, l3)
 
 
+def add_currents(one: PhaseTriple, other: PhaseTriple) -> PhaseTriple:
+    l1, l2, l3 = (a + b for a, b in zip(one, other, strict=True))
+    return (l1, l2, l3)
+
+
 def heater_without_neutral(
     rated_power_w: float, l1_l2: str, l1_l3: str, voltage_v: float = 230.0
 ) -> tuple[JointState, ...]:

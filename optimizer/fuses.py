@@ -82,6 +82,14 @@ class Fuses:
     def is_silent(self, circuit: str) -> bool:
         return not self.silent.isdisjoint(self._paths[circuit])
 
+    def exceeded_by(self, circuit: str, current_a: Sequence[float]) -> Fuse | None:
+        """The first fuse on the way to the root that is exceeded on a phase where this current flows."""
+        for above in self._paths[circuit]:
+            for phase in PHASES:
+                if current_a[phase] > 0 and self.room_a[above][phase] < -ROUNDING_A:
+                    return Fuse(above, phase, self._circuits[above].limit_a[phase])
+        return None
+
     def exceeded(self) -> bool:
         return any(room < -ROUNDING_A for rooms in self.room_a.values() for room in rooms)
 

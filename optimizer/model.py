@@ -147,6 +147,7 @@ class Connector:
     phase_switching: the station can be told to use the first of its three phases only. priority: as for
     appliances. start_s: for so long it charges at its minimum once it is plugged in, whatever the sun says.
     wake_by: what else its station may be asked to do for a vehicle that no offer wakes, in this order.
+    pauses: False = a limit of 0 ends the session there, so that only a fuse or a person may ask for it.
     """
 
     id: str
@@ -167,6 +168,7 @@ class Connector:
     needs: tuple[Need, ...] = ()
     start_s: float = 0.0
     wake_by: tuple[str, ...] = ()
+    pauses: bool = True
     max_starts_per_hour: int | None = None
     max_starts_per_day: int | None = None
 
@@ -277,7 +279,8 @@ class ConnectorDemand:
     with each transaction. offered_a: the limit the station last accepted. departs_at, requested_wh: what
     the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
     controllable: False = its limit is not ours to set; what it takes is the house's. is_over: it is measured
-    to take more than what it was offered, by more than meters err. from_grid: False = in `solar_only` the
+    to take more than what it was offered, by more than meters err. deaf: its station was found to follow no
+    limit, so that at a fuse only the end of its session helps. from_grid: False = in `solar_only` the
     target forces nothing, it only says who needs the sun most. soc_percent: of its battery. usual_phases: how
     many phases the vehicle that comes with this badge used before.
     """
@@ -292,6 +295,7 @@ class ConnectorDemand:
     requested_wh: float | None = None
     controllable: bool = True
     is_over: bool = False
+    deaf: bool = False
     from_grid: bool = True
     soc_percent: float | None = None
     usual_phases: int | None = None
@@ -346,7 +350,7 @@ class ConnectorDecision:
 
     phase_count: how many phases the station is to use; None = all it has, it cannot choose.
     need: what its vehicle is to have got, and by when. wake: what its station is to be asked to do now, one
-    of its connector's wake_by.
+    of its connector's wake_by. ask: "stop" or "start" its session now, for a fuse that it exceeds.
     """
 
     id: str
@@ -356,6 +360,7 @@ class ConnectorDecision:
     phase_count: int | None = None
     need: NeedProgress | None = None
     wake: str | None = None
+    ask: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -502,6 +507,28 @@ class PlugInMemory:
 
 
 @dataclass(frozen=True, slots=True)
+class StopMemory:
+    """A session that no limit holds at a fuse. over_at: it exceeds one since. stops: how often one was
+    stopped since the vehicle was plugged in.
+
+    session: that was stopped, at stopped_at; taken_a: what it took, on the site's phases; fuse: that could
+    not carry it, in words. room_at: there is room for as much again since. tries: to begin it anew, the last
+    at asked_at; needs_hand: in vain.
+    """
+
+    over_at: datetime | None = None
+    session: str | None = None
+    stopped_at: datetime | None = None
+    taken_a: PhaseTriple = NO_CURRENT
+    fuse: str = ""
+    room_at: datetime | None = None
+    asked_at: datetime | None = None
+    tries: int = 0
+    stops: int = 0
+    needs_hand: bool = False
+
+
+@dataclass(frozen=True, slots=True)
 class RunMemory:
     """What one element of an appliance, or one connector, did. at: known until then.
 
@@ -532,8 +559,8 @@ class Memory:
 
     other_a: circuit id -> the current of what is not a load of this system, as last measured. usual_a: the
     same as a mean over the last half hour or so. grid_minutes: the last few, oldest first. over_import_at:
-    the import limit is exceeded since. needs: by load id. plug_ins: by connector id. Keys of `runs`: as of
-    `elements`, and (connector id, "").
+    the import limit is exceeded since. needs: by load id. plug_ins, stops: by connector id. Keys of `runs`:
+    as of `elements`, and (connector id, "").
     """
 
     elements: Mapping[tuple[str, str], ElementMemory] = field(default_factory=dict)
@@ -548,3 +575,4 @@ class Memory:
     plug_ins: Mapping[str, PlugInMemory] = field(default_factory=dict)
     sky: Sky | None = None
     runs: Mapping[tuple[str, str], RunMemory] = field(default_factory=dict)
+    stops: Mapping[str, StopMemory] = field(default_factory=dict)

@@ -12,7 +12,7 @@ from optimizer.connectors import Outlet
 from optimizer.fuses import Fuse, Fuses
 from optimizer.import_limit import ImportLimit
 from optimizer.load_shedding import Shedding
-from optimizer.model import ConnectorState, JointState, Mode, NeedProgress, Reason
+from optimizer.model import ConnectorState, JointState, Mode, NeedProgress, Reason, StopMemory
 from optimizer.starts import StartsUsed
 from optimizer.surplus import LATE_AFTER_S, Freshness
 
@@ -150,6 +150,8 @@ def _rising(
 
 def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
     rule, limit_a = outlet.rule, outlet.limit_a
+    if outlet.stop is not None and outlet.stop.session is not None:
+        return _stopped(outlet.stop)
     if not outlet.takes_part:
         return _not_taking_part(outlet)
     if outlet.connector.id in outlook.shedding.affected and _is_capped(outlet):
@@ -159,6 +161,9 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
         return Reason("off", BY_HAND["off"])
     if outlet.shed_by is not None:
         return _limited(outlet.shed_by, limit_a)
+    if _keeps_session(outlet, outlook):
+        text = f"this station cannot pause: minimum of {limit_a:g} A kept"
+        return Reason("cannot_pause", text, {"limit_a": limit_a})
     if outlet.held_off_s is not None and rule.target_a != 0:
         return _held("held_off", outlet.held_off_s, outlet.connector.min_off_s)
     if (told := _of_vehicle(outlet)) is not None:
@@ -178,6 +183,16 @@ def why_connector(outlet: Outlet, outlook: Outlook) -> Reason:
     return _charging_by_sun(outlet, outlook, outlook.left_w or 0.0)
 
 
+def _keeps_session(outlet: Outlet, outlook: Outlook) -> bool:
+    """Does it charge only because 0 A would end its session?"""
+    if outlet.connector.pauses or outlet.connector.mode is Mode.MIN_AND_SOLAR:
+        return False
+    if outlet.limit_a == 0 or outlet.limit_a > outlet.min_a:
+        return False
+    is_short = outlook.left_w is None or outlook.left_w < -ROUNDING_W
+    return outlet.rule.code in ("timer_off", "meter_lost") or (outlet.rule.code == "sun" and is_short)
+
+
 def _not_taking_part(outlet: Outlet) -> Reason:
     state = outlet.demand.state
     if state in NOT_TAKING_PART:
@@ -190,6 +205,15 @@ def _not_taking_part(outlet: Outlet) -> Reason:
         text = f"station not connected: {reserved_a:g} A reserved, as it was charging"
         return Reason("offline", text, {"reserved_a": reserved_a})
     return Reason("offline", "station not connected")
+
+
+def _stopped(stop: StopMemory) -> Reason:
+    """Of a session that no limit holds."""
+    taken_a = max(stop.taken_a)
+    text = f"stopped: its station follows no limit, and {stop.fuse} was exceeded"
+    if stop.needs_hand:
+        return Reason("not_begun_anew", f"{text}; it did not begin anew: needs a hand", {"taken_a": taken_a})
+    return Reason("stopped", f"{text}; begins anew when {taken_a:.3g} A are free", {"taken_a": taken_a})
 
 
 def _of_vehicle(outlet: Outlet) -> Reason | None:

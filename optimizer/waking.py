@@ -152,7 +152,8 @@ def _after_rest(plug_in: PlugInMemory, now: datetime) -> PlugInMemory:
 def _next_round(outlet: Outlet, plug_in: PlugInMemory, now: datetime, has_place: bool) -> PlugInMemory:
     if plug_in.needs_hand or not is_asleep(plug_in, now):
         return plug_in
-    if plug_in.rounds < len(PUSH_A) and plug_in.pushes < MOST_PUSHES:
+    may_rest = outlet.connector.pauses and plug_in.pushes < MOST_PUSHES
+    if plug_in.rounds < len(PUSH_A) and may_rest:
         is_due = plug_in.round_at is None or _has_passed(plug_in.round_at, ROUND_AFTER_S[plug_in.rounds], now)
         may_begin = is_due and has_place and outlet.has_start_left  # a round is a start, too
         return _to(plug_in, "rest", now) if may_begin else plug_in

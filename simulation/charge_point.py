@@ -215,6 +215,12 @@ class SimulatedChargePoint:
         """Transaction messages that the central system has not taken yet, oldest first."""
         return self._messages.unsent
 
+    @property
+    def is_heard_out(self) -> bool:
+        """Has the central system answered all that the station had to say?"""
+        is_talking = bool(self._statuses) or self._link.is_asking
+        return not self.unsent and not (self.registered.is_set() and is_talking)
+
     def running_transaction(self, connector_id: int) -> RunningTransaction | None:
         """Its start by the station's own clock."""
         transaction = self.outlets[connector_id].transaction if connector_id else None

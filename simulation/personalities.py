@@ -14,6 +14,7 @@ from simulation.profile_deviations import (
     AcceptsAndIgnores,
     CannotPause,
     ForgetsLimitAfterPause,
+    LowestWins,
     NoDefaultWithoutVehicle,
     NotSoFast,
     SpikesAtEachSet,
@@ -290,6 +291,12 @@ _MAKERS = (
             model="connect.business",
             deviations=(AcceptsAndIgnores(), EmptyValues("Voltage", "Current.Offered")),
         ),
+    ),
+    StationCharacter(
+        "KEBA P30",
+        "lets the lowest of all limits win, so that a default profile caps a TxProfile",
+        "manual of the x-series; steve-community/steve#116",
+        StationModel(vendor="Keba AG", model="KC-P30-x", deviations=(LowestWins(),)),
     ),
     StationCharacter(
         "myenergi Zappi",

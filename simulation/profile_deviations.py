@@ -11,7 +11,7 @@ from collections.abc import Callable
 from datetime import date, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from simulation.charging_schedule import Profile
+from simulation.charging_schedule import Profile, connector_limit_a
 from simulation.deviations import Deviation, Payload
 from simulation.station_link import Answer, CallRefused
 
@@ -201,6 +201,17 @@ class ZeroEndsTransaction(Deviation):
 
     def unplugged(self, outlet: Outlet) -> None:
         self.stuck.discard(outlet.hardware.id)
+
+
+class LowestWins(Deviation):
+    """Of a TxProfile and the default beneath it the lower limit holds, not the TxProfile's."""
+
+    def offer(self, station: SimulatedChargePoint, outlet: Outlet, offered_a: float, at: datetime) -> float:
+        defaults = [profile for profile in station.profiles if profile.purpose == "TxDefaultProfile"]
+        n, volts = outlet.hardware.id, outlet.voltage_v
+        running = station.running_transaction(n)
+        limit_a = connector_limit_a(defaults, n, station.own_time(at), running, volts)
+        return offered_a if limit_a is None else min(offered_a, limit_a)
 
 
 class StartsLate(Deviation):

@@ -153,6 +153,11 @@ class StationLink:
             finally:
                 self._waiting = None
 
+    @property
+    def is_asking(self) -> bool:
+        """Does a call of the station wait for its answer, or for its turn?"""
+        return self._one_call.locked()
+
     def _fall(self) -> None:
         if self._websocket is None:
             return

@@ -11,6 +11,7 @@ from pydantic import BaseModel, Field
 from csms.api.problems import responses
 from csms.api.tokens import ServicesHere, operator, viewer
 from csms.domain.following import in_words
+from csms.domain.profile_ladder import Failure
 
 router = APIRouter(prefix="/charge-points", tags=["charge points"])
 
@@ -30,7 +31,7 @@ class LimitsNow(BaseModel):
     identity: str
     state: Literal["untried", "accepted", "follows", "not_controllable"]
     way: str | None = Field(description="how limits are written; null = no way is left")
-    failed: dict[str, Literal["refused", "ignored"]] = Field(description="way -> how it failed")
+    failed: dict[str, Failure] = Field(description="way -> how it failed")
     retry_at: datetime | None = Field(description="when a station that is not controllable is tried again")
     writes_today: int = Field(description="charging profiles it has accepted on this day (UTC)")
     max_writes_per_day: int | None

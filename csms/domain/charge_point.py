@@ -19,6 +19,9 @@ TAKING_W = 100.0
 READING_TRUSTED_FOR = timedelta(minutes=3)
 COUNTED_S, COARSE_COUNT_S, CLEAR_GROWTH_WH = 60, 300, 20
 REFUSAL_SHOWN_FOR = timedelta(minutes=2)
+ENDED_BY_PAUSE = "StopTransaction.reason: ended by a pause"
+ENDS_WITHIN = timedelta(seconds=30)
+FREE_AFTER = timedelta(seconds=60)  # a start, or a stop, may be on its way for as long
 SAME_SAMPLE = timedelta(seconds=2)  # some stations spread one sample over several messages
 QUIRK_KINDS = 100
 CONNECTORS_KEPT = 256  # no station has so many, but one may make up their numbers
@@ -161,7 +164,7 @@ class LiveConnector:
     following: whether what is measured keeps to it, within the running transaction. overruled: which profile
     of an operator had to make way for a fuse in it. refused_at: when the badge of who is there was refused.
     starting: how its start without a badge goes, in words for people. counted: of a station that tells
-    nothing but its register, what it read some time ago.
+    nothing but its register, what it read some time ago. unbooked_since: current flows without a transaction.
     """
 
     status: str | None = None
@@ -177,6 +180,7 @@ class LiveConnector:
     refused_at: datetime | None = None
     starting: str | None = None
     counted: CountedSince | None = None
+    unbooked_since: datetime | None = None
 
     def state(self, now: datetime, connected: bool = True) -> str:
         """One of offline, free, plugged, ready, charging, finished, faulted, refused.
@@ -219,6 +223,26 @@ class LiveConnector:
             return None
         return reading
 
+    @property
+    def has_vehicle(self) -> bool:
+        """By its status, whatever it is charged with."""
+        return self.status in ("Preparing", *_SESSION_STATUSES)
+
+    def takes_unbooked(self, now: datetime) -> bool:
+        """Is it measured to take current although no transaction runs?"""
+        return self.transaction is None and self._is_taking(now) is True
+
+    def is_ended_by_pause(self, reason: str | None, now: datetime) -> bool:
+        """Did the station end this transaction, for nobody's sake, just after it was offered nothing?"""
+        if reason != "Other" or self.offered_a != 0 or self.offered_at is None:
+            return False
+        return timedelta(0) <= now - self.offered_at <= ENDS_WITHIN
+
+    def forget_limit(self) -> None:
+        """Nobody is limited there any more; only the station's habits are kept."""
+        self.offered_a = self.offered_at = self.overruled = None
+        self.following = self.following.for_next_transaction()
+
     def take_reading(self, reading: ConnectorReading, now: datetime) -> bool:
         """Keep the newest reading. False: it is older than the one we have (a replayed past).
 
@@ -233,6 +257,10 @@ class LiveConnector:
         self.reading = reading
         if self.transaction is not None and reading.energy_wh is not None:
             self.transaction.register_read(reading.energy_wh)
+        if self.transaction is not None or reading.is_taking() is False:
+            self.unbooked_since = None
+        elif reading.is_taking():
+            self.unbooked_since = self.unbooked_since or reading.at
         return True
 
 
@@ -242,7 +270,7 @@ class Station:
 
     quirks: how often which deviation from OCPP was repaired, ever. unsaved_quirks: of these, since they were
     last stored. quirks_at: when each was last met. options: set by an operator, see `OPTIONS`. clock: how
-    far it is off.
+    far it is off. charges_freely: whatever is plugged in, without any transaction, as far as was seen.
     """
 
     identity: str
@@ -263,6 +291,19 @@ class Station:
     options: dict[str, Any] = field(default_factory=dict)
     security_profile: int = 0
     clock: ClockOffset = field(default_factory=ClockOffset)
+    charges_freely: bool = False
+
+    @property
+    def ends_at_zero(self) -> bool:
+        """Was it seen to end transactions because of a limit of 0? Once may be chance."""
+        return self.quirks[ENDED_BY_PAUSE] > 1
+
+    def is_limited_at(self, connector_id: int) -> bool:
+        """Is there somebody for whom a limit counts: a transaction, or a vehicle that needs none?"""
+        live = self.connectors.get(connector_id)
+        if live is None:
+            return False
+        return live.transaction is not None or (self.charges_freely and live.has_vehicle)
 
     def connector(self, connector_id: int) -> LiveConnector:
         """The connector's record, made when it is first heard of; beyond CONNECTORS_KEPT it is not kept."""

@@ -172,7 +172,7 @@ def _schedule(
     control: ControlLimit,
 ) -> dict[str, Any]:
     """numberPhases goes with it for a station that switches, and where watts are not for three phases."""
-    counted = control.phases_used or wiring.phases if rung.counts_total else wiring.phases
+    counted = rung.spread_over(wiring.phases, control.phases_used)
     switched = control.number_phases  # told for connectors of which the site says that they switch
     if switched is not None:
         counted = switched
@@ -180,7 +180,7 @@ def _schedule(
         {"startPeriod": at_s, "limit": wire_limit(offerable_a(amps), rung.unit, counted, wiring.voltage_v)}
         for at_s, amps in periods
     ]
-    if switched is not None or (rung.unit == "W" and not rung.counts_total and counted != 3):
+    if switched is not None or (rung.unit == "W" and rung.counts == "wired" and counted != 3):
         for row in rows:
             row["numberPhases"] = counted
     return {"chargingRateUnit": rung.unit, "chargingSchedulePeriod": rows}
@@ -196,7 +196,7 @@ def offered_now(
     """What a SetChargingProfile request written by this module offers at `now`. [A per phase]
 
     now: by the station's clock. began_at: the transaction's start, for a Relative schedule. phases: over
-    which its watts are spread, if not the wired ones.
+    how many its watts are spread (`Rung.spread_over`), if not over the wired ones.
     """
     profile = request["csChargingProfiles"]
     schedule = profile["chargingSchedule"]

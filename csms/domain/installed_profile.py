@@ -20,7 +20,8 @@ OURS = "setpoints"  # the origin of the profiles that control writes
 @dataclass(frozen=True, slots=True)
 class InstalledProfile:
     """request: the accepted SetChargingProfile. A TxProfile in it names its transaction, but for one that
-    came with a RemoteStartTransaction. origin: OURS, or "" = a person or a program."""
+    came with a RemoteStartTransaction. accepted_at: when that was sent, for which its times were
+    meant: some stations answer late. origin: OURS, or "" = a person or a program."""
 
     request: dict[str, Any]
     accepted_at: datetime

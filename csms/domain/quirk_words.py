@@ -21,6 +21,8 @@ _WHAT = {
     "in the future": "in the future",
     "register not known": "not a register: the meter was not read",
     "began anew": "counts from zero again: counted on",
+    "charges without a transaction": "of no transaction: it charges freely, so that nothing is recorded",
+    "ended by a pause": "a limit of 0 ended the session: its minimum is kept from the second time on",
     "out of range": "a number out of range",
     "fraction": "a fraction where OCPP has whole numbers",
     "unprintable characters": "has characters that cannot be printed",

@@ -13,16 +13,20 @@ from csms.domain.station_vendors import make_of
 @dataclass(frozen=True, slots=True)
 class StationFacts:
     """never_wake_by: steps that its make does not bear. rotation: connector -> the grid's phases on the
-    station's own L1, L2, L3."""
+    station's own L1, L2, L3. pauses: it bears a limit of 0."""
 
     never_wake_by: frozenset[str] = frozenset()
     rotation: Mapping[int, Phases] = field(default_factory=dict)
+    pauses: bool = True
 
 
 NOTHING_TOLD = StationFacts()
 
 
-def facts_of(station: Station) -> StationFacts:
+def facts_of(station: Station, never_pauses: bool = False) -> StationFacts:
+    """never_pauses: as its limits were seen to be followed."""
     keys = {key.casefold(): value for key, value in station.configuration.items()}
     rotation = rotations(keys.get("connectorphaserotation"), set(station.connectors))
-    return StationFacts(make_of(station.vendor, station.model).never_wake_by, rotation)
+    make = make_of(station.vendor, station.model)
+    pauses = make.limits.pauses and not station.ends_at_zero and not never_pauses
+    return StationFacts(make.never_wake_by, rotation, pauses)

@@ -1,8 +1,9 @@
 """How often limits are written to a station: deadband, pauses between writes, a budget for a day. Pure.
 
 Each accepted profile wears the flash memory of many stations, and some refuse those that come too fast.
-With a budget only what matters is written: reductions that a fuse needs, always; pauses; other changes
-coarsely, spread over the hours of sun. The dead-man is longer then and not renewed for its own sake.
+With a budget only what matters is written: reductions that a fuse needs, always; pauses, and the first
+starts of a day; other changes coarsely, spread over the hours of sun. The dead-man is longer then and not
+renewed for its own sake.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ DAY_S = 86_400
 HOURS_OF_SUN_S = 6 * 3600  # over which the day's writes are spread
 COARSE_A = 2.0
 KEPT_FOR_PAUSES = 0.2  # of the budget
+FOR_STARTS_AT_ONCE = 0.4  # of it: a vehicle that waits loses more sun than one that could have more
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,7 +52,7 @@ class WritePace:
             return f"a change of {change.by_a:g} A is not worth a write"
         if since_s is not None and since_s < self._pause_s(change):
             return "the last write was only just now"
-        return None if change.new_a == 0 else self._spread(used, since_s)
+        return None if change.new_a == 0 else self._spread(change, used, since_s)
 
     def _deadband_a(self, step_a: float) -> float:
         return step_a if self.max_per_day is None else max(step_a, COARSE_A)
@@ -59,12 +61,13 @@ class WritePace:
         is_correction = not change.starts_or_stops and change.by_a < STEADY_STEPS * change.step_a
         return max(self.pause_s, PAUSE_WHEN_STEADY_S if is_correction else 0.0)
 
-    def _spread(self, used: int, since_s: float | None) -> str | None:
+    def _spread(self, change: LimitChange, used: int, since_s: float | None) -> str | None:
         if self.max_per_day is None:
             return None
         if used >= (1 - KEPT_FOR_PAUSES) * self.max_per_day:
             return f"{used} of {self.max_per_day} writes of this day are used, the rest is kept for pauses"
-        if since_s is not None and since_s < HOURS_OF_SUN_S / self.max_per_day:
+        starts_at_once = change.starts_or_stops and used < FOR_STARTS_AT_ONCE * self.max_per_day
+        if not starts_at_once and since_s is not None and since_s < HOURS_OF_SUN_S / self.max_per_day:
             return f"{self.max_per_day} writes a day: not so soon after the last one"
         return None
 

@@ -18,6 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.clock import Clock
 from csms.domain.charge_point import (
+    ENDED_BY_PAUSE,
+    FREE_AFTER,
     OPTIONS,
     ConnectorReading,
     LiveConnector,
@@ -236,6 +238,16 @@ class ChargePoints:
         except KeyError:
             raise NotFound("charge point", identity) from None
 
+    def charges_freely(self, identity: str) -> bool:
+        """Was it seen to charge without a transaction, and none has begun since?"""
+        known = self._stations.get(identity.casefold())
+        return known is not None and known.charges_freely
+
+    def recall_charging_freely(self, identity: str, charges_freely: bool) -> None:
+        """As it was seen before a restart."""
+        if (known := self._stations.get(identity.casefold())) is not None:
+            known.charges_freely = charges_freely
+
     def stations(self) -> list[Station]:
         """By identity."""
         return sorted(self._stations.values(), key=lambda station: station.identity)
@@ -280,6 +292,9 @@ class ChargePoints:
         if (connector.status, connector.error_code) != (status, error_code):
             connector.status_at = at
         connector.status, connector.error_code = status, error_code
+        if status == "Available" and connector.transaction is None:
+            connector.unbooked_since = None
+            connector.forget_limit()
         self._publish(
             "connector.status", station, connector_id=connector_id, status=status, error_code=error_code
         )
@@ -292,7 +307,8 @@ class ChargePoints:
 
     def started(self, identity: str, connector_id: int, transaction: OpenTransaction) -> None:
         station, connector = self._connector(identity, connector_id)
-        connector.transaction = transaction
+        connector.transaction, connector.unbooked_since = transaction, None
+        station.charges_freely = False
         connector.refused_at = connector.starting = None
         connector.offered_a = connector.offered_at = connector.setpoint_problem = None
         connector.overruled = None
@@ -308,9 +324,10 @@ class ChargePoints:
     def stopped(self, identity: str, connector_id: int, reason: str | None = None) -> None:
         """reason: OCPP's, None if no stop has come."""
         station, connector = self._connector(identity, connector_id)
+        if connector.is_ended_by_pause(reason, self._clock.now()):
+            self.mended(identity, [ENDED_BY_PAUSE])
         transaction, connector.transaction = connector.transaction, None
-        connector.offered_a = connector.offered_at = connector.overruled = None
-        connector.following = connector.following.for_next_transaction()
+        connector.forget_limit()
         self._publish(
             "transaction.stopped",
             station,
@@ -325,6 +342,11 @@ class ChargePoints:
         is_newest = connector.take_reading(reading, self._clock.now())
         if connector.transaction and connector.transaction.counted_before_wh != counted_before_wh:
             self.mended(identity, ["MeterValues.register: began anew"])
+        if (since := connector.unbooked_since) is not None and not station.charges_freely:
+            station.charges_freely = reading.at - since >= FREE_AFTER
+            if station.charges_freely:
+                self.mended(identity, ["MeterValues.transactionId: charges without a transaction"])
+                self._publish("station.charges_freely", station, connector_id=connector_id)
         if not is_newest or not self._events.is_heard("connector.metered"):
             return
         shown = connector.reading or reading

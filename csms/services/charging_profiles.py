@@ -142,6 +142,7 @@ class _Set(CommandEffect):
 
     async def before(self, command: Command) -> None:
         command.notes["forgotten"] = self._installed.known(command.identity).forgotten
+        command.notes["sent_at"] = self._clock.now()
 
     async def answered(self, command: Command, answer: Payload) -> None:
         if answer.get("status") != "Accepted":
@@ -172,7 +173,7 @@ class _Set(CommandEffect):
         is_nameless = profile["chargingProfilePurpose"] == "TxProfile" and "transactionId" not in profile
         if is_nameless and running is not None:
             request = {**request, "csChargingProfiles": {**profile, "transactionId": running.id}}
-        return InstalledProfile(request, self._clock.now(), command.origin)
+        return InstalledProfile(request, command.notes["sent_at"], command.origin)
 
 
 class _Cleared(CommandEffect):

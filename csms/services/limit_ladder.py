@@ -8,7 +8,7 @@ it takes counts as the house's, and it is left alone for a while.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Literal
 
@@ -17,7 +17,14 @@ import structlog
 from csms.clock import Clock
 from csms.domain.charge_point import Station
 from csms.domain.charging_profile import profile_abilities
-from csms.domain.profile_ladder import Failure, LearntLimits, Rung, learnt_from_dict, rungs
+from csms.domain.profile_ladder import (
+    Failure,
+    LearntLimits,
+    Rung,
+    learnt_from_dict,
+    rungs,
+    without_transaction,
+)
 from csms.domain.station_vendors import LimitHints, make_of
 from csms.domain.write_pace import WritePace, WritesToday
 from csms.services.charge_points import ChargePoints
@@ -25,6 +32,9 @@ from csms.storage import station_limits
 from csms.storage.database import STORAGE_FAULTS, Database
 
 log = structlog.get_logger()
+
+DEAF_AFTER = 2  # ways that were accepted and not followed, and none that was
+LONGEST_PAUSE_S = 60.0  # that any station is known to want between two profiles
 
 State = Literal["untried", "accepted", "follows", "not_controllable"]
 
@@ -62,13 +72,29 @@ class _Chosen:
 
 @dataclass(slots=True)
 class _Known:
-    learnt: LearntLimits = field(default_factory=LearntLimits)
+    """with_transactions, without: what was learnt of the station while it charges with them, and freely."""
+
+    with_transactions: LearntLimits = field(default_factory=LearntLimits)
+    without: LearntLimits = field(default_factory=LearntLimits)
     written: WritesToday = field(default_factory=WritesToday)
     max_per_day: int | None = None
+    pause_s: float = 0.0  # the station was seen to refuse what comes faster
     held_back: str | None = None
     is_saved: bool = True
     is_given_up: bool = False  # told as an event, until it is controllable again
     chosen: _Chosen | None = None
+
+    @property
+    def learnt(self) -> LearntLimits:
+        return self.without if self.with_transactions.charges_freely else self.with_transactions
+
+    def learn(self, learnt: LearntLimits) -> None:
+        if learnt == self.learnt:
+            return
+        if self.with_transactions.charges_freely:
+            self.without = learnt
+        else:
+            self.with_transactions, self.is_saved = learnt, False
 
 
 class LimitLadder:
@@ -86,10 +112,13 @@ class LimitLadder:
             known = self._known(row["identity"])
             known.written = WritesToday(row["writes_day"], row["writes"], row["last_write_at"])
             try:
-                known.learnt = learnt_from_dict(row["learnt"])
+                known.with_transactions = learnt_from_dict(row["learnt"])
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 log.error("learnt limits not readable", charge_point=row["identity"], why=repr(error))
-            self._remember_for_model(known.learnt)
+            self._remember_for_model(known.with_transactions)
+            self._charge_points.recall_charging_freely(
+                row["identity"], known.with_transactions.charges_freely
+            )
 
     # --- what to do now ---
 
@@ -113,10 +142,27 @@ class LimitLadder:
     def is_controllable(self, identity: str) -> bool:
         return not self._is_waiting(self._known(identity))
 
+    def is_deaf(self, identity: str) -> bool:
+        """Is it likely that no limit holds the station? All ways have failed, or all so far and several of
+        them were accepted and not followed."""
+        learnt = self._known(identity).learnt
+        ignored = sum(how == "ignored" for how in learnt.failed.values())
+        return not self.is_controllable(identity) or (not learnt.proven and ignored >= DEAF_AFTER)
+
     def pace(self, identity: str) -> WritePace:
         hints = _hints(self._charge_points.station(identity))
         configured = self._known(identity).max_per_day
-        return WritePace(configured or hints.max_writes_per_day, hints.write_pause_s)
+        pause_s = max(hints.write_pause_s, self._known(identity).pause_s)
+        return WritePace(configured or hints.max_writes_per_day, pause_s)
+
+    def was_too_soon(self, identity: str, rung: Rung) -> bool:
+        """Does the last accepted write explain a refusal of the same way? Then the next ones come slower."""
+        known, now = self._known(identity), self._clock.now()
+        since_s = known.written.since_s(now)
+        if known.learnt.rung != rung.key or since_s is None or since_s >= LONGEST_PAUSE_S:
+            return False
+        known.pause_s = LONGEST_PAUSE_S
+        return True
 
     def limit_writes(self, identity: str, max_per_day: int | None) -> None:
         """A budget of accepted profiles for a day; None = what is known of the make."""
@@ -165,13 +211,34 @@ class LimitLadder:
 
     def fails(self, identity: str, rung: Rung, how: Failure, why: str, all_of_purpose: bool = False) -> None:
         """all_of_purpose: the station's answer speaks of the purpose, whatever the form."""
-        known, failed = self._known(identity), [rung]
+        failed = [rung]
         if all_of_purpose:
             candidates = self._candidates(self._charge_points.station(identity))
             failed = [r for r in candidates if (r.purpose, r.on_station) == (rung.purpose, rung.on_station)]
-        self._change(identity, known.learnt.fails(failed, how))
-        log.warning("way of writing limits failed", charge_point=identity, way=rung.key, how=how, why=why)
-        self._charge_points.report("station.limit_way_failed", identity, way=rung.key, how=how, why=why)
+        self._fail(identity, rung, failed, how, why)
+
+    def counted_less(self, identity: str, rung: Rung, why: str) -> bool:
+        """The station accepts a limit and offers nothing. Is there a way that counts the watts otherwise?"""
+        candidates = self._candidates(self._charge_points.station(identity))
+        if failed := self._known(identity).learnt.counted_less(candidates, rung):
+            self._fail(identity, rung, failed, "withheld", why)
+        return bool(failed)
+
+    def is_floored(self, identity: str, rung: Rung, why: str) -> bool:
+        """It offers no more than the floor that lies beneath. Is there a way without one?"""
+        candidates = self._candidates(self._charge_points.station(identity))
+        if failed := self._known(identity).learnt.floored(candidates, rung):
+            self._fail(identity, rung, failed, "floored", why)
+        return bool(failed)
+
+    def never_pauses(self, identity: str) -> bool:
+        return self._known(identity).learnt.never_pauses
+
+    def does_not_pause(self, identity: str, why: str) -> None:
+        """It follows, but for a limit of 0, which it takes for its least current."""
+        self._change(identity, replace(self._known(identity).learnt, never_pauses=True))
+        log.warning("station does not pause", charge_point=identity, why=why)
+        self._charge_points.report("station.never_pauses", identity, words=why)
 
     def booted(self, identity: str) -> None:
         known = self._known(identity)
@@ -184,6 +251,7 @@ class LimitLadder:
         known, station = self._known(identity), self._charge_points.station(identity)
         if known.learnt.rung is not None and self._of_model.get(_model(station)) == known.learnt.rung:
             del self._of_model[_model(station)]
+        known.without = LearntLimits()
         self._change(identity, LearntLimits(of_model=_model(station), from_the_top=True))
         self._tell_regained(identity, known)
         await self.save(identity)
@@ -194,7 +262,7 @@ class LimitLadder:
         if known.is_saved:
             return
         known.is_saved = True
-        learnt, written = known.learnt, known.written
+        learnt, written = known.with_transactions, known.written
         try:
             await self._database.write(lambda conn: station_limits.save(conn, spelled, learnt, written))
         except STORAGE_FAULTS as error:
@@ -203,17 +271,29 @@ class LimitLadder:
 
     # --- inside ---
 
+    def _fail(self, identity: str, rung: Rung, failed: list[Rung], how: Failure, why: str) -> None:
+        self._change(identity, self._known(identity).learnt.fails(failed, how))
+        log.warning("way of writing limits failed", charge_point=identity, way=rung.key, how=how, why=why)
+        self._charge_points.report("station.limit_way_failed", identity, way=rung.key, how=how, why=why)
+
     def _known(self, identity: str) -> _Known:
-        return self._stations.setdefault(identity.casefold(), _Known())
+        known = self._stations.setdefault(identity.casefold(), _Known())
+        freely = self._charge_points.charges_freely(identity)
+        if known.with_transactions.charges_freely != freely:
+            known.with_transactions = replace(known.with_transactions, charges_freely=freely)
+            known.is_saved, known.chosen = False, None
+        return known
 
     def _candidates(self, station: Station) -> tuple[Rung, ...]:
-        return rungs(profile_abilities(station.configuration), _hints(station))
+        found = rungs(profile_abilities(station.configuration), _hints(station))
+        return without_transaction(found) if station.charges_freely else found
 
     def _next(self, known: _Known, station: Station) -> Rung | None:
         """Asked for often, so kept as long as nothing changes that it depends on."""
         if self._is_waiting(known):
             return None
-        of_same_model, kept = self._of_model.get(_model(station)), known.chosen
+        of_same_model = None if station.charges_freely else self._of_model.get(_model(station))
+        kept = known.chosen
         if kept is None or not kept.holds_for(station, known.learnt, of_same_model):
             rung = known.learnt.next_rung(self._candidates(station), of_same_model, self._clock.now())
             kept = known.chosen = _Chosen(station.configuration, known.learnt, of_same_model, rung)
@@ -226,7 +306,7 @@ class LimitLadder:
     def _works(self, identity: str, rung: Rung, *, proven: bool) -> None:
         known, model = self._known(identity), _model(self._charge_points.station(identity))
         self._change(identity, known.learnt.works(rung, model, proven=proven))
-        self._remember_for_model(known.learnt)
+        self._remember_for_model(known.with_transactions)
         self._tell_regained(identity, known)
 
     def _remember_for_model(self, learnt: LearntLimits) -> None:
@@ -234,9 +314,7 @@ class LimitLadder:
             self._of_model[learnt.of_model] = learnt.rung
 
     def _change(self, identity: str, learnt: LearntLimits) -> None:
-        known = self._known(identity)
-        if learnt != known.learnt:
-            known.learnt, known.is_saved = learnt, False
+        self._known(identity).learn(learnt)
 
     def _give_up(self, identity: str, known: _Known, failed: Mapping[str, Failure]) -> None:
         if not known.is_given_up:

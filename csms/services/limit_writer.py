@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -32,8 +32,10 @@ from csms.services.limit_ladder import LimitLadder
 log = structlog.get_logger()
 
 OUTRANKED = "an operator's own profile rules instead"
+PHASE_PAUSE_S = 10.0  # contactors are changed without current
 YOUNG = timedelta(seconds=10)  # some stations do not know their transaction's number yet
 MUTE_AFTER = 3  # unanswered calls in a row
+ANSWERED_WITHIN_S = 75.0  # over some mobile links answers take 40 s; a new limit would wait for them as well
 CLOCK_MOVED = timedelta(seconds=30)
 
 
@@ -50,7 +52,8 @@ class StationWrites:
     """What is wanted of a station, and how its last answers were.
 
     refused, unanswered: control profiles in a row. to_rewrite: connectors whose limit is to be written at
-    once, even if nothing differs: they do not follow.
+    once, even if nothing differs: they do not follow. is_switching: one offers nothing for a moment before it
+    changes its phases, so that there is more to write.
     """
 
     wishes: dict[int, Wish] = field(default_factory=dict)
@@ -58,6 +61,7 @@ class StationWrites:
     refused: int = 0
     unanswered: int = 0
     to_rewrite: set[int] = field(default_factory=set)
+    is_switching: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,6 +86,7 @@ class LimitWriter:
     ) -> None:
         self._charge_points, self._commands, self._clock = charge_points, commands, clock
         self._profiles, self._ladder = profiles, ladder
+        self.answered_within_s = ANSWERED_WITHIN_S
 
     def station_time(self, identity: str) -> datetime:
         """What the station's clock shows now, as well as can be told."""
@@ -109,23 +114,43 @@ class LimitWriter:
         connectors = [live.connectors[n] for n in slot.connectors if n in live.connectors]
         held = self._operators(identity, slot.connector_id, rung.purpose, connectors)
         if held is not None and not slot.wish.overrules:
-            self._offer(slot, connectors, self._of_operator(held, slot))
+            self._offer(slot, connectors, self._of_operator(held, slot), None)
             return True
         pace = self._ladder.pace(identity)
+        if pace.max_per_day is None and (pausing := self._before_other_phases(identity, slot)) is not None:
+            slot, station.is_switching = pausing, True
         draft = self._draft(identity, connectors, rung, slot, held, pace)
         is_forced = held is not None or not station.to_rewrite.isdisjoint(slot.connectors)
         is_needed = is_forced or self._differs(draft, slot, live, pace)
         why = self._waits_for(identity, draft, slot, pace, is_forced) if is_needed else None
         self._ladder.hold_back(identity, why)
+        floor_a = slot.wish.safe_a if rung.has_floor_beneath else None
         if not is_needed or why is not None:
-            self._offer(slot, connectors, draft.old_a)
+            self._offer(slot, connectors, draft.old_a, floor_a)
             return True
         if not await self._send(identity, station, rung, slot, draft):
             return station.refused > 0  # to be tried again as it is, with the next minute
-        self._offer(slot, connectors, draft.limit_a, is_new=is_forced)
+        self._offer(slot, connectors, draft.limit_a, floor_a, is_new=is_forced)
         station.to_rewrite.difference_update(slot.connectors)
         await self._clear_leftovers(identity, rung, draft.request["csChargingProfiles"]["chargingProfileId"])
         return True
+
+    def _before_other_phases(self, identity: str, slot: ControlSlot) -> ControlSlot | None:
+        """Nothing on the phases of before, as long as current would flow while their number changes. None: it
+        may change now. A pause costs a write, which a station with a budget of them cannot spare."""
+        wish, running = slot.wish, slot.transaction
+        written = self.installed(identity, slot.connector_id, running.id if running else None)
+        before = _number_phases(written.request) if written is not None else None
+        if written is None or before is None or wish.number_phases in (None, before):
+            return None
+        age = self._clock.now() - written.accepted_at
+        offered_a = offered_now(
+            written.request, wish.wiring, self.station_time(identity), running.started_at if running else None
+        )
+        is_paused = offered_a == 0 and age >= timedelta(seconds=PHASE_PAUSE_S)
+        if is_paused or wish.limit_a == 0 or not wish.pauses:
+            return None
+        return replace(slot, wish=replace(wish, limit_a=0.0, number_phases=before))
 
     def _draft(
         self,
@@ -147,15 +172,12 @@ class LimitWriter:
         request = control_profile(slot.limit(pace.dead_man_s), wiring, rung, abilities, now)
         request = self._numbered(identity, request)
         began_at = running.started_at if running else None
-        return _Draft(
-            request=request,
-            limit_a=offered_now(request, wiring, now, began_at, slot.phases_used),
-            written=written,
-            old_a=None
-            if written is None
-            else offered_now(written.request, wiring, now, began_at, slot.phases_used),
-            overruled=held,
-        )
+        spread = rung.spread_over(wiring.phases, slot.phases_used)
+        old_a = None
+        if written is not None:
+            old_a = offered_now(written.request, wiring, now, began_at, spread)
+        limit_a = offered_now(request, wiring, now, began_at, spread)
+        return _Draft(request, limit_a, written, old_a, overruled=held)
 
     def _differs(self, draft: _Draft, slot: ControlSlot, live: Station, pace: WritePace) -> bool:
         """Also if only the dead-man is half over, or the station's clock has turned out to be another. A
@@ -193,7 +215,7 @@ class LimitWriter:
     ) -> bool:
         """False: refused. What it means is known by then."""
         try:
-            answer = await self._commands.send(identity, "SetChargingProfile", draft.request, origin=OURS)
+            answer = await self._set(identity, draft.request)
         except CallTimeout as error:
             station.unanswered += 1
             self._problem(identity, slot.connectors, rung.purpose, str(error))
@@ -225,7 +247,11 @@ class LimitWriter:
         all_of_purpose: bool,
     ) -> None:
         """A way that is known to work is given up with the second refusal only; a transaction that has only
-        just begun or is over explains one, too."""
+        just begun or is over explains one, too, and so does the last write if it was only just now."""
+        if self._ladder.was_too_soon(identity, rung):
+            self._problem(identity, slot.connectors, rung.purpose, f"{why}: too soon after the last write")
+            station.refused = 1
+            return
         self._problem(identity, slot.connectors, rung.purpose, why)
         station.refused += 1
         if rung.needs_transaction and self._transaction_explains(identity, slot):
@@ -277,7 +303,7 @@ class LimitWriter:
         if written and written[0].request == floor:
             return
         try:
-            answer = await self._commands.send(identity, "SetChargingProfile", floor, origin=OURS)
+            answer = await self._set(identity, floor)
             why = None if answer.get("status") == "Accepted" else f"answered {answer.get('status')}"
         except CallFailed as error:
             why = str(error)
@@ -291,6 +317,11 @@ class LimitWriter:
         station.floors[connector_id] = FloorRefusals(count, now + wait)
 
     # --- inside ---
+
+    async def _set(self, identity: str, request: dict[str, Any]) -> dict[str, Any]:
+        return await self._commands.send(
+            identity, "SetChargingProfile", request, self.answered_within_s, origin=OURS
+        )
 
     def _numbered(self, identity: str, request: dict[str, Any]) -> dict[str, Any]:
         """Under another number where an operator's profile has this one: it would be replaced."""
@@ -320,20 +351,21 @@ class LimitWriter:
         slot: ControlSlot,
         connectors: list[LiveConnector],
         limit_a: float | None,
+        floor_a: float | None,
         is_new: bool = False,
     ) -> None:
-        """What the station offers from now on. is_new: although it is the same, its measurements start anew;
-        until then it offered what it took."""
+        """What the station offers from now on. floor_a: of the floor that lies beneath. is_new: although it
+        is the same, its measurements start anew; until then it offered what it took."""
         now, wiring = self._clock.now(), slot.wish.wiring
         for connector in connectors:
-            if connector.transaction is None or (connector.offered_a == limit_a and not is_new):
+            if not slot.is_taken or (connector.offered_a == limit_a and not is_new):
                 continue
             before_a = slot.wish.safe_a if connector.offered_a is None else connector.offered_a
             if is_new and connector.following.is_over and connector.following.takes_a is not None:
                 before_a = connector.following.takes_a
             connector.offered_a, connector.offered_at = limit_a, now
             if limit_a is not None:
-                offer = Offer(limit_a, now, before_a, wiring.phases, wiring.voltage_v)
+                offer = Offer(limit_a, now, before_a, wiring.phases, wiring.voltage_v, floor_a)
                 connector.following = observe(connector.following, offer, None)
 
     def _problem(self, identity: str, connectors: tuple[int, ...], purpose: str, why: str | None) -> None:
@@ -371,6 +403,12 @@ OTHER_PURPOSES = {
 }
 
 
+def _number_phases(request: dict[str, Any]) -> int | None:
+    row = request["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]
+    found: int | None = row.get("numberPhases")
+    return found
+
+
 def _shape(request: dict[str, Any]) -> tuple[Any, ...]:
     """All of a control profile but its times and limits."""
     profile = request["csChargingProfiles"]
@@ -382,5 +420,5 @@ def _shape(request: dict[str, Any]) -> tuple[Any, ...]:
         profile["chargingProfileKind"],
         profile.get("transactionId"),
         schedule["chargingRateUnit"],
-        schedule["chargingSchedulePeriod"][0].get("numberPhases"),
+        _number_phases(request),
     )

@@ -1,9 +1,9 @@
 """What a station is asked and told once it is accepted, so that it can be measured and limited.
 
-Order of reference practice: read the keys we need by name, set measurands, sample interval and ping interval
-only where they do not do as they are (these writes wear flash), have it report its connectors, and at last
-read the rest of its configuration, unless its make is known not to bear that. A station that refuses any of
-it is used as it is. In conformance mode nothing of this is sent.
+Order of reference practice: read the keys we need by name, write the fail-safe floor, set measurands, sample
+interval and ping interval only where they do not do as they are (these writes wear flash), have it report its
+connectors, and at last read the rest of its configuration, unless its make is known not to bear that. A
+station that refuses any of it is used as it is. In conformance mode nothing of this is sent.
 
 Source: OCPP 1.6 sections 5.8 (GetConfigurationMaxKeys) and 9; errata 3.40: a station is not triggered to boot
 after it was accepted, so only one that never introduced itself is, once.
@@ -20,12 +20,14 @@ import structlog
 
 from csms.clock import Clock
 from csms.domain.charge_point import Station
+from csms.domain.control_slot import safe_wishes
 from csms.domain.station_vendors import Make, make_of
 from csms.errors import CallFailed, CallTimeout, CsmsError
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import Commands
 from csms.services.events import Event, EventBus, Listener
 from csms.services.setpoints import Setpoints
+from csms.services.sites import Sites
 
 log = structlog.get_logger()
 
@@ -52,8 +54,16 @@ SAMPLE_INTERVAL_S = 30  # two samples in each control minute
 PING_INTERVAL_S, LONGEST_PING_INTERVAL_S = 30, 60
 BOOT_GRACE_S = 5.0  # a station that connects anew or is told to boot does so within this
 ALL_AGAIN_AFTER = timedelta(days=1)
-WANTED = ("Energy.Active.Import.Register", "Power.Active.Import", "Current.Import", "Voltage", "SoC")
+WANTED = (
+    "Energy.Active.Import.Register",
+    "Power.Active.Import",
+    "Current.Import",
+    "Voltage",
+    "Current.Offered",
+    "SoC",
+)
 NEEDED = WANTED[:3]
+LISTS = (WANTED, WANTED[:5], WANTED[:4], NEEDED, NEEDED[:2], NEEDED[:1])
 
 
 class Provisioning:
@@ -64,11 +74,12 @@ class Provisioning:
         charge_points: ChargePoints,
         commands: Commands,
         setpoints: Setpoints,
+        sites: Sites,
         events: EventBus,
         clock: Clock,
     ) -> None:
         self._charge_points, self._commands, self._setpoints = charge_points, commands, setpoints
-        self._clock = clock
+        self._sites, self._clock = sites, clock
         self._listener = Listener(events, "provisioning", ("station.",), self._on_event)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._places = asyncio.Semaphore(AT_ONCE)
@@ -135,7 +146,10 @@ class Provisioning:
     async def _ask_and_set(self, station: Station) -> None:
         identity, make = station.identity, make_of(station.vendor, station.model)
         await self._read(station, KEYS)
-        self._setpoints.renew(identity)  # now that the unit it takes is known
+        # now that the unit it takes is known
+        await self._setpoints.begin(
+            identity, safe_wishes(self._sites.site_of_charge_point(identity), identity)
+        )
         await self._set_measurands(station, make)
         await self._set_intervals(station)
         if may_be_triggered(station):
@@ -204,14 +218,14 @@ class Provisioning:
             await self._read(station, hidden)  # it lists fewer than it has
 
     async def _set_measurands(self, station: Station, make: Make) -> None:
-        """The whole wish first; if the station refuses it, what control cannot do without."""
+        """The whole wish first; if the station refuses it, ever less, down to what control needs."""
         key = "MeterValuesSampledData"
         have = split_list(setting(station, key))
         if have.issuperset(name.casefold() for name in NEEDED) or is_read_only(station, key):
             return
         most = _number(setting(station, f"{key}MaxLength")) or make.most_measurands or len(WANTED)
         tried: list[str] = []
-        for names in (WANTED, NEEDED, NEEDED[:2], NEEDED[:1]):
+        for names in LISTS:
             allowed = [name for name in names if make.measurands is None or name in make.measurands]
             value = ",".join(allowed[:most])
             if split_list(value) <= have:

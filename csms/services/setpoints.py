@@ -25,7 +25,7 @@ from csms.clock import Clock
 from csms.domain.charge_point import ConnectorReading, Station
 from csms.domain.charging_profile import ConnectorWiring, offered_now
 from csms.domain.control_slot import Wish, control_slots
-from csms.domain.following import in_words, observe
+from csms.domain.following import Following, in_words, observe
 from csms.domain.installed_profile import InstalledProfile
 from csms.domain.profile_ladder import FIRST, Rung
 from csms.domain.station_clock import EXACT_ENOUGH
@@ -34,7 +34,7 @@ from csms.services.charge_points import ChargePoints
 from csms.services.charging_profiles import ChargingProfiles
 from csms.services.commands import Commands
 from csms.services.limit_ladder import LimitLadder
-from csms.services.limit_writer import LimitWriter, StationWrites
+from csms.services.limit_writer import PHASE_PAUSE_S, LimitWriter, StationWrites
 
 __all__ = ["Setpoints", "Wish"]
 
@@ -46,11 +46,13 @@ NO_WAY_LEFT = "the station takes no limit in any way, so what it takes counts as
 
 @dataclass(slots=True)
 class _Station:
-    """rewritten: connectors whose limit was written once more because they did not follow."""
+    """rewritten: connectors whose limit was written once more because they did not follow. later: goes on
+    with what takes a moment."""
 
     writes: StationWrites = field(default_factory=StationWrites)
     rewritten: set[int] = field(default_factory=set)
     task: asyncio.Task[None] | None = None
+    later: asyncio.Task[None] | None = None
 
 
 class Setpoints:
@@ -66,11 +68,11 @@ class Setpoints:
     ) -> None:
         self._charge_points, self._clock = charge_points, clock
         self._profiles, self._ladder = profiles, ladder
-        self._writer = LimitWriter(charge_points, commands, profiles, ladder, clock)
+        self.writer = LimitWriter(charge_points, commands, profiles, ladder, clock)
         self._stations: dict[str, _Station] = {}
 
     async def stop(self) -> None:
-        tasks = [s.task for s in self._stations.values() if s.task is not None]
+        tasks = [t for s in self._stations.values() for t in (s.task, s.later) if t is not None]
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
@@ -97,6 +99,23 @@ class Setpoints:
         writes.floors.clear()
         self._hold(identity, dict(writes.wishes))
 
+    async def begin(self, identity: str, wishes: dict[int, Wish]) -> None:
+        """The station has just told what it takes: bring it to what was wanted last, or, if nobody has wanted
+        anything yet, write the floor of these wishes."""
+        known, rung = self._known(identity), self._ladder.known_rung(identity)
+        if known.writes.wishes or rung is None or not self._may_write(identity):
+            self.renew(identity)
+            return
+        try:
+            for connector_id in wishes:
+                await self.writer.write_floor(
+                    identity, StationWrites(wishes, known.writes.floors), rung, connector_id
+                )
+        except (NotConnected, CallTimeout) as error:
+            log.warning("floor not written", charge_point=identity, why=str(error))
+        finally:
+            await self._ladder.save(identity)
+
     async def settle(self) -> None:
         """Wait until every station has been brought to what is wanted, or has refused."""
         running = [s.task for s in self._stations.values() if s.task is not None and not s.task.done()]
@@ -121,11 +140,24 @@ class Setpoints:
         is_taking_limits = self._ladder.is_controllable(identity)
         return is_taking_limits and self._outranking(identity, connector_id) is None
 
+    def never_pauses(self, identity: str) -> bool:
+        """Was it seen to take a limit of 0 for its least current?"""
+        return self._ladder.never_pauses(identity)
+
+    def is_deaf(self, identity: str, connector_id: int) -> bool:
+        """Does its vehicle take more than it was allowed, at a station that follows no limit?"""
+        connector = self._charge_points.station(identity).connectors.get(connector_id)
+        if connector is None or connector.transaction is None or self.is_outranked(identity, connector_id):
+            return False
+        if self._ladder.is_controllable(identity) and not connector.following.is_over:
+            return False
+        return self._cannot_be_less(identity, connector_id) or self._ladder.is_deaf(identity)
+
     def is_outranked(self, identity: str, connector_id: int) -> bool:
         """Does an operator's own profile rule instead of the control profile?"""
         return self._outranking(identity, connector_id) is not None
 
-    def offered_a(self, identity: str, wiring: ConnectorWiring, transaction_id: int) -> float | None:
+    def offered_a(self, identity: str, wiring: ConnectorWiring, transaction_id: int | None) -> float | None:
         """What the control profile of this transaction offers now, or an operator's that rules instead.
         None = there is none, or it cannot be told. [A]"""
         connector = self._charge_points.station(identity).connectors.get(wiring.connector_id)
@@ -133,20 +165,22 @@ class Setpoints:
         held = self._outranking(identity, wiring.connector_id)
         if running is not None and held is not None:
             return held.offers_a(wiring, running.started_at, self._clock.now())
-        control = self._writer.installed(identity, wiring.connector_id, transaction_id)
+        control = self.writer.installed(identity, wiring.connector_id, transaction_id)
         if connector is None or control is None:
             return None
-        now, used = self._writer.station_time(identity), connector.following.phases_used
+        now, rung = self.writer.station_time(identity), self._ladder.known_rung(identity) or FIRST
+        spread = rung.spread_over(wiring.phases, connector.following.phases_used)
         began_at = running.started_at if running is not None else None
-        return offered_now(control.request, wiring, now, began_at, used)
+        return offered_now(control.request, wiring, now, began_at, spread)
 
     def verify(self, identity: str, connector_id: int) -> None:
         """Compare the newest measurement with what is offered. A way that is not followed has failed."""
-        connector = self._charge_points.station(identity).connectors.get(connector_id)
-        if connector is None or connector.transaction is None or connector.following.offer is None:
+        live = self._charge_points.station(identity)
+        connector = live.connectors.get(connector_id)
+        if connector is None or not live.is_limited_at(connector_id) or connector.following.offer is None:
             return
         now, before = self._clock.now(), connector.following
-        reading = _in_our_time(connector.trusted_reading(now), self._charge_points.station(identity), now)
+        reading = _in_our_time(connector.trusted_reading(now), live, now)
         after = observe(before, connector.following.offer, reading)
         connector.following = after
         rung = self._ladder.known_rung(identity)
@@ -162,6 +196,10 @@ class Setpoints:
             self._charge_points.report(kind, identity, connector_id=connector_id, words=words)
         if after.state == "not_following":
             self._not_followed(identity, connector_id, rung)
+        elif after.is_withheld(connector.status, connector.status_at, now):
+            self._withheld(identity, rung, after)
+        elif after.is_held_by_floor(now):
+            self._held_by_floor(identity, rung, after)
 
     # --- inside ---
 
@@ -182,28 +220,73 @@ class Setpoints:
         station = self._known(identity)
         if connector_id in station.writes.to_rewrite:
             return  # about to be
+        if self._cannot_be_less(identity, connector_id):
+            return  # all that was to be learnt is known
         if self._ladder.is_proven(identity, rung) and connector_id not in station.rewritten:
             station.rewritten.add(connector_id)
             station.writes.to_rewrite.add(connector_id)
+        elif self._only_does_not_pause(identity, connector_id, rung):
+            return  # from the next minute on nobody asks it to
         else:
-            connectors = self._charge_points.station(identity).connectors
+            station_now = self._charge_points.station(identity)
+            connectors = station_now.connectors
             why = in_words(connectors[connector_id].following, self._clock.now()) or "not followed"
             self._ladder.fails(identity, rung, "ignored", why)
             station.rewritten.clear()
-            charging = {number for number, live in connectors.items() if live.transaction is not None}
+            charging = {number for number in connectors if station_now.is_limited_at(number)}
             station.writes.to_rewrite.update(charging & set(station.writes.wishes))
         self._hold(identity, dict(station.writes.wishes))
+
+    def _cannot_be_less(self, identity: str, connector_id: int) -> bool:
+        """Its station never pauses, and it takes the least that it can."""
+        following = self._charge_points.station(identity).connector(connector_id).following
+        return self._ladder.never_pauses(identity) and following.keeps_minimum
+
+    def _only_does_not_pause(self, identity: str, connector_id: int, rung: Rung) -> bool:
+        """It takes its least current instead of nothing, by a way that works otherwise; or by its default
+        profile, beneath which no floor could be what holds it there."""
+        following = self._charge_points.station(identity).connector(connector_id).following
+        is_certain = self._ladder.is_proven(identity, rung) or rung.purpose == "TxDefaultProfile"
+        if not following.keeps_minimum or not is_certain:
+            return False
+        self._ladder.does_not_pause(identity, in_words(following, self._clock.now()) or "takes more than 0 A")
+        return True
+
+    def _withheld(self, identity: str, rung: Rung, following: Following) -> None:
+        """The watts may be taken for more phases than meant, which leaves less than a vehicle needs."""
+        offered_a = following.offer.limit_a if following.offer is not None else 0.0
+        if self._ladder.is_proven(identity, rung):
+            return
+        why = f"offers nothing, allowed are {offered_a:g} A"
+        has_floor_of_0 = following.offer is not None and following.offer.safe_a == 0
+        is_otherwise = self._ladder.counted_less(identity, rung, why)
+        if is_otherwise or (has_floor_of_0 and self._ladder.is_floored(identity, rung, why)):
+            self._rewrite(identity)
+
+    def _held_by_floor(self, identity: str, rung: Rung, following: Following) -> None:
+        limit_a = following.offer.limit_a if following.offer is not None else 0.0
+        why = f"takes {following.takes_a or 0:.1f} A as its floor allows, not the {limit_a:g} A of its limit"
+        if self._ladder.is_floored(identity, rung, why):
+            self._rewrite(identity)
+
+    def _rewrite(self, identity: str) -> None:
+        """All its limits, the way that is next."""
+        writes = self._known(identity).writes
+        writes.to_rewrite.update(writes.wishes)
+        self._hold(identity, dict(writes.wishes))
 
     async def _reconcile(self, identity: str, station: _Station) -> None:
         done: dict[int, Wish] | None = None
         try:
             while done is not station.writes.wishes:  # wishes that came while we were writing count at once
-                done = station.writes.wishes
+                done, station.writes.is_switching = station.writes.wishes, False
                 # The running transactions first: a fuse may wait for a limit, nothing waits for the floor.
                 await self._write_limits(identity, station.writes)
                 if rung := self._ladder.known_rung(identity):
                     for connector_id in sorted(done):
-                        await self._writer.write_floor(identity, station.writes, rung, connector_id)
+                        await self.writer.write_floor(identity, station.writes, rung, connector_id)
+            if station.writes.is_switching and (station.later is None or station.later.done()):
+                station.later = asyncio.create_task(self._go_on(identity), name=f"phases of {identity}")
         except NotConnected:
             return  # it has refused nothing: the control loop is woken when it comes back
         except CallTimeout as error:
@@ -211,12 +294,17 @@ class Setpoints:
         finally:
             await self._ladder.save(identity)
 
+    async def _go_on(self, identity: str) -> None:
+        """After the pause in which phases are changed."""
+        await self._clock.sleep(PHASE_PAUSE_S)
+        self._hold(identity, dict(self._known(identity).writes.wishes))
+
     async def _write_limits(self, identity: str, writes: StationWrites) -> None:
         """By the first way that the station takes. Each that fails is not tried again, so this ends."""
         live = self._charge_points.station(identity)
         while (rung := self._ladder.rung(identity)) is not None:
-            for slot in control_slots(rung, writes.wishes, live.connectors):
-                if not await self._writer.write_limit(identity, writes, rung, slot):
+            for slot in control_slots(rung, writes.wishes, live):
+                if not await self.writer.write_limit(identity, writes, rung, slot):
                     break
             else:
                 return

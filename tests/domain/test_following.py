@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -101,7 +102,58 @@ def test_a_spike_at_each_set_is_counted_and_borne() -> None:
 def test_only_a_change_that_is_seen_proves_that_limits_are_followed(
     of: Offer, reading: ConnectorReading, proven: bool
 ) -> None:
-    assert observe(Following(), of, reading).proven is proven
+    charging = observe(Following(), offer(16, after_s=-60), measured(-20, 15.6))
+    assert observe(charging, of, reading).proven is proven
+
+
+@pytest.mark.parametrize(
+    ("rows", "floor_rules"),
+    [
+        ([(0, 8, 6.0), (60, 7, 6.0), (300, 7, 6.0)], True),  # the optimizer follows what is taken
+        ([(0, 8, 6.0), (60, 7, 6.0), (240, 7, 6.0)], False),
+        ([(0, 8, 6.0), (60, 0, 0.0), (120, 8, 6.0), (300, 7, 6.0)], False),
+        ([(0, 7, 6.0), (400, 7, 6.0)], False),  # a vehicle that takes an ampere less
+        ([(0, 8, 7.9), (60, 8, 6.0), (400, 7, 6.0)], False),  # it was above it before
+        ([(0, 16, 3.0), (400, 16, 3.0)], False),
+    ],
+)
+def test_a_vehicle_that_never_takes_more_than_the_floor_allows(
+    rows: list[tuple[float, float, float]], floor_rules: bool
+) -> None:
+    """Rows of (seconds, limit, what is taken) above a floor of 6 A."""
+    known = Following()
+    for at_s, limit_a, takes_a in rows:
+        beneath = replace(offer(limit_a, after_s=at_s), safe_a=6)
+        known = observe(known, beneath, measured(at_s, takes_a))
+    assert known.is_held_by_floor(NOON + timedelta(seconds=rows[-1][0])) is floor_rules
+    assert not replace(known, has_risen=True).for_next_transaction().is_held_by_floor(NOON)
+
+
+def test_a_pause_of_a_vehicle_that_took_nothing_proves_nothing() -> None:
+    waiting = observe(Following(), offer(16, after_s=-60), measured(-20, 0))
+    assert not observe(waiting, offer(0), measured(30, 0)).proven
+
+
+@pytest.mark.parametrize(
+    ("status", "status_at_s", "takes_a", "after_s", "withheld"),
+    [
+        ("SuspendedEVSE", -600, 0, 149, False),
+        ("SuspendedEVSE", -600, 0, 150, True),
+        ("SuspendedEVSE", 60, 0, 150, False),  # it has offered something until then
+        ("SuspendedEV", -600, 0, 600, False),  # it is the vehicle that takes nothing
+        ("Charging", -600, 0, 600, False),
+        ("SuspendedEVSE", -600, 6, 600, False),  # its status is late
+    ],
+)
+def test_a_station_says_itself_that_it_offers_nothing(
+    status: str, status_at_s: float, takes_a: float, after_s: float, withheld: bool
+) -> None:
+    known = Following()
+    for at_s, limit_a in ((0, 6), (40, 9), (80, 7)):  # the sun moves; what is allowed does not stop
+        known = observe(known, offer(limit_a, after_s=at_s), None)
+    known = observe(known, offer(7, after_s=80), measured(100, takes_a))
+    at = NOON + timedelta(seconds=status_at_s)
+    assert known.is_withheld(status, at, NOON + timedelta(seconds=after_s)) is withheld
 
 
 def test_fewer_phases_than_wired_are_told() -> None:

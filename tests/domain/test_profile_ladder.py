@@ -35,7 +35,7 @@ makes = st.sampled_from(["ABB", "Easee", "Wall Box Chargers", "myenergi", "Timxo
 
 def in_short(rung: Rung) -> str:
     place = {"TxProfile": "Tx", "TxDefaultProfile": "Def", "ChargePointMaxProfile": "Max"}[rung.purpose]
-    unit = f"{rung.unit}t" if rung.counts_total else rung.unit
+    unit = rung.unit + {"wired": "", "used": "t", "three": "3"}[rung.counts]
     return f"{place}{0 if rung.on_station else 'N'}.{rung.stack_level}.{rung.kind[:3]}.{unit}"
 
 
@@ -80,7 +80,7 @@ def test_the_last_resort_is_a_cap_of_the_whole_station() -> None:
 @given(told=abilities, vendor=makes)
 def test_there_is_always_a_way_and_never_the_same_twice(told: ProfileAbilities, vendor: str) -> None:
     found = rungs(told, make_of(vendor, None).limits)
-    assert 1 <= len(found) <= 40
+    assert 1 <= len(found) <= 50
     assert len({rung.key for rung in found}) == len(found)
     if told.only_unit is not None:
         assert {rung.unit for rung in found} == {told.only_unit}
@@ -96,7 +96,7 @@ def test_a_station_that_takes_nothing_is_left_alone_after_each_way_once(
     while (rung := learnt.next_rung(candidates, None, NOON)) is not None:
         tried.append(rung)
         learnt = learnt.fails([rung], "ignored" if ignored[len(tried)] else "refused")
-    assert sorted(map(in_short, tried)) == sorted(map(in_short, candidates))
+    assert sorted(map(in_short, tried)) == sorted(in_short(r) for r in candidates if r.counts != "three")
     waiting = learnt.all_failed(NOON)
     assert waiting.next_rung(candidates, None, NOON + timedelta(seconds=59)) is None
     assert waiting.next_rung(candidates, None, NOON + timedelta(hours=6)) is not None
@@ -133,6 +133,47 @@ def test_after_a_reset_what_was_refused_is_tried_again_once_a_day_but_not_what_w
     assert again.booted(MODEL, NOON + timedelta(days=1)).next_rung(candidates, None, NOON) == candidates[1]
 
 
+def test_where_nothing_is_offered_the_watts_are_counted_otherwise() -> None:
+    """More than is meant is allowed only to a station that offers nothing of less; if it takes more, that
+    was not it."""
+    candidates = rungs(ProfileAbilities(only_unit="W"), NO_HINTS)
+    learnt = LearntLimits()
+    seen = []
+    for _ in range(2):
+        rung = learnt.next_rung(candidates, None, NOON)
+        assert rung is not None
+        seen.append(rung.counts)
+        learnt = learnt.fails(learnt.counted_less(candidates, rung), "withheld")
+    last = learnt.next_rung(candidates, None, NOON)
+    assert last is not None
+    assert (seen, last.key) == (
+        ["wired", "used"],
+        "TxProfile on the connector, level 0, Absolute, W for three phases",
+    )
+    assert learnt.counted_less(candidates, last) == []
+    learnt = learnt.fails([last], "ignored")
+    assert learnt.next_rung(candidates, None, NOON) == candidates[0]
+    assert learnt.failed == {last.key: "ignored"}
+
+
+def test_where_the_floor_rules_the_limit_takes_its_place() -> None:
+    """Ways with a floor beneath are better than none: they come again if all others are refused."""
+    candidates = rungs(ProfileAbilities(only_unit="A", max_stack_level=10), NO_HINTS)
+    learnt = LearntLimits().works(FIRST, MODEL, proven=True)
+    learnt = learnt.fails(learnt.floored(candidates, FIRST), "floored")
+    rung = learnt.next_rung(candidates, None, NOON)
+    assert rung is not None
+    assert (in_short(rung), learnt.floored(candidates, rung)) == ("DefN.0.Abs.A", [])
+    without = [one for one in candidates if not one.has_floor_beneath]
+    assert learnt.fails(without, "refused").next_rung(candidates, None, NOON) == FIRST
+    assert LearntLimits().floored(rungs(ProfileAbilities(), make_of("Easee", None).limits)[:1], FIRST) == []
+
+
+def test_amperes_cannot_be_counted_otherwise() -> None:
+    candidates = rungs(ProfileAbilities(), NO_HINTS)
+    assert LearntLimits().counted_less(candidates, FIRST) == []
+
+
 def test_other_firmware_is_another_station() -> None:
     learnt = LearntLimits(of_model=MODEL).fails([FIRST], "ignored")
     assert learnt.booted(("ABB", "Terra AC", "1.8.32"), NOON).next_rung([FIRST], None, NOON) == FIRST
@@ -140,7 +181,7 @@ def test_other_firmware_is_another_station() -> None:
 
 @given(
     failed=st.dictionaries(st.sampled_from([r.key for r in rungs(ProfileAbilities(), NO_HINTS)]),
-                           st.sampled_from(["refused", "ignored"])),
+                           st.sampled_from(["refused", "ignored", "withheld", "floored"])),
     rounds=st.integers(0, 9),
     waits=st.booleans(),
 )  # fmt: skip

@@ -35,6 +35,8 @@ def written(count: int, s_ago: float) -> WritesToday:
         (EASEE, LimitChange(10, 13, 1), 3, 600, "not so soon"),
         (EASEE, LimitChange(10, 13, 1), 3, 864, None),
         (EASEE, LimitChange(6, 0, 1), 3, 600, None),  # pauses as long as there is anything left
+        (EASEE, LimitChange(0, 6, 1), 9, 600, None),  # the first starts of a day at once
+        (EASEE, LimitChange(0, 6, 1), 10, 600, "not so soon"),
         (EASEE, LimitChange(10, 13, 1), 20, 7200, "kept for pauses"),
         (EASEE, LimitChange(10, 0, 1), 24, 7200, None),
         (EASEE, LimitChange(10, 0, 1), 25, 7200, "used up"),

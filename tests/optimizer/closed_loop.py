@@ -77,7 +77,7 @@ def site(*loads: Appliance | Connector, circuits: tuple[Circuit, ...] = (), **fi
 class Car:
     """takes_a: the most it draws. phases: how many of the connector's it uses. session: its transaction.
 
-    departs_at, requested_wh, from_grid: what its driver told.
+    departs_at, requested_wh, from_grid: what its driver told. deaf: its station follows no limit.
     """
 
     takes_a: float = 32.0
@@ -89,6 +89,7 @@ class Car:
     departs_at: datetime | None = None
     requested_wh: float | None = None
     from_grid: bool = True
+    deaf: bool = False
 
 
 @dataclass
@@ -118,6 +119,8 @@ class House:
     def car_a(self, connector: Connector) -> float:
         car = self.cars.get(connector.id)
         offered = self.offered_a.get(connector.id, 0.0)
+        if car is not None and car.deaf:
+            return car.takes_a if car.session is not None else 0.0
         if car is None or car.session is None or car.state is not None or offered < connector.min_a:
             return 0.0
         return min(offered, car.takes_a)
@@ -156,6 +159,8 @@ class House:
             car.departs_at,
             car.requested_wh,
             from_grid=car.from_grid,
+            controllable=not car.deaf,
+            deaf=car.deaf,
         )
 
     def grid_a(self) -> PhaseTriple:

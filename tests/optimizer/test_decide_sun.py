@@ -9,7 +9,7 @@ from closed_loop import Car, House, connector, element, heater, limit_a, site, s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer import JointState, Mode
+from optimizer import Circuit, JointState, Mode
 from optimizer.electrical import heater_without_neutral
 
 THREE_STEPS = (element("1"), element("2", phases=(1,)), element("3", phases=(2,)))
@@ -236,3 +236,28 @@ def test_with_nothing_to_choose_nothing_is_solved() -> None:
     assert why(decision, "CP1/1") == "plugged in, waiting for a badge"
     assert why(decision, "boiler") == "off by hand"
     assert decision.available_w == 9000
+
+
+@pytest.mark.parametrize("mode", [Mode.SOLAR_ONLY, Mode.SOLAR_AND_TIMER, Mode.TIMER_ONLY])
+def test_a_station_that_cannot_pause_keeps_its_minimum_without_sun(mode: Mode) -> None:
+    house = House(site(connector(mode=mode, pauses=False)), {"CP1/1": Car()})
+    for surplus_w in (0.0, 9000.0, -3000.0):
+        for _ in range(6):
+            decision = house.minute(surplus_w)
+            assert limit_a(decision) >= 6
+    assert limit_a(decision) == 6
+    assert why(decision, "CP1/1") == "this station cannot pause: minimum of 6 A kept"
+
+
+def test_only_a_fuse_a_person_or_the_operator_stops_a_station_that_cannot_pause() -> None:
+    house = House(
+        site(connector(pauses=False), circuits=(Circuit("main", None, (5.0, 5.0, 5.0)),)), {"CP1/1": Car()}
+    )
+    assert limit_a(house.minute(9000)) == 0
+    by_hand = House(site(connector(mode=Mode.OFF, pauses=False)), {"CP1/1": Car()})
+    assert limit_a(by_hand.minute(9000)) == 0
+
+
+def test_a_vehicle_that_sleeps_at_a_station_that_cannot_pause_is_not_woken_by_a_pause() -> None:
+    house = House(site(connector(pauses=False)), {"CP1/1": Car(takes_a=0.0)})
+    assert min(limit_a(house.minute(9000)) for _ in range(30)) >= 6

@@ -22,26 +22,37 @@ COPING = {
         "control"
     ),
     "Easee Charge": (
-        "a budget of 25 writes: lowered whenever a fuse or the sun needs it, raised seldom; no rewriting "
-        "for the dead-man"
+        "a budget of 25 writes: lowered whenever a fuse or the sun needs it, started at once as long as much "
+        "of it is left, raised seldom; no rewriting for the dead-man"
     ),
-    "Huawei FusionCharge": "watts are used; **not yet**: a limit of 0 W is written, and it strands",
+    "Huawei FusionCharge": (
+        "watts are used; it is never paused: its minimum is kept, and only a fuse that cannot carry that, a "
+        "person or the grid operator stops it"
+    ),
     "go-e": "amperes; it is seen to take more than it was offered, and written to again",
     "ZJ Beny": "a pause is 0 A with the transaction kept, never its end",
     "NEcharge": "a step too low is no fault; what is measured counts",
     "Autel MaxiCharger": (
-        "a start by RemoteStart; **not yet**: it stays in Finishing until somebody resets it"
+        "a start by RemoteStart; a minute after a session it is restarted, so that the next can begin"
     ),
     "Alfen Eve": "its own tag is a tag like others; phases are left alone unless switching is wanted",
-    "EVBox Elvi": "found not to pause after the ways were tried; its 6 A count as the house's",
+    "EVBox Elvi": (
+        "found not to pause after a few ways were tried: its minimum is kept, and the sun decides above that"
+    ),
     "Timxon": "TxDefaultProfile carries limit and dead-man in one",
     "Heidelberg connect.business": (
         "found to be deaf after the ways were tried: shown, and its draw counts as the house's, so that "
-        "others make room; its fuse must carry it"
+        "others make room; where the fuse cannot carry it its session is stopped, and begun anew when it can"
     ),
-    "myenergi Zappi": "as Timxon; what came too fast is written later",
+    "KEBA P30": (
+        "found after five minutes at its floor's current: from then on limit and floor share one profile"
+    ),
+    "myenergi Zappi": "as Timxon; it is written to once a minute at most",
     "Charging at 0 A": "what is measured counts, not the status",
-    "Ignores numberPhases": "**not yet**: three times the watts would be right",
+    "Ignores numberPhases": (
+        "it says that it offers nothing although it may: the watts are counted otherwise, at last for three "
+        "phases"
+    ),
     "One phase told": "the power tells that three are in use",
     "Kilowatts": "units are converted, blanks ignored",
     "Session register": "a register that begins anew is noticed; energy is right",
@@ -51,7 +62,7 @@ COPING = {
     "Random start delay": "waits, and is not taken for asleep for good",
     "One period only": "a schedule that ends, with the floor beneath it, is the dead-man",
     "Free charging": (
-        "**not yet**: without a transaction nothing is limited; choose an OCPP mode at the station"
+        "found after a minute by the current that flows; held by a ChargePointMaxProfile; nothing is recorded"
     ),
     "Answers late": "the answer is waited for; others are not delayed",
     "Phases rotated": (

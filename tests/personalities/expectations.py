@@ -1,7 +1,4 @@
-"""What each character must come to, and what it comes to today where that is less.
-
-`today` is a record, not a wish: a character that does better fails its test until the record is taken away.
-"""
+"""What each character must come to. Whatever is less than the best is so by its nature."""
 
 from __future__ import annotations
 
@@ -11,39 +8,27 @@ from dataclasses import dataclass
 @dataclass(frozen=True, slots=True)
 class Outcome:
     """follows: no more is offered than was decided. energy: the vehicle gets what it needs. fuse: the
-    garage's fuse is held. recorded: the server's energy is what flowed."""
+    garage's fuse is held. recorded: the server's energy is what flowed. free: the connector is free again
+    once the cable was out."""
 
     follows: bool = True
     energy: bool = True
     fuse: bool = True
     recorded: bool = True
+    free: bool = True
 
-
-@dataclass(frozen=True, slots=True)
-class Expected:
-    must: Outcome = Outcome()
-    today: Outcome | None = None
-
-
-GOOD = Expected()
-UNCONTROLLED = Outcome(follows=False, fuse=False)
 
 DEVIATING = {
-    # Nothing can be done from here: it says Accepted and goes on. Its fuse must be able to carry it.
-    "Heidelberg connect.business": Expected(UNCONTROLLED),
-    # It draws 6 A while it should pause, but no fuse is in danger.
-    "EVBox Elvi": Expected(Outcome(follows=False)),
-    # Of 25 writes a day few are left for one hour: it is lowered whenever needed, but raised seldom.
-    "Easee Charge": Expected(Outcome(energy=False)),
-    "wakes by hand only": Expected(Outcome(energy=False)),
+    # It says Accepted and goes on; where its fuse cannot carry that, its session is stopped.
+    "Heidelberg connect.business": Outcome(follows=False),
+    # It draws 6 A while it should pause; until that is known of it, some minutes go by.
+    "EVBox Elvi": Outcome(follows=False),
+    # Only unplugging wakes it: its driver is asked for a hand.
+    "wakes by hand only": Outcome(energy=False),
     # Without a transaction nothing is recorded.
-    "Free charging": Expected(
-        Outcome(recorded=False), today=Outcome(follows=False, fuse=False, recorded=False)
-    ),
-    "Huawei FusionCharge": Expected(Outcome(follows=False), today=Outcome(follows=False, energy=False)),
-    "Ignores numberPhases": Expected(today=Outcome(energy=False)),
+    "Free charging": Outcome(recorded=False),
 }
 
 
-def expected(name: str) -> Expected:
-    return DEVIATING.get(name, GOOD)
+def expected(name: str) -> Outcome:
+    return DEVIATING.get(name, Outcome())

@@ -15,7 +15,8 @@ from tests.personalities.coping import COPING
 from tests.personalities.expectations import DEVIATING, Outcome, expected
 from tests.personalities.story import Row, play
 
-GROUPS = 2  # as many as CI has cores
+MOST_WRITES = 40  # in the hour; a station that has to be found out takes most of them
+GROUPS = 6  # so that none takes long, and cores share them evenly
 NAMES = [*stations(), *vehicles()]
 CHARACTERS = [
     pytest.param(name, marks=pytest.mark.xdist_group(f"characters {n % GROUPS}"))
@@ -44,15 +45,16 @@ def row(name: str, told: dict[str, Row], request: pytest.FixtureRequest, tmp_pat
 @pytest.mark.parametrize("name", CHARACTERS)
 def test_character(name: str, row: Row) -> None:
     assert not row.odd_limits, "limits between 0 and the minimum were written"
-    outcome = Outcome(row.follows, row.gets_its_energy, not row.excess_s, row.is_recorded_right)
-    wanted = expected(name)
-    assert outcome == (wanted.today or wanted.must), row
+    assert row.writes <= MOST_WRITES, row
+    outcome = Outcome(
+        row.follows, row.gets_its_energy, not row.excess_s, row.is_recorded_right, row.is_left_free
+    )
+    assert outcome == expected(name), row
 
 
 def test_expectations_are_about_characters_that_exist() -> None:
     assert set(NAMES) >= DEVIATING.keys()
     assert set(NAMES) == COPING.keys()
-    assert all(wanted.today != wanted.must for wanted in DEVIATING.values())
 
 
 def test_the_page_of_stations_tells_of_every_character() -> None:

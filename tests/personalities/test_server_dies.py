@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from csms.domain.write_pace import DEAD_MAN_S
-from simulation.personalities import stations
-from tests.personalities.expectations import expected
+from csms.domain.station_vendors import make_of
+from simulation.personalities import StationCharacter, stations
+from simulation.profile_deviations import AcceptsAndIgnores
 from tests.personalities.places import Place, Quarter, place
 from tests.personalities.story import shine
 
@@ -17,10 +17,16 @@ CLOCKS_APART_S = 120
 RECONNECTED_S = 90  # the longest back-off of a simulated station, and a bit
 
 
-def obedient() -> list[str]:
-    """Those that Helianthus controls today."""
-    outcomes = {name: expected(name).today or expected(name).must for name in stations()}
-    return [name for name, outcome in outcomes.items() if outcome.follows and outcome.energy]
+def obedient(frugal: bool) -> list[str]:
+    """All that follow any limit. frugal: those whose memory wears, so that the dead-man is not renewed."""
+
+    def follows(station: StationCharacter) -> bool:
+        return not any(isinstance(deviation, AcceptsAndIgnores) for deviation in station.model.deviations)
+
+    def is_frugal(station: StationCharacter) -> bool:
+        return make_of(station.model.vendor, station.model.model).limits.max_writes_per_day is not None
+
+    return [name for name, one in stations().items() if follows(one) and is_frugal(one) is frugal]
 
 
 def pilots(places: list[Place]) -> dict[str, float]:
@@ -33,8 +39,15 @@ def transactions(places: list[Place]) -> dict[str, int | None]:
 
 
 @pytest.mark.timeout(300)
-async def test_stations_fall_back_to_safe_and_are_adopted_without_a_new_transaction(tmp_path: Path) -> None:
-    quarter = Quarter([place(name, 20_000) for name in obedient()], tmp_path)
+@pytest.mark.parametrize(
+    "names",
+    [*(obedient(frugal=False)[n::3] for n in range(3)), obedient(frugal=True)],
+    ids=["a third", "another third", "the rest", "with a budget of writes"],
+)
+async def test_stations_fall_back_to_safe_and_are_adopted_without_a_new_transaction(
+    tmp_path: Path, names: list[str]
+) -> None:
+    quarter = Quarter([place(name, 30_000) for name in names], tmp_path)
     await quarter.open()
     try:
         await quarter.minutes(1)
@@ -44,10 +57,12 @@ async def test_stations_fall_back_to_safe_and_are_adopted_without_a_new_transact
         await quarter.minutes(7)
         charging, begun = pilots(quarter.places), transactions(quarter.places)
         assert all(pilot_a > SAFE_A for pilot_a in charging.values()), charging
-        assert all(id is not None for id in begun.values())
+        without = {one.name for one in quarter.places if one.station.model.starts_by == "free"}
+        assert {name for name, id in begun.items() if id is None} == without
 
+        dead_man_s = max(quarter.app.limits.pace(one.id).dead_man_s for one in quarter.places)
         await quarter.stop_server()
-        await quarter.pass_time(DEAD_MAN_S + CLOCKS_APART_S + 60)
+        await quarter.pass_time(dead_man_s + CLOCKS_APART_S + 60)
         assert pilots(quarter.places) == dict.fromkeys(charging, SAFE_A)
 
         await quarter.start_server()
@@ -60,7 +75,7 @@ async def test_stations_fall_back_to_safe_and_are_adopted_without_a_new_transact
             one.name: await quarter.app.reporting.transactions(identity=one.id) for one in quarter.places
         }
         assert {name: [row["id"] for row in rows] for name, rows in stored.items()} == {
-            name: [id] for name, id in begun.items()
+            name: [] if id is None else [id] for name, id in begun.items()
         }
     finally:
         await quarter.close()

@@ -9,15 +9,18 @@ from pathlib import Path
 import pytest
 from station_being_asked import GOOD, PATIENCE_S, AskedStation, Server, running_server
 
+from csms.domain.site import SiteConfig
 from csms.domain.station_vendors import make_of
 from csms.services.provisioning import KEYS, split_list
 
-FULL = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,SoC"
+FULL = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,Current.Offered,SoC"
+WITHOUT_SOC = FULL.removesuffix(",SoC")
+WITHOUT_OFFER = WITHOUT_SOC.removesuffix(",Current.Offered")
 NEEDED = "Energy.Active.Import.Register,Power.Active.Import,Current.Import"
 
 
-async def booted(server: Server, station: AskedStation, **boot: str) -> AskedStation:
-    await server.connect(station)
+async def booted(server: Server, station: AskedStation, id: str = "CP1", **boot: str) -> AskedStation:
+    await server.connect(station, id)
     await server.boot(station, **boot)
     return station
 
@@ -89,16 +92,19 @@ async def test_after_a_restart_of_the_server_what_is_stored_counts(tmp_path: Pat
 
 
 async def test_a_list_that_is_refused_is_made_shorter_and_not_tried_again(server: Server) -> None:
-    station = AskedStation(GOOD | {"MeterValuesSampledData": "SoC"}, refused={FULL})
+    refused = {FULL, WITHOUT_SOC, WITHOUT_OFFER}
+    station = AskedStation(GOOD | {"MeterValuesSampledData": "SoC"}, refused=refused)
     await booted(server, station)
     assert station.keys["MeterValuesSampledData"] == NEEDED
     station.keys["MeterValuesSampledData"] = "SoC"  # forgotten over a restart
     await server.boot(station)
     values = [payload["value"] for payload in station.heard_of("ChangeConfiguration")]
-    assert values == [FULL, NEEDED, NEEDED]
+    assert values == [FULL, WITHOUT_SOC, WITHOUT_OFFER, NEEDED, NEEDED]
 
 
-@pytest.mark.parametrize(("longest", "written"), [("4", FULL.removesuffix(",SoC")), ("2", NEEDED[:49])])
+@pytest.mark.parametrize(
+    ("longest", "written"), [("4", WITHOUT_OFFER), ("5", WITHOUT_SOC), ("2", NEEDED[:49])]
+)
 async def test_a_list_is_not_longer_than_the_station_takes(
     server: Server, longest: str, written: str
 ) -> None:
@@ -120,6 +126,39 @@ async def test_a_make_that_does_not_bear_it_is_not_asked_for_all_nor_given_unkno
     assert make_of(" abb ", None) is make_of("ABB", "TAC-W11")
     assert make_of("Vestel", "EVC04-AC22").most_measurands == 4
     assert make_of(None, None).may_ask_all
+
+
+@pytest.mark.parametrize("vendor", ["Wall Box Chargers", "Amperfied", "EVBox", "ABB"])
+async def test_a_make_is_not_asked_for_what_it_tells_wrongly(server: Server, vendor: str) -> None:
+    station = AskedStation(GOOD | {"MeterValuesSampledData": ""})
+    await booted(server, station, chargePointVendor=vendor)
+    asked = split_list(station.written["MeterValuesSampledData"])
+    assert ("current.offered" in asked, "soc" in asked) == {
+        "Wall Box Chargers": (False, True),
+        "Amperfied": (False, True),
+        "EVBox": (False, False),
+        "ABB": (True, False),
+    }[vendor]
+
+
+async def test_a_station_of_a_site_is_given_its_floor_before_anything_is_decided(server: Server) -> None:
+    """Its site may not be controlled yet, or not at all because a device of it is described wrongly."""
+    connectors = [{"id": 1, "safe_a": 8}, {"id": 2, "phases": ["L1"]}]
+    plan = {
+        "site": {"id": "home", "name": "Home", "timezone": "Europe/Zurich"},
+        "circuit": [{"id": "main", "limit_a": [40, 40, 40]}],
+        "charge_point": [{"id": "cp1", "circuit": "main", "connectors": connectors}],
+    }
+    await server.app.sites.apply(SiteConfig.model_validate(plan))
+    station = await booted(
+        server, AskedStation(GOOD | {"ChargingScheduleAllowedChargingRateUnit": "Power"}), id="cp1"
+    )
+    floors = [payload["csChargingProfiles"] for payload in station.heard_of("SetChargingProfile")]
+    assert {profile["chargingProfilePurpose"] for profile in floors} == {"TxDefaultProfile"}
+    rows = [profile["chargingSchedule"]["chargingSchedulePeriod"][0] for profile in floors]
+    assert [(row["limit"], row.get("numberPhases")) for row in rows] == [(8 * 690, None), (6 * 230, 1)]
+    await server.boot(station)
+    assert len(station.heard_of("SetChargingProfile")) == 4  # not every station keeps them over a restart
 
 
 async def test_a_station_that_hangs_up_when_asked_for_all_is_not_asked_again(server: Server) -> None:

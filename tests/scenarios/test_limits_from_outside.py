@@ -111,6 +111,31 @@ async def test_the_same_current_on_other_phases_is_written_too(folder: Path) -> 
         assert home.building.connector_w("CP1", 1) == pytest.approx((2300, 0, 0), abs=100)
 
 
+async def test_no_current_flows_while_the_phases_change(folder: Path) -> None:
+    """Ten seconds without an offer, then the other number of phases; the session goes on."""
+    cp = station(phase_switching=True, safe_a=6)
+    async with running(site(charge_points=[cp]), folder) as home:
+        await home.arrive(vehicle=car(phases=3))
+        home.sun_w = 6900
+        await home.minute(9)
+        before = home.app.charge_points.station("CP1").connector(1).transaction
+        home.sun_w, sent = 2300, len(home.points["CP1"].profile_writes)
+        while home.load("CP1/1").phase_count == 3:
+            await home.minute()
+        seen = [home.points["CP1"].limit_a(1)]
+        for _ in range(3):
+            await home.pass_time(5)
+            await home.app.setpoints.settle()
+            seen.append(home.points["CP1"].limit_a(1))
+        assert seen == [0, 0, 10, 10]
+        rows = [
+            write.request["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]
+            for write in list(home.points["CP1"].profile_writes)[sent:]
+        ]
+        assert [(row["limit"], row["numberPhases"]) for row in rows[-2:]] == [(0, 3), (10, 1)]
+        assert home.app.charge_points.station("CP1").connector(1).transaction is before
+
+
 async def test_an_import_limit_holds_a_full_car_down(folder: Path) -> None:
     described = site(charge_points=[station(mode="full", max_a=16, safe_a=0, phases=["L1"])])
     limited = described.model_copy(

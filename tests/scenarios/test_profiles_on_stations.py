@@ -25,6 +25,17 @@ def replace_model(home: RunningSite, **changes: Any) -> None:
     home.points["CP1"].model = replace(home.points["CP1"].model, **changes)
 
 
+async def become(home: RunningSite, **changes: Any) -> None:
+    """It is such a station from its next boot on, and knows nothing of what it was sent before."""
+    replace_model(home, **changes)
+    home.points["CP1"].power_cycle(off_s=1)
+    home.points["CP1"].profiles = ()
+    booted = home.points["CP1"].registered
+    await home.clock.advance(30)
+    await until(booted.is_set, "it has booted")
+    await home.provisioned()
+
+
 def is_floor(profile: Profile) -> bool:
     return profile.purpose == "TxDefaultProfile"
 
@@ -79,7 +90,7 @@ async def test_a_station_that_refuses_the_floor_is_limited_all_the_same(
     folder: Path, refuses: Callable[[Profile], bool]
 ) -> None:
     async with running(site(charge_points=[ONE_PHASE]), folder) as home:
-        replace_model(home, rejects=refuses)
+        await become(home, rejects=refuses)
         await home.arrive(vehicle=car(phases=1))
         home.sun_w = 2400
         await home.minute(2)
@@ -89,7 +100,7 @@ async def test_a_station_that_refuses_the_floor_is_limited_all_the_same(
 
 async def test_a_station_that_refused_is_asked_again_with_the_next_minute(folder: Path) -> None:
     async with running(site(charge_points=[ONE_PHASE]), folder) as home:
-        replace_model(home, rejects=lambda profile: True)
+        await become(home, rejects=lambda profile: True)
         await home.arrive(vehicle=car(phases=1))
         home.sun_w = 2400
         await home.minute()

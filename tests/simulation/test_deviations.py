@@ -244,6 +244,15 @@ async def test_0_a_is_no_pause(make: Make, drive_in, central, clock):
     assert point.current_a(1)[0] == 6
 
 
+async def test_of_a_default_and_the_limit_above_it_the_lower_one_holds(make: Make, drive_in, central):
+    point = await make("KEBA P30")
+    await drive_in(point)
+    for default_a, limit_a in ((8, 16), (16, 10), (0, 10)):
+        await write(central, profile((0, default_a), purpose="TxDefaultProfile", id=1))
+        await write(central, profile((0, limit_a)))
+        assert point.limit_a(1) == min(default_a, limit_a)
+
+
 async def test_0_w_ends_the_transaction_and_it_is_stuck_until_unplugged(make: Make, drive_in, central, clock):
     point = await make("Huawei FusionCharge")
     await drive_in(point)

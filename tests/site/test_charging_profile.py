@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from csms.domain.charge_point import LiveConnector, OpenTransaction
+from csms.domain.charge_point import LiveConnector, OpenTransaction, Station
 from csms.domain.charging_profile import (
     ConnectorWiring,
     ControlLimit,
@@ -174,7 +174,7 @@ def test_nothing_between_zero_and_six_amperes_is_ever_offered(
     control = ControlLimit(limit, safe, 900, 77, NOON, switched, used)
     request = control_profile(control, wiring, rung, can, NOON - timedelta(seconds=behind_s))
     rows = request["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"]
-    counted = switched or (used if rung.counts_total and used else phases)
+    counted = switched or {"wired": phases, "used": used or phases, "three": 3}[rung.counts]
     for row in rows:
         assert row["startPeriod"] >= 0
         amps = row["limit"] if rung.unit == "A" else row["limit"] / volts / counted
@@ -203,7 +203,7 @@ def test_a_relative_schedule_falls_back_in_time_where_it_counts_from_the_start_o
         (WATTS, ProfileAbilities(switches_phases=True), 1, 2300.0, 1),
         (WATTS, ProfileAbilities(switches_phases=True), 3, 6900.0, 3),
         (WATTS, ANY, None, 6900.0, None),
-        (Rung(unit="W", counts_total=True), ANY, None, 2300.0, None),  # the vehicle uses one
+        (Rung(unit="W", counts="used"), ANY, None, 2300.0, None),  # the vehicle uses one
     ],
 )
 def test_number_of_phases_on_the_wire(
@@ -249,5 +249,17 @@ def test_where_limits_of_two_connectors_are_written(
 ) -> None:
     wishes = {1: Wish(ConnectorWiring(1, 3, 230), 10, 6), 2: Wish(ConnectorWiring(2, 3, 230), 8, 6)}
     connectors = {n: running(session) for n, session in enumerate(sessions, 1)}
-    slots = control_slots(rung, wishes, connectors)
+    slots = control_slots(rung, wishes, Station("CP1", "Accepted", connectors=connectors))
     assert [(slot.connector_id, slot.wish.limit_a) for slot in slots] == limits
+
+
+def test_a_vehicle_that_charges_without_a_transaction_is_limited_like_one_with() -> None:
+    """The second connector is taken, the first is not: between two vehicles it offers the safe value."""
+    wishes = {1: Wish(ConnectorWiring(1, 3, 230), 10, 6), 2: Wish(ConnectorWiring(2, 3, 230), 8, 6)}
+    connectors = {1: LiveConnector("Available"), 2: LiveConnector("Charging")}
+    free = Station("CP1", "Accepted", connectors=connectors, charges_freely=True)
+    default = control_slots(Rung("TxDefaultProfile"), wishes, free)
+    assert [(slot.connector_id, slot.wish.limit_a) for slot in default] == [(1, 6.0), (2, 8.0)]
+    (cap,) = control_slots(Rung("ChargePointMaxProfile", on_station=True), wishes, free)
+    assert (cap.wish.limit_a, cap.wish.safe_a) == (8.0, 12.0)
+    assert control_slots(FIRST, wishes, free) == []
