@@ -195,6 +195,7 @@ async def _run(job: Job[Any], conn: AsyncConnection) -> _Outcome:
     savepoint = await conn.begin_nested()
     try:
         result = await job(conn)
+        await conn.exec_driver_sql("SELECT 1")  # its rows that wait for a trip to the database go along
         await savepoint.commit()
         return result, None
     except Exception as fault:  # supervisor: a job's fault is its caller's, not its neighbours'
