@@ -81,10 +81,15 @@ class Socket(ServerConnection):
 
     def _let_go(self) -> None:
         """Take apart what refers to itself, lest it stays, with all that was not read, until the collector
-        comes round to it. Neither is needed any more: the agreed subprotocol is, and nothing is to be paused.
+        comes round to it. None of it is needed any more: the subprotocol is agreed, nothing is to be paused
+        or parsed, and a fault need not tell where in the library it was found.
         """
+        self.protocol.parser.close()
         vars(self.protocol).pop("select_subprotocol", None)
         self.recv_messages.pause = self.recv_messages.resume = _nothing
+        for fault in (self.protocol.parser_exc, self.protocol.handshake_exc):
+            if fault is not None:
+                fault.__traceback__ = None
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
         await super().handshake(*args, **kwargs)

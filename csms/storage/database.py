@@ -143,7 +143,7 @@ class Database:
     async def _write_batches(self) -> None:
         lasted_s = 0.0
         while (first := await self._queue.get()) is not None:
-            # As long as the last commit took, so that no more than half of the time goes into commits.
+            # As long as the last commit took, but no longer than it takes others to fill the next one.
             await asyncio.sleep(min(max(self._commit_window_s, lasted_s), LONGEST_WINDOW_S))
             begun_s = time.monotonic()
             batch, last = [first], False
@@ -195,6 +195,7 @@ async def _run(job: Job[Any], conn: AsyncConnection) -> _Outcome:
     savepoint = await conn.begin_nested()
     try:
         result = await job(conn)
+        await conn.exec_driver_sql("SELECT 1")  # its rows that wait for a trip to the database go along
         await savepoint.commit()
         return result, None
     except Exception as fault:  # supervisor: a job's fault is its caller's, not its neighbours'

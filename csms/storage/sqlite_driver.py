@@ -51,13 +51,14 @@ class Connection(aiosqlite.Connection):
     def __init__(self, *given: Any) -> None:
         super().__init__(*given)
         self._waiting: list[tuple[str, Rows | None]] = []  # None: a statement without parameters
+        self._fault: Exception | None = None
 
     def begin_later(self, begin: str) -> None:
         """Begin a transaction with whatever comes first in it; if nothing does, not at all."""
-        self._waiting = [(begin, None)]
+        self._waiting, self._fault = [(begin, None)], None
 
     def execute_later(self, sql: str, rows: Rows) -> None:
-        """Before whatever comes next in the transaction, which fails if this does."""
+        """Before whatever comes next in the transaction, which fails if this does; and so does its commit."""
         self._waiting.append((sql, rows))
 
     def cursor(self) -> Cursor:  # type: ignore[override]
@@ -66,21 +67,28 @@ class Connection(aiosqlite.Connection):
     async def run(self, work: Callable[..., Any], *given: Any) -> Any:
         """work: called in the thread, with the connection and what is given. Raises: sqlite3.Error"""
         waiting, self._waiting = self._waiting, []
-        return await self._execute(_run, waiting, work, self._conn, *given)  # type: ignore[no-untyped-call]
+        try:
+            return await self._execute(_run, waiting, work, self._conn, *given)  # type: ignore[no-untyped-call]
+        except Exception as fault:
+            self._fault = fault if waiting else self._fault
+            raise
 
     async def commit(self) -> None:
+        if self._fault is not None:
+            raise self._fault
         if not self._is_nothing_begun or len(self._waiting) > 1:
             await self.run(sqlite3.Connection.commit)
         self._waiting = []
 
     async def rollback(self) -> None:
-        is_nothing_begun, self._waiting = self._is_nothing_begun, []
+        is_nothing_begun = self._is_nothing_begun
+        self.undone_later()
         if not is_nothing_begun:
             await self.run(sqlite3.Connection.rollback)
 
     def undone_later(self) -> None:
-        """Forget what waits: the next statement would undo it."""
-        self._waiting = []
+        """Forget what waits, or failed: the next statement undoes it."""
+        self._waiting, self._fault = [], None
 
     @property
     def _is_nothing_begun(self) -> bool:

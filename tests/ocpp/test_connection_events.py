@@ -4,6 +4,7 @@ import gc
 
 import pytest
 from websockets.exceptions import InvalidStatus
+from websockets.server import ServerProtocol
 
 from csms.ocpp.station_socket import Socket
 
@@ -43,7 +44,10 @@ async def test_connections_that_are_over_leave_nothing_in_memory(system):
         for _ in range(3):
             station = await system.station()
             await station.socket.close()
+        station = await system.station()
+        station.socket.transport.write(b"no websocket frame")
+        assert await station.closed() == 1002
         await system.server.stop()
-        assert [thing for thing in gc.get_objects() if type(thing) is Socket] == []
+        assert [thing for thing in gc.get_objects() if type(thing) in (Socket, ServerProtocol)] == []
     finally:
         gc.enable()

@@ -7,7 +7,7 @@ import os
 import sqlite3
 import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -143,6 +143,25 @@ async def test_rows_in_masses_are_all_stored_in_order(database: Database, count:
     async with database.read() as conn:
         stored = (await conn.execute(text("SELECT identity, text FROM frames ORDER BY id"))).all()
     assert stored == [(row[0], row[5]) for row in rows]
+
+
+async def test_rows_that_cannot_be_stored_fail_their_own_job_only(database: Database, url: str) -> None:
+    """They go to the database along with the next job's statement, which does not mind that it fails."""
+
+    async def careless(conn: AsyncConnection) -> None:
+        with suppress(IntegrityError):
+            await stations.ensure(conn, "CP1", "Accepted", NOW)
+
+    rows = [(identity, NOW, "in", None, None, "text", None) for identity in ("CP9", None)]
+    outcomes = await asyncio.gather(
+        database.write(lambda conn: frames.save(conn, rows)),  # type: ignore[arg-type]
+        database.write(careless),
+        return_exceptions=True,
+    )
+    assert [type(outcome) for outcome in outcomes] == [IntegrityError, type(None)]
+    assert stored(url) == ["CP1"]
+    async with database.read() as conn:
+        assert (await conn.execute(text("SELECT count(*) FROM frames"))).scalar_one() == 0
 
 
 async def test_a_job_that_does_nothing_leaves_the_next_one_its_transaction(
