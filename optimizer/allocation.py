@@ -25,8 +25,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from fractions import Fraction
 
-from optimizer.budget import first_in_order, loss_of, reachable_sums, separable_choice
-from optimizer.descent import first_within_rows
+from optimizer.budget import first_of_the_best, loss_of, separable_choice
 from optimizer.electrical import NANO, nano
 from optimizer.excess import least_excess
 from optimizer.levels import Levels, levels_of
@@ -55,19 +54,11 @@ def allocate(problem: AllocationProblem) -> Allocation:
 
 def _choose(loads: Sequence[Levels], available: int, penalty: Fraction, rows: Sequence[Row]) -> Found:
     chosen = separable_choice(loads, available, penalty)
+    if chosen is None:
+        chosen = first_of_the_best(loads, available, penalty)
     if chosen is not None and keeps_rows(rows, loads, chosen):
         return Found("budget", chosen)
-    sums = reachable_sums(loads, available, penalty) if chosen is None else None
-    if sums is not None:
-        chosen = first_in_order(sums, sums.best())
-        if keeps_rows(rows, loads, chosen):
-            return Found("budget", chosen)
-    search = Search(loads, available - sum(load.least_power for load in loads), penalty, rows)
-    if sums is not None:
-        chosen = first_within_rows(loads, sums, rows, search.least_loss())
-        if chosen is not None:
-            return Found("descent", chosen)
-    return search.best()
+    return Search(loads, available - sum([load.least_power for load in loads]), penalty, rows).best()
 
 
 def _least_excess(

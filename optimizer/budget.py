@@ -2,12 +2,12 @@
 
 First the loads that do not compete are settled: at the price of the last watt of sun, an option
 that costs more than a margin beyond its load's best cannot belong to an answer within that margin
-of the bound; few loads are left with a choice. For those from the i-th to the last, `tables[i]`
-holds, per cost, an integer whose bit k says that the power k can be reached at that cost. One shift
-and one "or" add an option of a load to thousands of sums at once. Sums that cannot belong to an
-answer within the margin are masked out, by linear bounds on what the loads before the i-th can still
-contribute; the margin is raised until an answer lies within it. Read forwards from a (cost, power),
-the tables give the choice that is first in list order.
+of the bound, that of a good answer; few loads are left free. For those from the i-th free one to the last, `tables[i]`
+holds, per cost, an integer whose bit k says that the power k can be reached at that cost and no lower
+one. One shift and one "or" add an option of a load to thousands of sums at once. Sums that cannot
+belong to an answer within the margin are masked out, by linear bounds on what the free loads before the
+i-th can still contribute. Read forwards from a (cost, power), the tables give the choice that is first
+in list order.
 
 Loss is what an answer lacks of the surplus, or overdraws times the penalty, plus its cost above the
 least. Source: fixing by reduced costs as in Martello and Toth, Knapsack Problems (1990), 2.2.3.
@@ -15,21 +15,25 @@ least. Source: fixing by reduced costs as in Martello and Toth, Knapsack Problem
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import gcd, inf
+from typing import Any
 
-from optimizer.electrical import NANO
-from optimizer.levels import Levels
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.levels import COST, POWER, Levels
 
 MOST_BITS = 400_000
 MOST_COST_LEVELS = 300
-MARGINS = (60 * NANO, 240 * NANO, 960 * NANO)
+MOST_CHANGES = 60
 Exact = Fraction | int | float  # float only where it is infinite
 Target = tuple[Exact, int, int]  # loss, cost, powers as bits
+Ints = NDArray[np.integer[Any]]
+Floats = NDArray[np.float64]
 _ByCost = list[tuple[int, list[int], int]]
 
 
@@ -37,12 +41,14 @@ _ByCost = list[tuple[int, list[int], int]]
 class Sums:
     """tables as above; powers in `unit`, powers and costs beyond the least of the options left.
 
-    options[i]: (option, power, cost) of those that load i is left with. available, limit: the sun left
-    over and the loss allowed beyond those least; every answer within the limit is in the tables.
+    options: those that each load is left with. free: the loads with several. available, limit: the sun left
+    over and the loss allowed beyond those least; every answer within the limit that no other with the same
+    power undercuts is in the tables.
     booked: the least costs of the options left.
     """
 
-    options: list[list[tuple[int, int, int]]]
+    options: list[list[int]]
+    free: list[_Free]
     tables: list[dict[int, int]]
     unit: int
     available: int
@@ -50,21 +56,8 @@ class Sums:
     limit: float
     booked: int
 
-    def targets(self) -> Iterator[Target]:
-        """From the best loss and lowest cost upwards."""
-        found: dict[tuple[Exact, int], int] = {}
-        for cost, bits in self.tables[0].items():
-            while bits:
-                bit = bits & -bits
-                bits ^= bit
-                loss = self._loss(bit.bit_length() - 1, cost)
-                if loss <= self.limit:
-                    found[loss, cost] = found.get((loss, cost), 0) | bit
-        for loss, cost in sorted(found):
-            yield loss, cost, found[loss, cost]
-
     def best(self) -> Target:
-        """The first of `targets`, without listing the others, whatever its loss; none: infinite loss."""
+        """The best loss and lowest cost, whatever the loss; none: infinite loss."""
         best: Target = (inf, 0, 0)
         for cost, bits in self.tables[0].items():
             below, above = _neighbours(bits, self.available // self.unit)
@@ -108,97 +101,87 @@ def separable_choice(loads: Sequence[Levels], available: int, penalty: Fraction)
     ]
 
 
-def reachable_sums(loads: Sequence[Levels], available: int, penalty: Fraction) -> Sums | None:
-    """The sums of all answers with nearly the best loss; None if they are too many to list."""
+def first_of_the_best(loads: Sequence[Levels], available: int, penalty: Fraction) -> list[int] | None:
+    """Of the answers with the best loss and lowest cost the first in order; None: too many sums to list."""
+    sums = _reachable_sums(loads, available, penalty)
+    return None if sums is None else _first_in_order(sums, sums.best())
+
+
+def _reachable_sums(loads: Sequence[Levels], available: int, penalty: Fraction) -> Sums | None:
+    """The sums of all answers that lose no more than a good one."""
     available -= sum([load.least_power for load in loads])
-    price = _clearing_price(loads, available, float(penalty))
-    dearer = [_reduced_costs(load, price) for load in loads]
-    bound = price * available + sum([least for least, _ in dearer])
+    price, filled = _clearing(loads, available, float(penalty))
+    counts = np.array([len(load.powers) for load in loads])
+    starts = np.cumsum(counts) - counts
+    amounts = np.concatenate([load.amounts for load in loads]).astype(np.float64)
+    priced = amounts[:, COST] - price * amounts[:, POWER]
+    least = np.minimum.reduceat(priced, starts)
+    dearer = priced - np.repeat(least, counts)
+    limit = _good_loss(amounts, dearer, counts, starts + filled, available, float(penalty))
     size = abs(available) + sum(
         [load.most_power - load.least_power + load.most_cost - load.least_cost for load in loads]
     )
-    rounding = 1.0 + 1e-14 * size * max(1.0, float(penalty))
-    margin = _first_margin([more for _, more in dearer])
-    limit = bound + margin
-    while True:
-        left = [
-            _Left.of(load, [k for k, more in enumerate(extra) if more <= limit - bound + rounding])
-            for load, (_, extra) in zip(loads, dearer, strict=True)
-        ]
-        sums = _sums(left, available, penalty, price, limit)
-        if sums is None:
-            return None
-        best = sums.best()
-        if best[0] <= sums.limit:
-            return sums
-        margin *= 4
-        limit = bound + margin
-        limit = min(limit, float(best[0] + sums.booked) * (1 + 1e-12) + 1)
+    rounding = 1.0 + 1e-13 * size * max(1.0, float(penalty))
+    kept = dearer <= limit - price * available - float(least.sum()) + rounding
+    return _sums(loads, _kept_options(kept, starts), available, penalty, price, limit + rounding)
 
 
-def _first_margin(dearer: Sequence[Sequence[float]]) -> float:
-    """The widest that leaves hardly more loads free than the narrowest does, as where all are alike."""
-    seconds = sorted([sorted(extra)[1] for extra in dearer if len(extra) > 1])
-    free = [bisect_right(seconds, margin) for margin in MARGINS]
-    return max([m for m, count in zip(MARGINS, free, strict=True) if count <= free[0] * 1.25 + 2])
-
-
-def _clearing_price(loads: Sequence[Levels], available: int, penalty: float) -> float:
-    """The cost of the last watt if loads could be run in part, cheapest watts first."""
-    segments = []
-    for load in loads:
-        hull = _lower_hull([(load.powers[k] - load.least_power, load.costs[k]) for k in load.corners])
-        segments += [((c2 - c1) / (p2 - p1), p2 - p1) for (p1, c1), (p2, c2) in pairwise(hull)]
-    for price, power in sorted(segments):
+def _clearing(loads: Sequence[Levels], available: int, penalty: float) -> tuple[float, Ints]:
+    """The cost of the last watt if loads could be run in part, cheapest watts first; what is run in whole."""
+    filled = [load.start for load in loads]
+    segments = [(*segment, i) for i, load in enumerate(loads) for segment in load.segments]
+    for price, power, option, i in sorted(segments):
         available -= power
         if available < 0:
-            return min(max(price, -penalty), 1.0)
-    return 1.0
+            return min(max(price, -penalty), 1.0), np.array(filled)
+        filled[i] = option
+    return 1.0, np.array(filled)
 
 
-def _lower_hull(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    hull: list[tuple[int, int]] = []
-    for power, cost in sorted(points):
-        if hull and hull[-1][0] == power:
-            continue
-        while len(hull) > 1:
-            (p1, c1), (p2, c2) = hull[-2:]
-            if (c2 - c1) * (power - p1) < (cost - c1) * (p2 - p1):
-                break
-            hull.pop()
-        hull.append((power, cost))
-    return hull
+def _good_loss(
+    amounts: Floats, dearer: Floats, counts: Ints, filled: Ints, available: int, penalty: float
+) -> float:
+    """What is lost after the best two of the cheapest changes to the options filled in.
+
+    dearer: what each option costs above its load's best, at the clearing price.
+    """
+    ranked = np.argsort(dearer, kind="stable")
+    kind = amounts[ranked, POWER] + dearer[ranked]
+    ranked = ranked[np.append([True, True], kind[2:] != kind[:-2])][:MOST_CHANGES]
+    load = np.append(-1, np.repeat(np.arange(len(counts)), counts)[ranked])
+    changes = np.vstack([np.zeros(amounts.shape[1]), amounts[ranked] - amounts[filled[load[1:]]]])
+    total = changes + amounts[filled].sum(axis=0)
+    gaps = available - total[:, None, POWER] - changes[:, POWER]
+    losses = np.maximum(gaps, -penalty * gaps) + total[:, None, COST] + changes[:, COST]
+    apart = load[:, None] != load
+    apart[0, 0] = True
+    return float(losses[apart].min())
 
 
-def _reduced_costs(load: Levels, price: float) -> tuple[float, list[float]]:
-    """The least cost of the load's options with their power at this price, and what each is above it."""
-    p0, c0 = load.least_power, load.least_cost
-    priced = [c - c0 - price * (p - p0) for p, c in zip(load.powers, load.costs, strict=True)]
-    least = min(priced)
-    return least, [cost - least for cost in priced]
+def _kept_options(kept: NDArray[np.bool_], starts: Ints) -> list[list[int]]:
+    counts = np.add.reduceat(kept.astype(np.int64), starts)
+    options = (kept.nonzero()[0] - np.repeat(starts, counts)).tolist()
+    ends = [0, *np.cumsum(counts).tolist()]
+    return [options[a:b] for a, b in pairwise(ends)]
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    """The options that a load is left with. (base_power, base_cost): their least, beyond the load's.
+class _Free:
+    """A load with several options left. options: (option, power, cost) beyond the least of them.
 
-    options: (option, power, cost) beyond the base. power_step: greatest common divisor of those powers.
+    base_power, base_cost: that least, beyond the load's. by_cost: (cost, powers, their common difference or
+    0), all powers in the unit.
     """
 
     options: list[tuple[int, int, int]]
     base_power: int
     base_cost: int
-    power_step: int
 
     @classmethod
-    def of(cls, load: Levels, kept: list[int]) -> _Left:
-        if len(kept) == 1:
-            k = kept[0]
-            return cls([(k, 0, 0)], load.powers[k] - load.least_power, load.costs[k] - load.least_cost, 0)
+    def of(cls, load: Levels, kept: Sequence[int]) -> _Free:
         power, cost = min([load.powers[k] for k in kept]), min([load.costs[k] for k in kept])
         options = [(k, load.powers[k] - power, load.costs[k] - cost) for k in kept]
-        step = gcd(*[p for _, p, _ in options])
-        return cls(options, power - load.least_power, cost - load.least_cost, step)
+        return cls(options, power - load.least_power, cost - load.least_cost)
 
     def by_cost(self, unit: int) -> _ByCost:
         """(cost, powers in the unit, their common difference or 0)."""
@@ -216,67 +199,70 @@ def _common_difference(powers: list[int]) -> int:
 
 
 def _sums(
-    left: Sequence[_Left], available: int, penalty: Fraction, price: float, limit: float
+    loads: Sequence[Levels],
+    options: list[list[int]],
+    available: int,
+    penalty: Fraction,
+    price: float,
+    limit: float,
 ) -> Sums | None:
-    available -= sum([x.base_power for x in left])
-    booked = sum([x.base_cost for x in left])
-    unit = gcd(*[x.power_step for x in left]) or 1
-    free = [x for x in left if len(x.options) > 1]
-    most: float = sum([max([p for _, p, _ in x.options]) for x in free])
+    free = [_Free.of(load, kept) for load, kept in zip(loads, options, strict=True) if len(kept) > 1]
+    settled = [(load, kept[0]) for load, kept in zip(loads, options, strict=True) if len(kept) == 1]
+    available -= sum([x.powers[k] - x.least_power for x, k in settled]) + sum([x.base_power for x in free])
+    booked = sum([x.costs[k] - x.least_cost for x, k in settled]) + sum([x.base_cost for x in free])
+    unit = gcd(*[power for x in free for _, power, _ in x.options]) or 1
+    most: float = sum([max([power for _, power, _ in x.options]) for x in free])
     if penalty > 0:
         most = min(most, available + max(limit - booked, 0) / float(penalty))
     if most / unit > MOST_BITS:
         return None
-    bounds = _LinearBounds.of(free, available, price, float(penalty))
-    found = _tables([x.by_cost(unit) for x in free], unit, bounds, limit - booked)
-    if found is None:
+    bands = _bands(free, available, price, float(penalty))
+    tables = _tables([x.by_cost(unit) for x in free], unit, bands, limit - booked)
+    if tables is None:
         return None
-    tables, at = [found[0]], 0
-    for x in left:
-        at += len(x.options) > 1
-        tables.append(found[at])
-    options = [[(k, p // unit, c) for k, p, c in x.options] for x in left]
-    return Sums(options, tables, unit, available, penalty, limit - booked, booked)
+    return Sums(options, free, tables, unit, available, penalty, limit - booked, booked)
 
 
 @dataclass(frozen=True, slots=True)
-class _LinearBounds:
-    """For a price v of sun between −penalty and 1, loss >= v·gap: a bound that is a sum over loads.
+class _Band:
+    """What the powers of the loads from the i-th on must keep to, so that those before can make up for it.
 
-    before[i][v]: the least loss of the loads before the i-th, with the whole gap priced at v.
+    For a price of sun between −penalty and 1, loss >= price · gap: a bound that is a sum over loads.
+    least_cost: by the price 0. lower, upper: (base, slope) of the other prices: the power is at least
+    base − spare · slope, or at most base + spare · slope, where spare is what may still be lost.
     """
 
-    prices: tuple[float, ...]
-    before: list[list[float]]
+    least_cost: float
+    lower: list[tuple[float, float]]
+    upper: list[tuple[float, float]]
 
-    @classmethod
-    def of(cls, free: Sequence[_Left], available: int, middle: float, penalty: float) -> _LinearBounds:
-        prices = tuple(dict.fromkeys((1.0, middle, -penalty, 0.0)))
-        so_far = [p * available for p in prices]
-        before = [so_far]
-        for x in free:
-            so_far = [
-                total + min([c - price * p for _, p, c in x.options])
-                for price, total in zip(prices, so_far, strict=True)
-            ]
-            before.append(so_far)
-        return cls(prices, before)
 
-    def band(self, i: int) -> tuple[float, list[tuple[float, float]], list[tuple[float, float]]]:
-        """What the powers of the loads from the i-th on must keep to; see `_masked`."""
-        pairs = list(zip(self.prices, self.before[i], strict=True))
-        lower = [(before / price, 1 / price) for price, before in pairs if price > 0]
-        upper = [(-before / -price, 1 / -price) for price, before in pairs if price < 0]
-        return max((before for price, before in pairs if price == 0), default=0.0), lower, upper
+def _bands(free: Sequence[_Free], available: int, middle: float, penalty: float) -> list[_Band]:
+    prices = np.array(list(dict.fromkeys((1.0, middle, -penalty, 0.0))))
+    before = np.zeros((len(free) + 1, len(prices)))
+    before[0] = prices * available
+    if free:
+        options = np.array([option for x in free for option in x.options], dtype=np.float64)
+        starts = np.cumsum([0, *[len(x.options) for x in free[:-1]]])
+        priced = options[:, 2:] - options[:, 1:2] * prices
+        before[1:] = np.minimum.reduceat(priced, starts)
+        before = np.cumsum(before, axis=0)
+    bands = []
+    for row in before.tolist():
+        pairs = list(zip(prices.tolist(), row, strict=True))
+        lower = [(least / price, 1 / price) for price, least in pairs if price > 0]
+        upper = [(least / price, -1 / price) for price, least in pairs if price < 0]
+        bands.append(_Band(max([least for price, least in pairs if price == 0]), lower, upper))
+    return bands
 
 
 def _tables(
-    loads: Sequence[_ByCost], unit: int, bounds: _LinearBounds, limit: float
+    loads: Sequence[_ByCost], unit: int, bands: Sequence[_Band], limit: float
 ) -> list[dict[int, int]] | None:
     table = {0: 1}
     tables = [table]
     for i in range(len(loads) - 1, -1, -1):
-        table = _masked(_added(loads[i], table), i, unit, bounds, limit)
+        table = _useful(_added(loads[i], table), unit, bands[i], limit)
         if len(table) > MOST_COST_LEVELS:
             return None
         tables.append(table)
@@ -300,24 +286,25 @@ def _added(load: _ByCost, table: dict[int, int]) -> dict[int, int]:
     return result
 
 
-def _masked(table: dict[int, int], i: int, unit: int, bounds: _LinearBounds, limit: float) -> dict[int, int]:
-    """Without the sums that no choice of the loads before the i-th can bring within the limit."""
-    least_cost, lower, upper = bounds.band(i)
-    result = {}
-    for cost, bits in table.items():
+def _useful(table: dict[int, int], unit: int, band: _Band, limit: float) -> dict[int, int]:
+    """Without the sums that a lower cost reaches, or that the loads before cannot bring within the limit."""
+    result, cheaper = {}, 0
+    for cost in sorted(table):
         spare = limit - cost
-        if spare < least_cost:
-            continue
-        lowest = max([base - spare * slope for base, slope in lower])
-        low = int(lowest / unit * (1 - 1e-12)) - 1
+        if spare < band.least_cost:
+            break
+        bits = table[cost]
+        low = int(max([base - spare * slope for base, slope in band.lower]) / unit * (1 - 1e-12)) - 1
         if low > 0:
             bits = bits >> low << low
-        if upper:
-            high = int(min([base + spare * slope for base, slope in upper]) / unit * (1 + 1e-12)) + 2
+        if band.upper:
+            high = int(min([base + spare * slope for base, slope in band.upper]) / unit * (1 + 1e-12)) + 2
             if high < bits.bit_length():
                 bits &= (1 << max(high, 0)) - 1
+        bits ^= bits & cheaper
         if bits:
             result[cost] = bits
+            cheaper |= bits
     return result
 
 
@@ -342,13 +329,18 @@ def _neighbours(bits: int, target: int) -> tuple[int, int]:
     return (1 << below.bit_length() - 1 if below else 0), above
 
 
-def first_in_order(sums: Sums, target: Target) -> list[int]:
+def _first_in_order(sums: Sums, target: Target) -> list[int]:
     """The choice, lowest options first, that reaches the target."""
     _, cost, powers = target
     chosen = []
-    for options, rest in zip(sums.options, sums.tables[1:], strict=True):
-        for k, extra_power, extra_cost in options:
-            left = powers >> extra_power & rest.get(cost - extra_cost, 0)
+    free = zip(sums.free, sums.tables[1:], strict=True)
+    for kept in sums.options:
+        if len(kept) == 1:
+            chosen += kept
+            continue
+        load, rest = next(free)
+        for k, extra_power, extra_cost in load.options:
+            left = powers >> extra_power // sums.unit & rest.get(cost - extra_cost, 0)
             if left:
                 chosen.append(k)
                 cost, powers = cost - extra_cost, left

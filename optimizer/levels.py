@@ -5,13 +5,18 @@ Integers make sums exact, so that equal answers compare equal whatever the order
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
+from itertools import pairwise
 from math import gcd
+
+import numpy as np
+from numpy.typing import NDArray
 
 from optimizer.electrical import NANO, level_count, nano
 from optimizer.problem import ModulatedLoad, Option, SwitchedLoad
 
+POWER, COST = 0, 4  # columns of amounts; the currents of the phases in between
 Currents = tuple[int, ...]
 
 
@@ -21,6 +26,9 @@ class Levels:
 
     answers: option ids, or amperes. power_step: greatest common divisor of all differences of power.
     corners: options with, among them, the extremes of every mixture of power and cost.
+    amounts: of each option, power, current on each phase and cost beyond the least.
+    start, segments: the cheapest option of least power, and (price, power, option reached) of the steps
+    from there by which each watt comes as cheaply as can be.
     """
 
     answers: tuple[str | float, ...]
@@ -35,6 +43,9 @@ class Levels:
     most_current: Currents
     power_step: int
     corners: tuple[int, ...]
+    amounts: NDArray[np.int64] = field(compare=False)
+    start: int
+    segments: list[tuple[float, int, int]]
 
 
 def levels_of(load: SwitchedLoad | ModulatedLoad) -> Levels:
@@ -103,6 +114,8 @@ def levels_from(
     """All of one length, not empty."""
     per_phase = list(zip(*currents, strict=True))
     least_power = min(powers)
+    amounts = np.column_stack([powers, *per_phase, costs]).astype(np.int64)
+    hull = _lower_hull([(powers[k], costs[k], k) for k in corners])
     return Levels(
         answers=answers,
         powers=powers,
@@ -116,4 +129,22 @@ def levels_from(
         most_current=tuple(map(max, per_phase)),
         power_step=gcd(*[power - least_power for power in powers]),
         corners=corners,
+        amounts=amounts - amounts.min(axis=0),
+        start=hull[0][2],
+        segments=[((c2 - c1) / (p2 - p1), p2 - p1, k) for (p1, c1, _), (p2, c2, k) in pairwise(hull)],
     )
+
+
+def _lower_hull(points: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """points: (power, cost, option)."""
+    hull: list[tuple[int, int, int]] = []
+    for power, cost, option in sorted(points):
+        if hull and hull[-1][0] == power:
+            continue
+        while len(hull) > 1:
+            (p1, c1, _), (p2, c2, _) = hull[-2:]
+            if (c2 - c1) * (power - p1) < (cost - c1) * (p2 - p1):
+                break
+            hull.pop()
+        hull.append((power, cost, option))
+    return hull
