@@ -23,6 +23,7 @@ it count states, not time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
 from optimizer.budget import first_of_the_best, loss_of, separable_choice
@@ -31,7 +32,7 @@ from optimizer.excess import least_excess
 from optimizer.levels import Levels, levels_of
 from optimizer.problem import Allocation, AllocationProblem
 from optimizer.rows import Row, binding_rows, keeps_rows
-from optimizer.search import MOST_STATES, Found, Search, search_within_excess
+from optimizer.search import MOST_STATES, Found, best_within_rows, search_within_excess
 
 
 def allocate(problem: AllocationProblem) -> Allocation:
@@ -45,7 +46,7 @@ def allocate(problem: AllocationProblem) -> Allocation:
     penalty = Fraction(nano(problem.draw_penalty), NANO)
     rows = binding_rows(problem, loads)
     feasible = all(row.slack >= 0 for row in rows)
-    rows = [Row(max(row.slack, 0), row.phase_of) for row in rows]
+    rows = [replace(row, slack=max(row.slack, 0)) for row in rows]
     found = _choose(loads, available, penalty, rows)
     if found.options is None:
         feasible, found = False, _least_excess(loads, available, penalty, rows, found)
@@ -58,7 +59,7 @@ def _choose(loads: Sequence[Levels], available: int, penalty: Fraction, rows: Se
         chosen = first_of_the_best(loads, available, penalty)
     if chosen is not None and keeps_rows(rows, loads, chosen):
         return Found("budget", chosen)
-    return Search(loads, available - sum([load.least_power for load in loads]), penalty, rows).best()
+    return best_within_rows(loads, available - sum([load.least_power for load in loads]), penalty, rows)
 
 
 def _least_excess(

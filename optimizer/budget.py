@@ -20,20 +20,18 @@ from dataclasses import dataclass
 from fractions import Fraction
 from itertools import pairwise
 from math import gcd, inf
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.levels import COST, POWER, Levels
+from optimizer.descent import descended
+from optimizer.levels import Levels
+from optimizer.options import Ints, options_of
 
 MOST_BITS = 400_000
 MOST_COST_LEVELS = 300
-MOST_CHANGES = 60
 Exact = Fraction | int | float  # float only where it is infinite
 Target = tuple[Exact, int, int]  # loss, cost, powers as bits
-Ints = NDArray[np.integer[Any]]
-Floats = NDArray[np.float64]
 _ByCost = list[tuple[int, list[int], int]]
 
 
@@ -111,19 +109,15 @@ def _reachable_sums(loads: Sequence[Levels], available: int, penalty: Fraction) 
     """The sums of all answers that lose no more than a good one."""
     available -= sum([load.least_power for load in loads])
     price, filled = _clearing(loads, available, float(penalty))
-    counts = np.array([len(load.powers) for load in loads])
-    starts = np.cumsum(counts) - counts
-    amounts = np.concatenate([load.amounts for load in loads]).astype(np.float64)
-    priced = amounts[:, COST] - price * amounts[:, POWER]
-    least = np.minimum.reduceat(priced, starts)
-    dearer = priced - np.repeat(least, counts)
-    limit = _good_loss(amounts, dearer, counts, starts + filled, available, float(penalty))
+    options = options_of(loads)
+    least, dearer = options.priced(np.array([price]))
+    good = descended(options, options.starts + filled, dearer, available, float(penalty))
     size = abs(available) + sum(
         [load.most_power - load.least_power + load.most_cost - load.least_cost for load in loads]
     )
     rounding = 1.0 + 1e-13 * size * max(1.0, float(penalty))
-    kept = dearer <= limit - price * available - float(least.sum()) + rounding
-    return _sums(loads, _kept_options(kept, starts), available, penalty, price, limit + rounding)
+    kept = dearer <= good.loss - price * available - float(least.sum()) + rounding
+    return _sums(loads, _kept_options(kept, options.starts), available, penalty, price, good.loss + rounding)
 
 
 def _clearing(loads: Sequence[Levels], available: int, penalty: float) -> tuple[float, Ints]:
@@ -136,26 +130,6 @@ def _clearing(loads: Sequence[Levels], available: int, penalty: float) -> tuple[
             return min(max(price, -penalty), 1.0), np.array(filled)
         filled[i] = option
     return 1.0, np.array(filled)
-
-
-def _good_loss(
-    amounts: Floats, dearer: Floats, counts: Ints, filled: Ints, available: int, penalty: float
-) -> float:
-    """What is lost after the best two of the cheapest changes to the options filled in.
-
-    dearer: what each option costs above its load's best, at the clearing price.
-    """
-    ranked = np.argsort(dearer, kind="stable")
-    kind = amounts[ranked, POWER] + dearer[ranked]
-    ranked = ranked[np.append([True, True], kind[2:] != kind[:-2])][:MOST_CHANGES]
-    load = np.append(-1, np.repeat(np.arange(len(counts)), counts)[ranked])
-    changes = np.vstack([np.zeros(amounts.shape[1]), amounts[ranked] - amounts[filled[load[1:]]]])
-    total = changes + amounts[filled].sum(axis=0)
-    gaps = available - total[:, None, POWER] - changes[:, POWER]
-    losses = np.maximum(gaps, -penalty * gaps) + total[:, None, COST] + changes[:, COST]
-    apart = load[:, None] != load
-    apart[0, 0] = True
-    return float(losses[apart].min())
 
 
 def _kept_options(kept: NDArray[np.bool_], starts: Ints) -> list[list[int]]:

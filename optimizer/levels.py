@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from optimizer.electrical import NANO, level_count, nano
 from optimizer.problem import ModulatedLoad, Option, SwitchedLoad
 
-POWER, COST = 0, 4  # columns of amounts; the currents of the phases in between
+POWER, COST = 0, 5  # columns of amounts; in between the currents, of three phases and of a pool
 Currents = tuple[int, ...]
 
 
@@ -26,7 +26,7 @@ class Levels:
 
     answers: option ids, or amperes. power_step: greatest common divisor of all differences of power.
     corners: options with, among them, the extremes of every mixture of power and cost.
-    amounts: of each option, power, current on each phase and cost beyond the least.
+    amounts: of each option, power, currents and cost beyond the least.
     start, segments: the cheapest option of least power, and (price, power, option reached) of the steps
     from there by which each watt comes as cheaply as can be.
     """
@@ -45,7 +45,7 @@ class Levels:
     corners: tuple[int, ...]
     amounts: NDArray[np.int64] = field(compare=False)
     start: int
-    segments: list[tuple[float, int, int]]
+    segments: tuple[tuple[float, int, int], ...]
 
 
 def levels_of(load: SwitchedLoad | ModulatedLoad) -> Levels:
@@ -114,7 +114,9 @@ def levels_from(
     """All of one length, not empty."""
     per_phase = list(zip(*currents, strict=True))
     least_power = min(powers)
-    amounts = np.column_stack([powers, *per_phase, costs]).astype(np.int64)
+    amounts = np.zeros((len(powers), COST + 1), dtype=np.int64)
+    for column, values in zip((POWER, COST, 1, 2, 3, 4), (powers, costs, *per_phase), strict=False):
+        amounts[:, column] = values
     hull = _lower_hull([(powers[k], costs[k], k) for k in corners])
     return Levels(
         answers=answers,
@@ -131,7 +133,7 @@ def levels_from(
         corners=corners,
         amounts=amounts - amounts.min(axis=0),
         start=hull[0][2],
-        segments=[((c2 - c1) / (p2 - p1), p2 - p1, k) for (p1, c1, _), (p2, c2, k) in pairwise(hull)],
+        segments=tuple([((c2 - c1) / (p2 - p1), p2 - p1, k) for (p1, c1, _), (p2, c2, k) in pairwise(hull)]),
     )
 
 

@@ -8,18 +8,20 @@ out of the pool: that is one more row, like a circuit's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.levels import Levels, levels_from
+from optimizer.levels import POWER, Levels, levels_from
+from optimizer.options import Floats
 from optimizer.rows import Row
 
 POOL_PHASE = 3
 FEWEST_LEVELS = 3
-Kind = tuple[tuple[tuple[int, int], ...], int, tuple[int, ...]]
+Kind = tuple[tuple[int, ...], int, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,28 +51,47 @@ class PooledProblem:
         return options
 
 
+    def prices(self, prices: Floats) -> Floats:
+        """With what a step of each pool is worth at these prices of sun and of the problem's rows."""
+        first = len(self.steps)
+        worth = []
+        for n, pool in enumerate(self.loads[first:], first):
+            takes = pool.amounts[1]
+            costs = [
+                price * takes[1 + row.phase]
+                for price, row in zip(prices[1:], self.rows, strict=False)
+                if n in row.members
+            ]
+            worth.append(max(0.0, prices[0] * takes[POWER] - sum(costs)))
+        return np.append(prices, worth)
+
+
 def pooled(loads: Sequence[Levels], rows: Sequence[Row]) -> PooledProblem:
+    touched: list[tuple[int, ...]] = [()] * len(loads)
+    for r, row in enumerate(rows):
+        for i in row.members:
+            touched[i] += (r,)
     kinds: dict[Kind, list[int]] = {}
     for i, load in enumerate(loads):
         if _can_be_pooled(load):
-            kinds.setdefault(_kind(load, i, rows), []).append(i)
+            kinds.setdefault(_kind(load, touched[i]), []).append(i)
     members = list(kinds.values())
     stations = {i for pool in members for i in pool}
     reduced = [_off_or_minimum(load) if i in stations else load for i, load in enumerate(loads)]
-    phases = [dict(row.phase_of) for row in rows]
-    result_rows = []
+    through = [list(row.members) for row in rows]
+    pool_rows = []
     for n, pool in enumerate(members):
-        for phase_of in phases:
-            if pool[0] in phase_of:
-                phase_of[len(loads) + n] = phase_of[pool[0]]
+        for row_members in through:
+            if pool[0] in row_members:
+                row_members.append(len(loads) + n)
         steps = sum(_steps(loads[i]) for i in pool)
         reduced.append(_pool(loads[pool[0]], steps))
         users = [i for i in pool if _first_on(loads[i])]
-        result_rows.append(Row(steps, dict.fromkeys([*users, len(loads) + n], POOL_PHASE)))
-    kept = [Row(row.slack, phase_of) for row, phase_of in zip(rows, phases, strict=True)]
+        pool_rows.append(Row(steps, POOL_PHASE, [*users, len(loads) + n]))
+    kept = [replace(row, members=row_members) for row, row_members in zip(rows, through, strict=True)]
     stages = [0 if i in stations else 1 for i in range(len(loads))] + [2] * len(members)
     first_on, steps_of = [_first_on(load) for load in loads], [_steps(load) for load in loads]
-    return PooledProblem(reduced, kept + result_rows, stages, members, first_on, steps_of)
+    return PooledProblem(reduced, kept + pool_rows, stages, members, first_on, steps_of)
 
 
 def _first_on(load: Levels) -> int:
@@ -96,12 +117,13 @@ def _can_be_pooled(load: Levels) -> bool:
     return len({b - a for a, b in pairwise(on)}) == 1
 
 
-def _kind(load: Levels, i: int, rows: Sequence[Row]) -> Kind:
-    touched = tuple((r, row.phase_of[i]) for r, row in enumerate(rows) if i in row.phase_of)
+def _kind(load: Levels, touched: tuple[int, ...]) -> Kind:
+    """touched: the rows the load draws through."""
     power, amps = _step(load)
     return touched, power, amps
 
 
+@lru_cache(maxsize=8192)
 def _off_or_minimum(load: Levels) -> Levels:
     on = _first_on(load)
     steps = _steps(load)
@@ -117,10 +139,21 @@ def _off_or_minimum(load: Levels) -> Levels:
 
 def _pool(example: Levels, steps: int) -> Levels:
     power, amps = _step(example)
-    return levels_from(
-        tuple([float(k) for k in range(steps + 1)]),
-        tuple([k * power for k in range(steps + 1)]),
-        (0,) * (steps + 1),
-        tuple([(*(k * a for a in amps), k) for k in range(steps + 1)]),
-        (0, steps),
+    counts = range(steps + 1)
+    return Levels(
+        answers=tuple([float(k) for k in counts]),
+        powers=tuple([k * power for k in counts]),
+        costs=(0,) * (steps + 1),
+        currents=tuple([(k * amps[0], k * amps[1], k * amps[2], k) for k in counts]),
+        least_power=0,
+        most_power=steps * power,
+        least_cost=0,
+        most_cost=0,
+        least_current=(0,) * 4,
+        most_current=(*[steps * a for a in amps], steps),
+        power_step=power,
+        corners=(0, steps),
+        amounts=np.arange(steps + 1)[:, None] * np.array([power, *amps, 1, 0], dtype=np.int64),
+        start=0,
+        segments=((0.0, steps * power, steps),),
     )

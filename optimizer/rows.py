@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from optimizer.electrical import nano
@@ -14,11 +14,12 @@ from optimizer.problem import AllocationProblem
 class Row:
     """One phase of one circuit. slack [nA]: what is left of it if each load draws its least.
 
-    phase_of: load index -> the phase of that load that flows through here.
+    members: the loads that can draw more than their least through it, by index.
     """
 
     slack: int
-    phase_of: Mapping[int, int]
+    phase: int
+    members: list[int]
 
 
 def binding_rows(problem: AllocationProblem, loads: Sequence[Levels]) -> list[Row]:
@@ -40,18 +41,15 @@ def binding_rows(problem: AllocationProblem, loads: Sequence[Levels]) -> list[Ro
         for phase in range(3):
             headroom = nano(circuit.headroom_a[phase])
             if sum([loads[i].most_current[phase] for i in below]) > headroom:
-                least = sum(loads[i].least_current[phase] for i in below)
+                least = sum([loads[i].least_current[phase] for i in below])
                 touching = [i for i in below if loads[i].most_current[phase] > loads[i].least_current[phase]]
-                rows.append(Row(headroom - least, dict.fromkeys(touching, phase)))
+                rows.append(Row(headroom - least, phase, touching))
     return rows
 
 
 def keeps_rows(rows: Sequence[Row], loads: Sequence[Levels], chosen: Sequence[int]) -> bool:
     return all(
-        sum(
-            loads[i].currents[chosen[i]][phase] - loads[i].least_current[phase]
-            for i, phase in row.phase_of.items()
-        )
+        sum([loads[i].currents[chosen[i]][row.phase] - loads[i].least_current[row.phase] for i in row.members])
         <= row.slack
         for row in rows
     )
@@ -61,9 +59,9 @@ def row_uses(loads: Sequence[Levels], rows: Sequence[Row]) -> list[list[list[tup
     """uses[i][k]: (row, amperes above the least) that option k of load i takes."""
     uses: list[list[list[tuple[int, int]]]] = [[[] for _ in load.powers] for load in loads]
     for r, row in enumerate(rows):
-        for i, phase in row.phase_of.items():
-            least = loads[i].least_current[phase]
+        for i in row.members:
+            least = loads[i].least_current[row.phase]
             for use, current in zip(uses[i], loads[i].currents, strict=True):
-                if current[phase] > least:
-                    use.append((r, current[phase] - least))
+                if current[row.phase] > least:
+                    use.append((r, current[row.phase] - least))
     return uses

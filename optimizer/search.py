@@ -1,6 +1,8 @@
 """Exact choice where circuits bind: all partial choices side by side, without those that cannot win.
 
-The loads are taken one after the other. A partial choice is a column of numbers that simply add
+A good choice is found first: what the linear relaxation runs in whole, improved by changes of one load or two
+(`optimizer.descent`). Options that cost more at the relaxation's prices than that choice allows are left out.
+Then the loads are taken one after the other. A partial choice is a column of numbers that simply add
 up: the sun left (gap), the amperes left on each circuit and phase (slack), what was lost so far,
 and the choice itself. Four things keep the columns few:
 
@@ -9,9 +11,9 @@ and the choice itself. Four things keep the columns few:
 - of columns with the same gap and slacks only the best stays (identical loads thus cost nothing);
 - a column whose loss plus the least further loss (linear relaxation; powers that the remaining
   loads cannot compose) exceeds a known answer's is dropped;
-- quick passes with few columns find that known answer. They are proof by themselves if they dropped
-  nothing as good; else a pass goes through all columns, in portions of bounded size, and another through
-  those as good as the answer, for the first in order.
+- quick passes with few columns are proof by themselves if they dropped nothing as good as the answer; else a
+  pass goes through all columns, in portions of bounded size, and another through those as good as the
+  answer, for the first in order.
 
 Passes that try more than MOST_STATES columns are stopped. What was left is known to be at least as
 bad as its bound, and the answer says so. Counting columns, not time, keeps replays alike.
@@ -29,19 +31,21 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.descent import GoodChoice, descended
 from optimizer.electrical import NANO
 from optimizer.levels import Levels
+from optimizer.options import Floats, Ints, Options, options_of
 from optimizer.pooling import PooledProblem, pooled
-from optimizer.relaxation import Bound, Floats, Ints
+from optimizer.relaxation import Segments
 from optimizer.rows import Row
-from optimizer.steps import Plan, States, plan_search
+from optimizer.steps import Bound, Plan, States, Task, plan_search
 
-QUICK_WIDTHS = (40, 400)
+QUICK_WIDTHS = (100, 1000)
 PORTION = 2_000
 MOST_STATES = 1_000_000
 MOST_TIED_STATES = 100_000
 FEW_LOADS = 24
-REFINE_ABOVE = 200
+REFINE_ABOVE = 100
 MOST_PRICINGS = 40
 NEGLIGIBLE = 1000  # nW
 MOST_BOUNDS = 16
@@ -59,44 +63,84 @@ class Found:
     open_loss: float | None = None
 
 
-class Search:
-    """loads: in list order. gap: the sun left if each takes its least power (may be negative)."""
-
-    def __init__(self, loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row]) -> None:
-        self.loads, self.gap, self.penalty, self.rows = loads, gap, penalty, rows
-        self._passes = self._pooled() if len(loads) > FEW_LOADS else self._plain()
-
-    def least_loss(self) -> float:
-        """No choice loses less [nW]."""
-        return self._passes.least_loss()
-
-    def best(self) -> Found:
-        """The best choice that keeps the rows."""
-        if self._passes.pools is None:
-            if self._passes.quickly():
-                return self._passes.found("search")
-            self._passes = self._pooled()
-        return self._passes.complete("pools")
-
-    def _plain(self) -> _Passes:
-        return _Passes.of(plan_search(self.loads, self.gap, self.penalty, self.rows, _stages(self.loads)))
-
-    def _pooled(self) -> _Passes:
-        pools = pooled(self.loads, self.rows)
-        return _Passes.of(plan_search(pools.loads, self.gap, self.penalty, pools.rows, pools.stages), pools)
+def best_within_rows(loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row]) -> Found:
+    """The best choice that keeps the rows. gap: the sun left if each takes its least power (may be negative)."""
+    options = options_of(loads, rows)
+    prices, good = _good_choice(loads, options, gap, penalty, rows)
+    if len(loads) <= FEW_LOADS:
+        task = _task(loads, rows, _stages(loads), options, gap, penalty, prices, good.loss)
+        passes = _Passes.of(task, prices, good)
+        if passes.quickly():
+            return passes.found("search")
+    pools = pooled(loads, rows)
+    prices = pools.prices(prices)
+    options = options_of(pools.loads, pools.rows)
+    task = _task(pools.loads, pools.rows, pools.stages, options, gap, penalty, prices, good.loss)
+    task.kept[options.load >= len(loads)] = True  # how full a pool is decides among equals
+    return _Passes.of(task, prices, good, pools).complete("pools")
 
 
 def search_within_excess(
     loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row], excess: int
 ) -> Found:
     """The best of the choices whose amperes beyond the rows are at most `excess` in all."""
-    plan = plan_search(loads, gap, penalty, rows, _stages(loads), excess)
-    return _Passes.of(plan).complete("least excess")
+    options = options_of(loads, rows)
+    every = np.ones(len(options.costs), dtype=np.bool_)
+    task = Task(loads, rows, _stages(loads), options, every, gap, penalty, excess)
+    return _Passes.of(task, np.zeros(1 + len(rows))).complete("least excess")
 
 
 def _stages(loads: Sequence[Levels]) -> list[int]:
     """The odd currents of relays first, so that the whole amperes of stations round off what they leave."""
     return [0 if isinstance(load.answers[0], str) else 1 for load in loads]
+
+
+def _good_choice(
+    loads: Sequence[Levels], options: Options, gap: int, penalty: Fraction, rows: Sequence[Row]
+) -> tuple[Floats, GoodChoice]:
+    """The prices of the linear relaxation; what it runs in whole, improved."""
+    lower, upper = [], []
+    for load, first in zip(loads, options.starts.tolist(), strict=True):
+        reached = [load.start, *[k for _, _, k in load.segments]]
+        lower += [first + k for k in reached[:-1]]
+        upper += [first + k for k in reached[1:]]
+    chosen = options.starts + [load.start for load in loads]
+    slacks = np.array([row.slack for row in rows])
+    amounts = np.array([gap, *slacks]) - options.takes[chosen].sum(axis=0)
+    takes, costs = options.takes[upper] - options.takes[lower], options.costs[upper] - options.costs[lower]
+    x, prices = Segments(takes, costs).solved(amounts.astype(np.float64), float(penalty), 1.0)
+    for share, a, b in zip(x.tolist(), lower, upper, strict=True):
+        if share > 0:
+            chosen[options.load[a]] = _run_in_part(loads, options, share, a, b)
+    _, dearer = options.priced(prices)
+    return prices, descended(options, chosen, dearer, gap, float(penalty), slacks)
+
+
+def _run_in_part(loads: Sequence[Levels], options: Options, share: float, a: int, b: int) -> int:
+    if share > 1 - 1e-9:
+        return b
+    if isinstance(loads[options.load[a]].answers[0], str):
+        return a
+    powers = options.takes[a : b + 1, 0]
+    return a + int(np.searchsorted(powers, powers[0] + share * (powers[-1] - powers[0]), "right")) - 1
+
+
+def _task(
+    loads: Sequence[Levels],
+    rows: Sequence[Row],
+    stages: Sequence[int],
+    options: Options,
+    gap: int,
+    penalty: Fraction,
+    prices: Floats,
+    good_loss: float,
+) -> Task:
+    """With the options that an answer as good as that may contain."""
+    least, dearer = options.priced(prices)
+    bound = prices[0] * gap - prices[1:] @ np.array([row.slack for row in rows]) + least.sum()
+    size = float(options.takes[:, 0].sum() + options.costs.sum()) + abs(gap)
+    kept = dearer <= good_loss - bound + 1.0 + 1e-13 * size * max(1.0, float(penalty))
+    return Task(loads, rows, stages, options, kept, gap, penalty)
 
 
 @dataclass(slots=True)
@@ -108,23 +152,25 @@ class _Passes:
 
     plan: Plan
     bounds: list[Bound]
+    good: GoodChoice | None = None
     pools: PooledProblem | None = None
     known: States | None = None
     best_dropped: float = inf
     states_left: int = MOST_STATES
 
     @classmethod
-    def of(cls, plan: Plan, pools: PooledProblem | None = None) -> _Passes:
+    def of(
+        cls, task: Task, prices: Floats, good: GoodChoice | None = None, pools: PooledProblem | None = None
+    ) -> _Passes:
+        plan = plan_search(task)
         size = len(plan.left)
         whole_sun = np.eye(size)[0] * plan.under
-        start = np.clip(plan.start.resources[:, 0], 0, plan.left)
-        vectors = (plan.relaxation.prices(start, 0), whole_sun, np.zeros(size))
-        return cls(plan, [plan.relaxation.bound(prices) for prices in vectors], pools)
-
-    def least_loss(self) -> float:
-        start = self._start()
-        further = max([(b.signs @ start.resources)[0] + b.least_after[0] for b in self.bounds])
-        return self._nanowatts(float(start.loss[0] + max(further, 0.0)) - self.plan.tolerance)
+        if good is None:
+            prices = plan.prices(np.clip(plan.start.resources[:, 0], 0, plan.left), 0)
+        else:
+            prices = plan.scaled_prices(prices)
+        vectors = (prices, whole_sun, np.zeros(size))
+        return cls(plan, [plan.bound(prices) for prices in vectors], good, pools)
 
     def complete(self, method: str) -> Found:
         """The best choice, and of equal ones the first in order, as far as the states allowed reach."""
@@ -133,7 +179,7 @@ class _Passes:
         if self.best_dropped < self._limit(strictly=True):
             self._exhaustively(MOST_STATES, strictly=True)
             if self.best_dropped < inf:
-                return self.found(method, self._nanowatts(self.best_dropped))
+                return self.found(method, self.plan.nanowatts(self.best_dropped))
         if self.known is not None:
             self._exhaustively(MOST_TIED_STATES, strictly=False)
             if self.best_dropped < inf:
@@ -150,9 +196,17 @@ class _Passes:
         return False
 
     def found(self, method: str, open_loss: float | None = None) -> Found:
+        if self._good_is_best():
+            return Found(method, self.good.options, open_loss)
         if self.known is None:
             return Found(method, None, open_loss)
         return Found(method, _options(self.plan, self.pools, self.known.ties)[:, 0].tolist(), open_loss)
+
+    def _good_is_best(self) -> bool:
+        """Only where the search was stopped."""
+        if self.good is None or self.good.loss == inf:
+            return False
+        return self.known is None or self.plan.nanowatts(float(self.known.loss[0])) > self.good.loss + NEGLIGIBLE
 
     def _exhaustively(self, most_states: int, *, strictly: bool) -> None:
         """Go through all that could be better (strictly), or as good and before what is known."""
@@ -166,9 +220,6 @@ class _Passes:
         tolerance = self.plan.tolerance * self.plan.unit / self.plan.under
         return f" within {tolerance / NANO:.1g} W" if tolerance > NEGLIGIBLE else ""
 
-    def _nanowatts(self, loss: float) -> float:
-        return loss * self.plan.unit / self.plan.under + self.plan.spare
-
     def _start(self) -> States:
         start = self.plan.start
         states = States(start.resources.copy(), start.loss.copy(), start.ties)
@@ -176,9 +227,11 @@ class _Passes:
         return states
 
     def _limit(self, *, strictly: bool = False) -> float:
+        tolerance = self.plan.tolerance
+        limit = inf if self.good is None else self.plan.scaled_loss(self.good.loss) + tolerance
         if self.known is None:
-            return inf
-        return float(self.known.loss[0]) + (-self.plan.tolerance if strictly else self.plan.tolerance)
+            return limit
+        return min(limit, float(self.known.loss[0]) + (-tolerance if strictly else tolerance))
 
     def _descend(
         self, states: States, first: int, width: int, *, exhaustive: bool = False, strictly: bool = False
@@ -239,7 +292,7 @@ class _Passes:
     def _refined(self, states: States, bounds: Floats, i: int, limit: float) -> tuple[States, Floats]:
         """Price the most promising state by its own linear programme, so that its bound is true."""
         best = int(bounds.argmin())
-        learnt = self.plan.relaxation.bound(self.plan.relaxation.prices(states.resources[:, best], i + 1))
+        learnt = self.plan.bound(self.plan.prices(states.resources[:, best], i + 1))
         better = states.loss + learnt.signs @ states.resources + learnt.least_after[i + 1]
         if better[best] <= bounds[best] + self.plan.tolerance:
             return states, bounds
@@ -256,7 +309,9 @@ def _only(states: States, bounds: Floats, which: NDArray[np.bool_]) -> tuple[Sta
 
 def _options(plan: Plan, pools: PooledProblem | None, ties: Ints) -> Ints:
     """A row of option indices per load."""
-    options = np.array([ties[1 + f.word] >> f.shift & f.mask for f in plan.fields])
+    options = np.repeat(plan.settled[:, None], ties.shape[1], axis=1)
+    for f in plan.fields:
+        options[f.load] = ties[1 + f.word] >> f.shift & f.mask
     return options if pools is None else pools.unpooled(options)
 
 
@@ -265,7 +320,7 @@ def _order_keys(plan: Plan, pools: PooledProblem | None, ties: Ints) -> Ints:
 
     While no pool has steps, the bit fields are in that order already.
     """
-    pool_fields = [] if pools is None else plan.fields[len(pools.steps) :]
+    pool_fields = [] if pools is None else [f for f in plan.fields if f.load >= len(pools.steps)]
     if not any((ties[1 + f.word] >> f.shift & f.mask).any() for f in pool_fields):
         return ties
     return np.vstack([ties[:1], _options(plan, pools, ties)])
@@ -276,8 +331,7 @@ def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) ->
     step = plan.steps[i]
     draft = step.draft
     least = states.loss + bound.signs @ states.resources + bound.least_after[i + 1]
-    starts = plan.relaxation.starts
-    reduced = bound.reduced[starts[i] : starts[i + 1]]
+    reduced = bound.reduced[plan.starts[i] : plan.starts[i + 1]]
     parents, options = (least[:, None] + reduced[None, :] <= limit).nonzero()
     resources = states.resources[:, parents] - draft.needs[options].T
     if plan.allows_excess:

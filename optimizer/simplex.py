@@ -1,4 +1,4 @@
-"""A small linear programme, solved for its prices."""
+"""A small linear programme."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ Floats = NDArray[np.float64]
 NEGLIGIBLE = 1e-9
 
 
-def shadow_prices(gains: Floats, usage: Floats, capacity: Floats) -> Floats:
-    """Dual prices of: maximise gains·x with usage·x <= capacity (none negative), 0 <= x <= 1.
+def solved(gains: Floats, usage: Floats, capacity: Floats) -> tuple[Floats, Floats]:
+    """(x, dual prices) of: maximise gains·x with usage·x <= capacity (none negative), 0 <= x <= 1.
 
     Primal simplex with bounded variables, from the slack basis; the table's last row and column are the
     reduced costs and the values. A variable at its upper bound is replaced by its complement, so that
@@ -26,6 +26,7 @@ def shadow_prices(gains: Floats, usage: Floats, capacity: Floats) -> Floats:
     values, reduced = table[:rows, -1], table[rows, :-1]
     upper = np.concatenate([np.ones(columns), np.full(rows, np.inf)])
     basis = np.arange(columns, columns + rows)
+    complement = np.zeros(columns + rows, dtype=np.bool_)
     for _ in range(20 * (rows + columns)):
         entering = int(reduced.argmax())
         if reduced[entering] <= NEGLIGIBLE:
@@ -35,19 +36,22 @@ def shadow_prices(gains: Floats, usage: Floats, capacity: Floats) -> Floats:
         if upper[entering] <= step:
             values -= column * upper[entering]
             table[:, entering] *= -1
+            complement[entering] ^= True
             continue
         if column[leaving] < 0:
             table[leaving, :-1] *= -1
             table[leaving, basis[leaving]] = 1.0
             values[leaving] = upper[basis[leaving]] - values[leaving]
+            complement[basis[leaving]] ^= True
         table[leaving] /= table[leaving, entering]
         factors = table[:, entering].copy()
         factors[leaving] = 0.0
         table -= factors[:, None] * table[leaving]
         np.maximum(values, 0.0, out=values)
         basis[leaving] = entering
-    prices: Floats = np.maximum(-reduced[columns:], 0.0)
-    return prices
+    x = np.zeros(columns + rows)
+    x[basis] = values
+    return np.where(complement, 1.0 - x, x)[:columns], np.maximum(-reduced[columns:], 0.0)
 
 
 def _ratio_test(column: Floats, values: Floats, upper: Floats) -> tuple[int, float]:
