@@ -26,7 +26,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from fractions import Fraction
 
-from optimizer.budget import first_of_the_best, loss_of, separable_choice
+from optimizer.budget import filled_up, first_of_the_best, loss_of, separable_choice
 from optimizer.electrical import NANO, nano
 from optimizer.excess import least_excess
 from optimizer.levels import Levels, levels_of
@@ -56,7 +56,9 @@ def allocate(problem: AllocationProblem) -> Allocation:
 def _choose(loads: Sequence[Levels], available: int, penalty: Fraction, rows: Sequence[Row]) -> Found:
     chosen = separable_choice(loads, available, penalty)
     if chosen is None:
-        chosen = first_of_the_best(loads, available, penalty)
+        filled = filled_up(loads, available, penalty)
+        if keeps_rows(rows, loads, filled.options):
+            chosen = first_of_the_best(loads, filled, penalty)
     if chosen is not None and keeps_rows(rows, loads, chosen):
         return Found("budget", chosen)
     return best_within_rows(loads, available - sum([load.least_power for load in loads]), penalty, rows)

@@ -22,14 +22,16 @@ from itertools import pairwise
 from math import gcd, inf
 
 import numpy as np
-from numpy.typing import NDArray
 
 from optimizer.descent import descended
+from optimizer.electrical import NANO
 from optimizer.levels import Levels
-from optimizer.options import Ints, options_of
+from optimizer.options import options_of
 
 MOST_BITS = 400_000
 MOST_COST_LEVELS = 300
+MARGIN = 30 * NANO
+FEW_LOADS = 12
 Exact = Fraction | int | float  # float only where it is infinite
 Target = tuple[Exact, int, int]  # loss, cost, powers as bits
 _ByCost = list[tuple[int, list[int], int]]
@@ -99,44 +101,70 @@ def separable_choice(loads: Sequence[Levels], available: int, penalty: Fraction)
     ]
 
 
-def first_of_the_best(loads: Sequence[Levels], available: int, penalty: Fraction) -> list[int] | None:
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Loads run in part, cheapest watts first, until the sun is used. price: the cost of the last watt.
+
+    options: what is run in whole. available: the sun beyond the least powers.
+    """
+
+    price: float
+    options: list[int]
+    available: int
+
+
+def filled_up(loads: Sequence[Levels], available: int, penalty: Fraction) -> Filled:
+    available -= sum([load.least_power for load in loads])
+    options, left = [load.start for load in loads], available
+    segments = [(*segment, i) for i, load in enumerate(loads) for segment in load.segments]
+    for price, power, option, i in sorted(segments):
+        left -= power
+        if left < 0:
+            return Filled(min(max(price, -float(penalty)), 1.0), options, available)
+        options[i] = option
+    return Filled(1.0, options, available)
+
+
+def first_of_the_best(loads: Sequence[Levels], filled: Filled, penalty: Fraction) -> list[int] | None:
     """Of the answers with the best loss and lowest cost the first in order; None: too many sums to list."""
-    sums = _reachable_sums(loads, available, penalty)
+    sums = _reachable_sums(loads, filled, penalty)
     return None if sums is None else _first_in_order(sums, sums.best())
 
 
-def _reachable_sums(loads: Sequence[Levels], available: int, penalty: Fraction) -> Sums | None:
+def _reachable_sums(loads: Sequence[Levels], filled: Filled, penalty: Fraction) -> Sums | None:
     """The sums of all answers that lose no more than a good one."""
-    available -= sum([load.least_power for load in loads])
-    price, filled = _clearing(loads, available, float(penalty))
-    options = options_of(loads)
-    least, dearer = options.priced(np.array([price]))
-    good = descended(options, options.starts + filled, dearer, available, float(penalty))
+    price, available = filled.price, filled.available
+    priced = [
+        [c - load.least_cost - price * (p - load.least_power) for p, c in zip(load.powers, load.costs, strict=True)]
+        for load in loads
+    ]
+    least = [min(options) for options in priced]
+    bound = price * available + sum(least)
+    loss = _good_loss(loads, filled, bound, float(penalty))
     size = abs(available) + sum(
         [load.most_power - load.least_power + load.most_cost - load.least_cost for load in loads]
     )
     rounding = 1.0 + 1e-13 * size * max(1.0, float(penalty))
-    kept = dearer <= good.loss - price * available - float(least.sum()) + rounding
-    return _sums(loads, _kept_options(kept, options.starts), available, penalty, price, good.loss + rounding)
+    margin = loss - bound + rounding
+    kept = [
+        [k for k, cost in enumerate(options) if cost - best <= margin]
+        for options, best in zip(priced, least, strict=True)
+    ]
+    return _sums(loads, kept, available, penalty, price, loss + rounding)
 
 
-def _clearing(loads: Sequence[Levels], available: int, penalty: float) -> tuple[float, Ints]:
-    """The cost of the last watt if loads could be run in part, cheapest watts first; what is run in whole."""
-    filled = [load.start for load in loads]
-    segments = [(*segment, i) for i, load in enumerate(loads) for segment in load.segments]
-    for price, power, option, i in sorted(segments):
-        available -= power
-        if available < 0:
-            return min(max(price, -penalty), 1.0), np.array(filled)
-        filled[i] = option
-    return 1.0, np.array(filled)
-
-
-def _kept_options(kept: NDArray[np.bool_], starts: Ints) -> list[list[int]]:
-    counts = np.add.reduceat(kept.astype(np.int64), starts)
-    options = (kept.nonzero()[0] - np.repeat(starts, counts)).tolist()
-    ends = [0, *np.cumsum(counts).tolist()]
-    return [options[a:b] for a, b in pairwise(ends)]
+def _good_loss(loads: Sequence[Levels], filled: Filled, bound: float, penalty: float) -> float:
+    """Of what is filled up after the best single change; where many loads are, after the best few."""
+    if len(loads) > FEW_LOADS:
+        options = options_of(loads)
+        _, dearer = options.priced(np.array([filled.price]))
+        chosen = options.starts + filled.options
+        return descended(options, chosen, dearer, filled.available, penalty, enough=bound + MARGIN).loss
+    base = [(load, load.powers[k], load.costs[k]) for load, k in zip(loads, filled.options, strict=True)]
+    gap = filled.available - sum([power - load.least_power for load, power, _ in base])
+    cost = sum([cost - load.least_cost for load, _, cost in base])
+    gaps = [(gap + power - p, cost - c_0 + c) for load, power, c_0 in base for p, c in zip(load.powers, load.costs, strict=True)]
+    return float(min([max(left, -penalty * left) + extra for left, extra in gaps]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,22 +240,24 @@ class _Band:
 
 
 def _bands(free: Sequence[_Free], available: int, middle: float, penalty: float) -> list[_Band]:
-    prices = np.array(list(dict.fromkeys((1.0, middle, -penalty, 0.0))))
-    before = np.zeros((len(free) + 1, len(prices)))
-    before[0] = prices * available
-    if free:
-        options = np.array([option for x in free for option in x.options], dtype=np.float64)
-        starts = np.cumsum([0, *[len(x.options) for x in free[:-1]]])
-        priced = options[:, 2:] - options[:, 1:2] * prices
-        before[1:] = np.minimum.reduceat(priced, starts)
-        before = np.cumsum(before, axis=0)
-    bands = []
-    for row in before.tolist():
-        pairs = list(zip(prices.tolist(), row, strict=True))
-        lower = [(least / price, 1 / price) for price, least in pairs if price > 0]
-        upper = [(least / price, -1 / price) for price, least in pairs if price < 0]
-        bands.append(_Band(max([least for price, least in pairs if price == 0]), lower, upper))
+    prices = tuple(dict.fromkeys((1.0, middle, -penalty, 0.0)))
+    before = [price * available for price in prices]
+    bands = [_band(prices, before)]
+    for load in free:
+        before = [
+            so_far + min([cost - price * power for _, power, cost in load.options])
+            for price, so_far in zip(prices, before, strict=True)
+        ]
+        bands.append(_band(prices, before))
     return bands
+
+
+def _band(prices: Sequence[float], before: Sequence[float]) -> _Band:
+    """before: by each price, the least loss of the loads before."""
+    pairs = list(zip(prices, before, strict=True))
+    lower = [(least / price, 1 / price) for price, least in pairs if price > 0]
+    upper = [(least / price, -1 / price) for price, least in pairs if price < 0]
+    return _Band(max([least for price, least in pairs if price == 0]), lower, upper)
 
 
 def _tables(

@@ -8,7 +8,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from functools import lru_cache
 from itertools import pairwise
-from math import gcd
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,7 +15,7 @@ from numpy.typing import NDArray
 from optimizer.electrical import NANO, level_count, nano
 from optimizer.problem import ModulatedLoad, Option, SwitchedLoad
 
-POWER, COST = 0, 5  # columns of amounts; in between the currents, of three phases and of a pool
+POWER, COST = 0, 5  # rows of amounts; in between the currents, of three phases and of a pool
 Currents = tuple[int, ...]
 
 
@@ -24,9 +23,7 @@ Currents = tuple[int, ...]
 class Levels:
     """A load's options in list order; for a modulated load 0 A first (if allowed), then min_a upwards.
 
-    answers: option ids, or amperes. power_step: greatest common divisor of all differences of power.
-    corners: options with, among them, the extremes of every mixture of power and cost.
-    amounts: of each option, power, currents and cost beyond the least.
+    answers: option ids, or amperes. amounts: power, currents and cost beyond the least, a column per option.
     start, segments: the cheapest option of least power, and (price, power, option reached) of the steps
     from there by which each watt comes as cheaply as can be.
     """
@@ -41,8 +38,6 @@ class Levels:
     most_cost: int
     least_current: Currents
     most_current: Currents
-    power_step: int
-    corners: tuple[int, ...]
     amounts: NDArray[np.int64] = field(compare=False)
     start: int
     segments: tuple[tuple[float, int, int], ...]
@@ -111,12 +106,11 @@ def levels_from(
     currents: tuple[Currents, ...],
     corners: tuple[int, ...],
 ) -> Levels:
-    """All of one length, not empty."""
+    """All of one length, not empty. corners: options with, among them, the cheapest of every mixture."""
     per_phase = list(zip(*currents, strict=True))
-    least_power = min(powers)
-    amounts = np.zeros((len(powers), COST + 1), dtype=np.int64)
-    for column, values in zip((POWER, COST, 1, 2, 3, 4), (powers, costs, *per_phase), strict=False):
-        amounts[:, column] = values
+    least_power, least_cost, least_current = min(powers), min(costs), tuple(map(min, per_phase))
+    above = [[amps - least for amps in phase] for phase, least in zip(per_phase, least_current, strict=True)]
+    above += [[0] * len(powers)] * (COST - 1 - len(above))
     hull = _lower_hull([(powers[k], costs[k], k) for k in corners])
     return Levels(
         answers=answers,
@@ -125,13 +119,14 @@ def levels_from(
         currents=currents,
         least_power=least_power,
         most_power=max(powers),
-        least_cost=min(costs),
+        least_cost=least_cost,
         most_cost=max(costs),
-        least_current=tuple(map(min, per_phase)),
+        least_current=least_current,
         most_current=tuple(map(max, per_phase)),
-        power_step=gcd(*[power - least_power for power in powers]),
-        corners=corners,
-        amounts=amounts - amounts.min(axis=0),
+        amounts=np.array(
+            [[power - least_power for power in powers], *above, [cost - least_cost for cost in costs]],
+            dtype=np.int64,
+        ),
         start=hull[0][2],
         segments=tuple([((c2 - c1) / (p2 - p1), p2 - p1, k) for (p1, c1, _), (p2, c2, k) in pairwise(hull)]),
     )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Any
 
 import numpy as np
@@ -18,7 +19,7 @@ Floats = NDArray[np.float64]
 
 @dataclass(frozen=True, slots=True)
 class Options:
-    """A row per option, load by load; those of load i begin at starts[i].
+    """A column per option, load by load; those of load i begin at starts[i].
 
     takes: power and the amperes of each row, costs: both beyond the least of the load. load: its index.
     """
@@ -33,19 +34,23 @@ class Options:
 
         Answers the least priced cost of each load, and what each option is dearer than that.
         """
-        priced = self.costs + self.takes[:, 1:] @ prices[1:] - prices[0] * self.takes[:, 0]
+        priced = self.costs - prices[0] * self.takes[0]
+        if len(prices) > 1:
+            priced += prices[1:] @ self.takes[1:]
         least = np.minimum.reduceat(priced, self.starts)
         return least, priced - least[self.load]
 
 
 def options_of(loads: Sequence[Levels], rows: Sequence[Row] = ()) -> Options:
-    counts = np.array([len(load.powers) for load in loads])
+    counts = [len(load.powers) for load in loads]
     load = np.repeat(np.arange(len(loads)), counts)
-    amounts = np.concatenate([load.amounts for load in loads])
-    takes = amounts[:, [POWER, *[1 + row.phase for row in rows]]]
-    member = np.zeros((len(loads), 1 + len(rows)), dtype=np.int64)
-    member[:, 0] = 1
-    for r, row in enumerate(rows):
-        member[row.members, 1 + r] = 1
-    takes *= member[load]
-    return Options(takes, amounts[:, COST], load, np.cumsum(counts) - counts)
+    starts = np.array([0, *accumulate(counts[:-1])])
+    amounts = np.concatenate([load.amounts for load in loads], axis=1)
+    if not rows:
+        return Options(amounts[:1], amounts[COST], load, starts)
+    member = np.zeros((1 + len(rows), len(loads)), dtype=np.int64)
+    member[0] = 1
+    for r, row in enumerate(rows, 1):
+        member[r, row.members] = 1
+    takes = amounts[[POWER, *[1 + row.phase for row in rows]]] * member[:, load]
+    return Options(takes, amounts[COST], load, starts)

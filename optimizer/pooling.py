@@ -56,7 +56,7 @@ class PooledProblem:
         first = len(self.steps)
         worth = []
         for n, pool in enumerate(self.loads[first:], first):
-            takes = pool.amounts[1]
+            takes = pool.amounts[:, 1]
             costs = [
                 price * takes[1 + row.phase]
                 for price, row in zip(prices[1:], self.rows, strict=False)
@@ -151,9 +151,7 @@ def _pool(example: Levels, steps: int) -> Levels:
         most_cost=0,
         least_current=(0,) * 4,
         most_current=(*[steps * a for a in amps], steps),
-        power_step=power,
-        corners=(0, steps),
-        amounts=np.arange(steps + 1)[:, None] * np.array([power, *amps, 1, 0], dtype=np.int64),
+        amounts=np.array([[power], *[[a] for a in amps], [1], [0]], dtype=np.int64) * np.arange(steps + 1),
         start=0,
         segments=((0.0, steps * power, steps),),
     )

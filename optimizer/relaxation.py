@@ -15,7 +15,7 @@ from optimizer.simplex import solved
 
 @dataclass(frozen=True, slots=True)
 class Segments:
-    """Columns of a linear programme, 0 <= x <= 1 each. takes: power and amperes of rows; costs."""
+    """Columns of a linear programme, 0 <= x <= 1. takes: power and amperes of rows; costs."""
 
     takes: Floats
     costs: Floats
@@ -25,7 +25,7 @@ class Segments:
 
         The prices as `Options.priced` takes them: sun between −over and under, amperes not below 0.
         """
-        gains, usage = under * self.takes[:, 0] - self.costs, np.maximum(self.takes.T, 0.0)
+        gains, usage = under * self.takes[0] - self.costs, np.maximum(self.takes, 0.0)
         capacity = np.maximum(amounts, 0.0)
         scale = np.maximum(usage.max(axis=1, initial=1.0), 1.0)
         most_overdraw = usage[0].sum() + max(-float(amounts[0]), 0.0)

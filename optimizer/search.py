@@ -106,8 +106,9 @@ def _good_choice(
         upper += [first + k for k in reached[1:]]
     chosen = options.starts + [load.start for load in loads]
     slacks = np.array([row.slack for row in rows])
-    amounts = np.array([gap, *slacks]) - options.takes[chosen].sum(axis=0)
-    takes, costs = options.takes[upper] - options.takes[lower], options.costs[upper] - options.costs[lower]
+    amounts = np.array([gap, *slacks]) - options.takes[:, chosen].sum(axis=1)
+    takes = options.takes[:, upper] - options.takes[:, lower]
+    costs = options.costs[upper] - options.costs[lower]
     x, prices = Segments(takes, costs).solved(amounts.astype(np.float64), float(penalty), 1.0)
     for share, a, b in zip(x.tolist(), lower, upper, strict=True):
         if share > 0:
@@ -121,7 +122,7 @@ def _run_in_part(loads: Sequence[Levels], options: Options, share: float, a: int
         return b
     if isinstance(loads[options.load[a]].answers[0], str):
         return a
-    powers = options.takes[a : b + 1, 0]
+    powers = options.takes[0, a : b + 1]
     return a + int(np.searchsorted(powers, powers[0] + share * (powers[-1] - powers[0]), "right")) - 1
 
 
@@ -138,7 +139,7 @@ def _task(
     """With the options that an answer as good as that may contain."""
     least, dearer = options.priced(prices)
     bound = prices[0] * gap - prices[1:] @ np.array([row.slack for row in rows]) + least.sum()
-    size = float(options.takes[:, 0].sum() + options.costs.sum()) + abs(gap)
+    size = float(options.takes[0].sum() + options.costs.sum()) + abs(gap)
     kept = dearer <= good_loss - bound + 1.0 + 1e-13 * size * max(1.0, float(penalty))
     return Task(loads, rows, stages, options, kept, gap, penalty)
 
@@ -332,13 +333,14 @@ def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) ->
     draft = step.draft
     least = states.loss + bound.signs @ states.resources + bound.least_after[i + 1]
     reduced = bound.reduced[plan.starts[i] : plan.starts[i + 1]]
-    parents, options = (least[:, None] + reduced[None, :] <= limit).nonzero()
-    resources = states.resources[:, parents] - draft.needs[options].T
+    parents, options = (least[:, None] + reduced <= limit).nonzero()
+    resources = states.resources[:, parents]
+    resources -= draft.needs[:, options]
     if plan.allows_excess:
         resources[-1] += np.minimum(resources[1:-1], 0).sum(axis=0)
         fits = resources[-1] >= 0
     else:
-        fits = (resources[1:] >= 0).all(axis=0)
+        fits = resources[1:].min(axis=0, initial=0) >= 0
     if not fits.all():
         parents, options, resources = parents[fits], options[fits], resources[:, fits]
     extended = States(
@@ -347,7 +349,7 @@ def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) ->
         states.ties[:, parents] + draft.ties[:, options],
     )
     _cut(plan, extended, step.left)
-    if not plan.allows_excess and (step.current_steps > 1).any():
+    if not plan.allows_excess and step.current_steps is not None:
         resources -= resources % step.current_steps[:, None]
     return extended
 
@@ -356,7 +358,8 @@ def _cut(plan: Plan, states: States, left: Ints) -> None:
     """Book overshoot and sun that nobody can use any more; forget amperes nobody can use."""
     gap = states.resources[0]
     states.loss += np.maximum(-gap, 0) * plan.over + np.maximum(gap - left[0], 0) * plan.under
-    np.clip(states.resources, 0, left[:, None], out=states.resources)
+    np.maximum(states.resources, 0, out=states.resources)
+    np.minimum(states.resources, left[:, None], out=states.resources)
 
 
 def _merged(plan: Plan, pools: PooledProblem | None, states: States, bounds: Floats) -> tuple[States, Floats]:

@@ -12,8 +12,8 @@ NEGLIGIBLE = 1e-9
 def solved(gains: Floats, usage: Floats, capacity: Floats) -> tuple[Floats, Floats]:
     """(x, dual prices) of: maximise gains·x with usage·x <= capacity (none negative), 0 <= x <= 1.
 
-    Primal simplex with bounded variables, from the slack basis; the table's last row and column are the
-    reduced costs and the values. A variable at its upper bound is replaced by its complement, so that
+    Primal simplex with bounded variables, from the slack basis and what can be had in whole at once; the
+    table's last row and column are the reduced costs and the values. A variable at its upper bound is replaced by its complement, so that
     all non-basic variables stand at 0.
     Source: Chvátal, Linear Programming, chapter 8.
     """
@@ -27,6 +27,10 @@ def solved(gains: Floats, usage: Floats, capacity: Floats) -> tuple[Floats, Floa
     upper = np.concatenate([np.ones(columns), np.full(rows, np.inf)])
     basis = np.arange(columns, columns + rows)
     complement = np.zeros(columns + rows, dtype=np.bool_)
+    whole = _first_that_fit(gains, usage, capacity)
+    complement[whole] = True
+    values -= usage[:, whole].sum(axis=1)
+    table[:, whole] *= -1
     for _ in range(20 * (rows + columns)):
         entering = int(reduced.argmax())
         if reduced[entering] <= NEGLIGIBLE:
@@ -52,6 +56,14 @@ def solved(gains: Floats, usage: Floats, capacity: Floats) -> tuple[Floats, Floa
     x = np.zeros(columns + rows)
     x[basis] = values
     return np.where(complement, 1.0 - x, x)[:columns], np.maximum(-reduced[columns:], 0.0)
+
+
+def _first_that_fit(gains: Floats, usage: Floats, capacity: Floats) -> NDArray[np.intp]:
+    """The columns that gain most for what they use, for as long as all fit."""
+    ranked = np.argsort(-gains / np.maximum(usage.sum(axis=0), NEGLIGIBLE), kind="stable")
+    ranked = ranked[: int((gains > NEGLIGIBLE).sum())]
+    fits = (np.cumsum(usage[:, ranked], axis=1) <= capacity[:, None]).all(axis=0)
+    return ranked[: int(fits.sum())]
 
 
 def _ratio_test(column: Floats, values: Floats, upper: Floats) -> tuple[int, float]:

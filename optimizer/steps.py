@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property, lru_cache
 from math import gcd
 from typing import Any
 
@@ -53,10 +54,10 @@ class Field:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """The options of a load, or of several together, in the plan's units.
+    """The options of a load, or of several together, in the plan's units, a column each.
 
-    needs: of each option, what it takes of each resource above the least: power, amperes of each row.
-    ties: what it adds to the ties of a state, as a column.
+    needs: what it takes of each resource above the least: power, amperes of each row. ties: what it adds to
+    those of a state.
     """
 
     needs: Ints
@@ -69,13 +70,13 @@ class Step:
     """One or several loads, decided together, and what the loads after them can still do.
 
     left: the most they can use of each resource. power_step: greatest common divisor of the power they can
-    use, 0 if none; current_steps: of the amperes, at least 1 (and 1 in the place of power).
+    use, 0 if none; current_steps: of the amperes, at least 1 (and 1 in the place of power), None if all 1.
     """
 
     draft: Draft
     left: Ints
     power_step: int
-    current_steps: Ints
+    current_steps: Ints | None
 
 
 @dataclass(slots=True)
@@ -106,15 +107,15 @@ class Bound:
     least_after: Floats
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Plan:
     """over, under: loss per unit of power beyond or short of the surplus.
 
     unit, booked: nanowatts, of power and of what is lost in any case. scales: nanoamperes of each row.
     tolerance: what rounding may do to bounds, and to losses if these are too large for integers.
     settled: options of the loads; those in `fields` are still open.
-    needs, losses: of all options of all steps, those of step i from starts[i] on. segments: a column of the
-    linear programme for each open load in order, those of step i from segment_starts[i] on.
+    needs, losses: of all options of all steps, those of step i from starts[i] on. singles: the options of
+    each open load in order, those of step i from single_starts[i] on.
     """
 
     start: States
@@ -123,8 +124,8 @@ class Plan:
     needs: Floats
     losses: Floats
     starts: Ints
-    segments: Segments
-    segment_starts: list[int]
+    singles: list[Draft]
+    single_starts: list[int]
     over: int
     under: int
     unit: int
@@ -148,9 +149,21 @@ class Plan:
 
     def prices(self, amounts: Ints, first: int) -> Floats:
         """Those of the linear programme of the steps from `first` on with these amounts left."""
-        at = self.segment_starts[first]
-        segments = Segments(self.segments.takes[at:], self.segments.costs[at:])
+        at = self.single_starts[first]
+        segments = Segments(self._segments.takes[:, at:], self._segments.costs[at:])
         return segments.solved(amounts.astype(np.float64), self.over, self.under)[1]
+
+    @cached_property
+    def _segments(self) -> Segments:
+        """Of each open load, from the least power to the most, each at its cheapest."""
+        open_loads = self.singles
+        load = np.repeat(np.arange(len(open_loads)), [len(single.losses) for single in open_loads])
+        needs = np.hstack([single.needs for single in open_loads]).astype(np.float64)
+        losses = np.concatenate([single.losses for single in open_loads]).astype(np.float64)
+        starts = _starts(np.bincount(load))
+        least = np.lexsort((losses, needs[0], load))[starts[:-1]]
+        most = np.lexsort((-losses, needs[0], load))[starts[1:] - 1]
+        return Segments(needs[:, most] - needs[:, least], losses[most] - losses[least])
 
     def scaled_prices(self, prices: Floats) -> Floats:
         """From losses per nanowatt and nanoampere."""
@@ -166,7 +179,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """The options kept, row by row, load by load; takes and costs beyond the least of them [nW, nA].
+    """The options kept, a column each, load by load; takes and costs beyond the least of them [nW, nA].
 
     load, option: whose and which; those of load i begin at starts[i]. amounts: what is left of sun and rows
     after the least. booked: lost in any case.
@@ -183,14 +196,14 @@ class _Kept:
     @classmethod
     def of(cls, task: Task) -> _Kept:
         kept = task.kept.nonzero()[0]
-        load, takes, costs = task.options.load[kept], task.options.takes[kept], task.options.costs[kept]
+        load, takes, costs = task.options.load[kept], task.options.takes[:, kept], task.options.costs[kept]
         starts = _starts(np.bincount(load))
-        base = np.minimum.reduceat(takes, starts[:-1])
+        base = np.minimum.reduceat(takes, starts[:-1], axis=1)
         base_costs = np.minimum.reduceat(costs, starts[:-1])
-        takes, costs = takes - base[load], costs - base_costs[load]
-        most = int(np.maximum.reduceat(takes[:, 0], starts[:-1]).sum())
+        takes, costs = takes - base[:, load], costs - base_costs[load]
+        most = int(np.maximum.reduceat(takes[0], starts[:-1]).sum())
         given = [task.gap, *[row.slack for row in task.rows]]
-        amounts = [amount - taken for amount, taken in zip(given, base.sum(axis=0).tolist(), strict=True)]
+        amounts = [amount - taken for amount, taken in zip(given, base.sum(axis=1).tolist(), strict=True)]
         spare = max(amounts[0] - most, 0)
         amounts[0] -= spare
         option = kept - task.options.starts[load]
@@ -198,7 +211,7 @@ class _Kept:
 
     def scales(self, excess: int | None) -> list[int]:
         """The largest units in which powers and costs, and the amperes of each row, are whole."""
-        steps = np.gcd.reduce(self.takes, axis=0).tolist()
+        steps = np.gcd.reduce(self.takes, axis=1).tolist()
         unit = gcd(self.amounts[0], steps[0], int(np.gcd.reduce(self.costs))) or 1
         if excess is None:
             return [unit, *[step or 1 for step in steps[1:]]]
@@ -213,22 +226,24 @@ def plan_search(task: Task) -> Plan | None:
     over, under = task.penalty.numerator, task.penalty.denominator
     scales = kept.scales(task.excess)
     amounts = [amount // scale for amount, scale in zip(kept.amounts, scales, strict=True)]
-    needs = kept.takes // np.array(scales)
+    needs = kept.takes // np.array(scales)[:, None]
     if task.excess is not None:
         amounts.append(task.excess // scales[-1])
-        needs = np.hstack([needs, np.zeros((len(needs), 1), dtype=np.int64)])
+        needs = np.vstack([needs, np.zeros_like(needs[:1])])
     costs = kept.costs // scales[0]
-    most = np.maximum.reduceat(needs, kept.starts[:-1])
+    most = np.maximum.reduceat(needs, kept.starts[:-1], axis=1)
     if task.excess is not None:
-        most[:, -1] = most[:, 1:-1].sum(axis=1)
-    largest = (int(most[:, 0].sum()) + abs(amounts[0])) * max(over, under)
+        most[-1] = most[1:-1].sum(axis=0)
+    largest = (int(most[0].sum()) + abs(amounts[0])) * max(over, under)
     largest += int(np.maximum.reduceat(costs, kept.starts[:-1]).sum()) * under
     losses = costs.astype(np.int64 if largest < LARGEST_EXACT else np.float64) * under
     order = _order(task, kept, most)
     fields = _fields(task.loads, sorted(order))
     all_options = Draft(needs, losses, _ties(kept, fields))
     groups = _groups(np.diff(kept.starts)[order].tolist(), [task.stages[i] for i in order])
-    steps = _steps(all_options, kept.starts, order, groups, most[order])
+    singles = _singles(all_options, kept.starts, order)
+    units = np.gcd.reduceat(needs, kept.starts[:-1], axis=1)
+    steps = _steps(singles, groups, most[:, order], units[:, order])
     joint = [step.draft for step in steps]
     return Plan(
         start=States(
@@ -236,13 +251,13 @@ def plan_search(task: Task) -> Plan | None:
             np.zeros(1, dtype=losses.dtype),
             np.zeros((len(all_options.ties), 1), dtype=np.int64),
         ),
-        left=most.sum(axis=0),
+        left=most.sum(axis=1),
         steps=steps,
-        needs=np.vstack([draft.needs for draft in joint]).astype(np.float64),
+        needs=np.hstack([draft.needs for draft in joint]).T.astype(np.float64),
         losses=np.concatenate([draft.losses for draft in joint]).astype(np.float64),
         starts=_starts([len(draft.losses) for draft in joint]),
-        segments=_segments(all_options, kept, order),
-        segment_starts=[first for first, _ in groups],
+        singles=singles,
+        single_starts=[first for first, _ in groups],
         over=over,
         under=under,
         unit=scales[0],
@@ -260,6 +275,7 @@ def _starts(lengths: Sequence[int] | Ints) -> Ints:
     return np.cumsum([0, *lengths])
 
 
+@lru_cache
 def _hash_factors(size: int) -> Ints:
     """Odd numbers that look random, so that sums of different resources seldom meet (modulo 2**64)."""
     factors = [pow(6364136223846793005, 3 + r, 1 << 64) | 1 for r in range(size)]
@@ -269,8 +285,8 @@ def _hash_factors(size: int) -> Ints:
 def _order(task: Task, kept: _Kept, most: Ints) -> list[int]:
     """The open loads (one at least), stage by stage; within one, several phases before one, then phase by
     phase: rows close early."""
-    touched = (most[:, 1 : 1 + len(task.rows)] > 0).tolist()
-    powers = most[:, 0].tolist()
+    touched = (most[1 : 1 + len(task.rows)] > 0).T.tolist()
+    powers = most[0].tolist()
     phases = [row.phase for row in task.rows]
 
     def rank(i: int) -> tuple[Any, ...]:
@@ -315,23 +331,23 @@ def _groups(counts: Sequence[int], stages: Sequence[int]) -> list[tuple[int, int
     return [*groups, (first, len(counts))]
 
 
-def _steps(
-    options: Draft, starts: Ints, order: Sequence[int], groups: Sequence[tuple[int, int]], most: Ints
-) -> tuple[Step, ...]:
-    """most: what the loads, in order, can use of each resource."""
-    units = np.gcd.reduceat(options.needs, starts[:-1])[order]
-    none = np.zeros((1, most.shape[1]), dtype=np.int64)
-    left = np.vstack([np.cumsum(most[::-1], axis=0)[::-1], none])
-    units = np.vstack([np.gcd.accumulate(units[::-1], axis=0)[::-1], none])
-    drafts = []
-    for i in order:
-        at = slice(starts[i], starts[i + 1])
-        drafts.append(Draft(options.needs[at], options.losses[at], options.ties[:, at]))
+def _singles(options: Draft, starts: Ints, order: Sequence[int]) -> list[Draft]:
+    ends = starts.tolist()
+    slices = [slice(ends[i], ends[i + 1]) for i in order]
+    return [Draft(options.needs[:, at], options.losses[at], options.ties[:, at]) for at in slices]
+
+
+def _steps(singles: Sequence[Draft], groups: Sequence[tuple[int, int]], most: Ints, units: Ints) -> tuple[Step, ...]:
+    """most: what the loads, in order, can use of each resource; units: in which they do."""
+    none = np.zeros((1, len(most)), dtype=np.int64)
+    left = np.vstack([np.cumsum(most.T[::-1], axis=0)[::-1], none])
+    units = np.vstack([np.gcd.accumulate(units.T[::-1], axis=0)[::-1], none])
     steps = []
     for first, end in groups:
         amperes = np.maximum(units[end], 1)
         amperes[0] = 1
-        steps.append(Step(_joint(drafts[first:end]), left[end], int(units[end][0]), amperes))
+        coarse = amperes if amperes.max() > 1 else None
+        steps.append(Step(_joint(singles[first:end]), left[end], int(units[end][0]), coarse))
     return tuple(steps)
 
 
@@ -341,24 +357,14 @@ def _joint(group: Sequence[Draft]) -> Draft:
         return group[0]
     needs, losses, ties = group[0].needs, group[0].losses, group[0].ties
     for draft in group[1:]:
-        needs = (needs[:, None] + draft.needs).reshape(-1, needs.shape[1])
+        needs = (needs[:, :, None] + draft.needs[:, None, :]).reshape(len(needs), -1)
         losses = (losses[:, None] + draft.losses).ravel()
         ties = (ties[:, :, None] + draft.ties[:, None, :]).reshape(len(ties), -1)
-    different = {need.tobytes() for need in needs}
-    if len(different) == len(needs):
+    takes = [tuple(need) for need in needs.T.tolist()]
+    if len(set(takes)) == len(takes):
         return Draft(needs, losses, ties)
-    best: dict[bytes, int] = {}
+    best: dict[tuple[int, ...], int] = {}
     for k in np.lexsort((*ties[::-1], losses)).tolist():
-        best.setdefault(needs[k].tobytes(), k)
+        best.setdefault(takes[k], k)
     kept = sorted(best.values())
-    return Draft(needs[kept], losses[kept], ties[:, kept])
-
-
-def _segments(options: Draft, kept: _Kept, order: Sequence[int]) -> Segments:
-    """From the least power of each load to its most, each at its cheapest."""
-    ranked = np.lexsort((options.losses, options.needs[:, 0], kept.load))
-    least = ranked[kept.starts[:-1]][order]
-    dearest_first = np.lexsort((-options.losses, options.needs[:, 0], kept.load))
-    most = dearest_first[kept.starts[1:] - 1][order]
-    takes, losses = options.needs.astype(np.float64), options.losses.astype(np.float64)
-    return Segments(takes[most] - takes[least], losses[most] - losses[least])
+    return Draft(needs[:, kept], losses[kept], ties[:, kept])
