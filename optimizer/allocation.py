@@ -61,7 +61,10 @@ def _choose(loads: Sequence[Levels], available: int, penalty: Fraction, rows: Se
             chosen = first_of_the_best(loads, filled, penalty)
     if chosen is not None and keeps_rows(rows, loads, chosen):
         return Found("budget", chosen)
-    return best_within_rows(loads, available - sum([load.least_power for load in loads]), penalty, rows)
+    gap = available - sum([load.least_power for load in loads])
+    spare = max(gap - sum([load.most_power - load.least_power for load in loads]), 0)
+    found = best_within_rows(loads, gap - spare, penalty, rows)
+    return found if found.open_loss is None else replace(found, open_loss=found.open_loss + spare)
 
 
 def _least_excess(

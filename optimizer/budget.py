@@ -1,13 +1,13 @@
 """Exact choice by sums of powers: sets of reachable powers as the bits of integers.
 
-First the loads that do not compete are settled: at the price of the last watt of sun, an option
-that costs more than a margin beyond its load's best cannot belong to an answer within that margin
-of the bound, that of a good answer; few loads are left free. For those from the i-th free one to the last, `tables[i]`
-holds, per cost, an integer whose bit k says that the power k can be reached at that cost and no lower
-one. One shift and one "or" add an option of a load to thousands of sums at once. Sums that cannot
-belong to an answer within the margin are masked out, by linear bounds on what the free loads before the
-i-th can still contribute. Read forwards from a (cost, power), the tables give the choice that is first
-in list order.
+First the loads that do not compete are settled. At the price of the last watt of sun, an option that costs
+more than a margin beyond its load's best cannot belong to an answer within that margin of the bound; the
+margin is that of a good answer, and few loads are left free. For those from the i-th free one to the last,
+`tables[i]` holds, per cost, an integer whose bit k says that the power k can be reached at that cost and no
+lower one. One shift and one "or" add an option of a load to thousands of sums at once. Where the costs become
+many, sums that cannot belong to an answer within the margin are masked out, by linear bounds on what the free
+loads before the i-th can still contribute. Read forwards from a (cost, power), the tables give the choice
+that is first in list order.
 
 Loss is what an answer lacks of the surplus, or overdraws times the penalty, plus its cost above the
 least. Source: fixing by reduced costs as in Martello and Toth, Knapsack Problems (1990), 2.2.3.
@@ -18,6 +18,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from math import gcd, inf
 
@@ -30,8 +31,9 @@ from optimizer.options import options_of
 
 MOST_BITS = 400_000
 MOST_COST_LEVELS = 300
-MARGIN = 30 * NANO
-FEW_LOADS = 12
+MARGIN = 100 * NANO
+FEW_LOADS = 24
+FEW_COSTS = 30
 Exact = Fraction | int | float  # float only where it is infinite
 Target = tuple[Exact, int, int]  # loss, cost, powers as bits
 _ByCost = list[tuple[int, list[int], int]]
@@ -41,10 +43,8 @@ _ByCost = list[tuple[int, list[int], int]]
 class Sums:
     """tables as above; powers in `unit`, powers and costs beyond the least of the options left.
 
-    options: those that each load is left with. free: the loads with several. available, limit: the sun left
-    over and the loss allowed beyond those least; every answer within the limit that no other with the same
-    power undercuts is in the tables.
-    booked: the least costs of the options left.
+    options: those that each load is left with. free: the loads with several. available: the sun left beyond
+    those least. Every answer within the limit that no other with the same power undercuts is in the tables.
     """
 
     options: list[list[int]]
@@ -53,8 +53,6 @@ class Sums:
     unit: int
     available: int
     penalty: Fraction
-    limit: float
-    booked: int
 
     def best(self) -> Target:
         """The best loss and lowest cost, whatever the loss; none: infinite loss."""
@@ -133,46 +131,61 @@ def first_of_the_best(loads: Sequence[Levels], filled: Filled, penalty: Fraction
 
 def _reachable_sums(loads: Sequence[Levels], filled: Filled, penalty: Fraction) -> Sums | None:
     """The sums of all answers that lose no more than a good one."""
-    price, available = filled.price, filled.available
-    priced = [
-        [c - load.least_cost - price * (p - load.least_power) for p, c in zip(load.powers, load.costs, strict=True)]
-        for load in loads
-    ]
-    least = [min(options) for options in priced]
-    bound = price * available + sum(least)
-    loss = _good_loss(loads, filled, bound, float(penalty))
-    size = abs(available) + sum(
+    size = abs(filled.available) + sum(
         [load.most_power - load.least_power + load.most_cost - load.least_cost for load in loads]
     )
     rounding = 1.0 + 1e-13 * size * max(1.0, float(penalty))
-    margin = loss - bound + rounding
-    kept = [
-        [k for k, cost in enumerate(options) if cost - best <= margin]
-        for options, best in zip(priced, least, strict=True)
+    options_of_few_or_many = _options_of_few if len(loads) <= FEW_LOADS else _options_of_many
+    kept, limit = options_of_few_or_many(loads, filled, float(penalty), rounding)
+    return _sums(loads, kept, filled, penalty, limit)
+
+
+def _options_of_few(
+    loads: Sequence[Levels], filled: Filled, penalty: float, rounding: float
+) -> tuple[list[list[int]], float]:
+    """Those that an answer may contain that loses no more than the filled one after its best single change;
+    and that loss."""
+    least, dearer = [], []
+    for load in loads:
+        offset = filled.price * load.least_power - load.least_cost
+        priced = [c - filled.price * p + offset for p, c in zip(load.powers, load.costs, strict=True)]
+        least.append(min(priced))
+        dearer.append([cost - least[-1] for cost in priced])
+    chosen = [(load, load.powers[k], load.costs[k]) for load, k in zip(loads, filled.options, strict=True)]
+    gap = filled.available - sum([power - load.least_power for load, power, _ in chosen])
+    cost = sum([cost - load.least_cost for load, _, cost in chosen])
+    changed = [
+        (gap + power - p, cost - paid + c)
+        for load, power, paid in chosen
+        for p, c in zip(load.powers, load.costs, strict=True)
     ]
-    return _sums(loads, kept, available, penalty, price, loss + rounding)
+    limit = rounding + min([max(left, -penalty * left) + paid for left, paid in changed])
+    margin = limit - filled.price * filled.available - sum(least) + rounding
+    return [[k for k, cost in enumerate(costs) if cost <= margin] for costs in dearer], limit
 
 
-def _good_loss(loads: Sequence[Levels], filled: Filled, bound: float, penalty: float) -> float:
-    """Of what is filled up after the best single change; where many loads are, after the best few."""
-    if len(loads) > FEW_LOADS:
-        options = options_of(loads)
-        _, dearer = options.priced(np.array([filled.price]))
-        chosen = options.starts + filled.options
-        return descended(options, chosen, dearer, filled.available, penalty, enough=bound + MARGIN).loss
-    base = [(load, load.powers[k], load.costs[k]) for load, k in zip(loads, filled.options, strict=True)]
-    gap = filled.available - sum([power - load.least_power for load, power, _ in base])
-    cost = sum([cost - load.least_cost for load, _, cost in base])
-    gaps = [(gap + power - p, cost - c_0 + c) for load, power, c_0 in base for p, c in zip(load.powers, load.costs, strict=True)]
-    return float(min([max(left, -penalty * left) + extra for left, extra in gaps]))
+def _options_of_many(
+    loads: Sequence[Levels], filled: Filled, penalty: float, rounding: float
+) -> tuple[list[list[int]], float]:
+    """The same after changes of one load or two, for as long as they gain."""
+    options = options_of(loads)
+    least, dearer = options.priced(np.array([filled.price]))
+    bound = filled.price * filled.available + float(least.sum())
+    chosen = options.starts + filled.options
+    limit = (
+        rounding + descended(options, chosen, dearer, [filled.available], penalty, enough=bound + MARGIN).loss
+    )
+    kept = dearer <= limit - bound + rounding
+    which = (kept.nonzero()[0] - options.starts[options.load[kept]]).tolist()
+    ends = [0, *np.cumsum(np.add.reduceat(kept, options.starts, dtype=np.int64)).tolist()]
+    return [which[a:b] for a, b in pairwise(ends)], limit
 
 
 @dataclass(frozen=True, slots=True)
 class _Free:
     """A load with several options left. options: (option, power, cost) beyond the least of them.
 
-    base_power, base_cost: that least, beyond the load's. by_cost: (cost, powers, their common difference or
-    0), all powers in the unit.
+    base_power, base_cost: that least, beyond the load's.
     """
 
     options: list[tuple[int, int, int]]
@@ -201,16 +214,12 @@ def _common_difference(powers: list[int]) -> int:
 
 
 def _sums(
-    loads: Sequence[Levels],
-    options: list[list[int]],
-    available: int,
-    penalty: Fraction,
-    price: float,
-    limit: float,
+    loads: Sequence[Levels], options: list[list[int]], filled: Filled, penalty: Fraction, limit: float
 ) -> Sums | None:
     free = [_Free.of(load, kept) for load, kept in zip(loads, options, strict=True) if len(kept) > 1]
     settled = [(load, kept[0]) for load, kept in zip(loads, options, strict=True) if len(kept) == 1]
-    available -= sum([x.powers[k] - x.least_power for x, k in settled]) + sum([x.base_power for x in free])
+    available = filled.available - sum([x.powers[k] - x.least_power for x, k in settled])
+    available -= sum([x.base_power for x in free])
     booked = sum([x.costs[k] - x.least_cost for x, k in settled]) + sum([x.base_cost for x in free])
     unit = gcd(*[power for x in free for _, power, _ in x.options]) or 1
     most: float = sum([max([power for _, power, _ in x.options]) for x in free])
@@ -218,55 +227,67 @@ def _sums(
         most = min(most, available + max(limit - booked, 0) / float(penalty))
     if most / unit > MOST_BITS:
         return None
-    bands = _bands(free, available, price, float(penalty))
-    tables = _tables([x.by_cost(unit) for x in free], unit, bands, limit - booked)
+    by_cost = [x.by_cost(unit) for x in free]
+    tables = _tables(by_cost, _Bands(by_cost, unit, available, filled.price, float(penalty)), limit - booked)
     if tables is None:
         return None
-    return Sums(options, free, tables, unit, available, penalty, limit - booked, booked)
+    return Sums(options, free, tables, unit, available, penalty)
 
 
-@dataclass(frozen=True, slots=True)
-class _Band:
-    """What the powers of the loads from the i-th on must keep to, so that those before can make up for it.
+class _Bands:
+    """Where the powers of the loads from the i-th on must lie, so that those before can make up for the rest.
 
     For a price of sun between −penalty and 1, loss >= price · gap: a bound that is a sum over loads.
-    least_cost: by the price 0. lower, upper: (base, slope) of the other prices: the power is at least
-    base − spare · slope, or at most base + spare · slope, where spare is what may still be lost.
     """
 
-    least_cost: float
-    lower: list[tuple[float, float]]
-    upper: list[tuple[float, float]]
+    def __init__(
+        self, loads: Sequence[_ByCost], unit: int, available: int, middle: float, penalty: float
+    ) -> None:
+        self.loads, self.unit, self.available = loads, unit, available
+        self.prices = [price for price in dict.fromkeys((1.0, middle, -penalty)) if price]
+
+    @cached_property
+    def _before(self) -> list[list[float]]:
+        """By each price, the least loss of the loads before the i-th."""
+        before = [[price * self.available for price in self.prices]]
+        for load in self.loads:
+            ends = [(cost, powers[0] * self.unit, powers[-1] * self.unit) for cost, powers, _ in load]
+            before.append(
+                [
+                    so_far + min([cost - max(price * low, price * high) for cost, low, high in ends])
+                    for price, so_far in zip(self.prices, before[-1], strict=True)
+                ]
+            )
+        return before
+
+    def masked(self, table: dict[int, int], i: int, limit: float) -> dict[int, int]:
+        """Without the sums of the loads from the i-th on that cannot be brought within the limit."""
+        pairs = list(zip(self.prices, self._before[i], strict=True))
+        lower = [(least / price, 1 / price) for price, least in pairs if price > 0]
+        upper = [(least / price, -1 / price) for price, least in pairs if price < 0]
+        result = {}
+        for cost, bits in table.items():
+            low = (
+                int(max([base - (limit - cost) * slope for base, slope in lower]) / self.unit * (1 - 1e-12))
+                - 1
+            )
+            if low > 0:
+                bits = bits >> low << low
+            if upper:
+                highest = min([base + (limit - cost) * slope for base, slope in upper])
+                bits &= (1 << max(int(highest / self.unit * (1 + 1e-12)) + 2, 0)) - 1
+            if bits:
+                result[cost] = bits
+        return result
 
 
-def _bands(free: Sequence[_Free], available: int, middle: float, penalty: float) -> list[_Band]:
-    prices = tuple(dict.fromkeys((1.0, middle, -penalty, 0.0)))
-    before = [price * available for price in prices]
-    bands = [_band(prices, before)]
-    for load in free:
-        before = [
-            so_far + min([cost - price * power for _, power, cost in load.options])
-            for price, so_far in zip(prices, before, strict=True)
-        ]
-        bands.append(_band(prices, before))
-    return bands
-
-
-def _band(prices: Sequence[float], before: Sequence[float]) -> _Band:
-    """before: by each price, the least loss of the loads before."""
-    pairs = list(zip(prices, before, strict=True))
-    lower = [(least / price, 1 / price) for price, least in pairs if price > 0]
-    upper = [(least / price, -1 / price) for price, least in pairs if price < 0]
-    return _Band(max([least for price, least in pairs if price == 0]), lower, upper)
-
-
-def _tables(
-    loads: Sequence[_ByCost], unit: int, bands: Sequence[_Band], limit: float
-) -> list[dict[int, int]] | None:
+def _tables(loads: Sequence[_ByCost], bands: _Bands, limit: float) -> list[dict[int, int]] | None:
     table = {0: 1}
     tables = [table]
     for i in range(len(loads) - 1, -1, -1):
-        table = _useful(_added(loads[i], table), unit, bands[i], limit)
+        table = _without_dearer(_added(loads[i], table), limit)
+        if len(table) > FEW_COSTS:
+            table = bands.masked(table, i, limit)
         if len(table) > MOST_COST_LEVELS:
             return None
         tables.append(table)
@@ -290,21 +311,13 @@ def _added(load: _ByCost, table: dict[int, int]) -> dict[int, int]:
     return result
 
 
-def _useful(table: dict[int, int], unit: int, band: _Band, limit: float) -> dict[int, int]:
-    """Without the sums that a lower cost reaches, or that the loads before cannot bring within the limit."""
+def _without_dearer(table: dict[int, int], limit: float) -> dict[int, int]:
+    """Without the sums that a lower cost reaches."""
     result, cheaper = {}, 0
     for cost in sorted(table):
-        spare = limit - cost
-        if spare < band.least_cost:
+        if cost > limit:
             break
         bits = table[cost]
-        low = int(max([base - spare * slope for base, slope in band.lower]) / unit * (1 - 1e-12)) - 1
-        if low > 0:
-            bits = bits >> low << low
-        if band.upper:
-            high = int(min([base + spare * slope for base, slope in band.upper]) / unit * (1 + 1e-12)) + 2
-            if high < bits.bit_length():
-                bits &= (1 << max(high, 0)) - 1
         bits ^= bits & cheaper
         if bits:
             result[cost] = bits

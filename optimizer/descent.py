@@ -1,60 +1,100 @@
-"""A good choice, quickly: from a given one, change one load or two at a time for as long as that gains."""
+"""A good choice, quickly: what the linear relaxation runs in whole, then one load or two changed at a time
+for as long as that gains."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
+from optimizer.levels import Levels
 from optimizer.options import Floats, Ints, Options
+from optimizer.relaxation import relaxed
 
-MOST_CHANGES = 60
+MOST_CHANGES = 40
 NEGLIGIBLE = 1000.0  # nW
 
 
 @dataclass(frozen=True, slots=True)
 class GoodChoice:
-    """options: of each load. loss [nW]: infinite if rows are exceeded."""
+    """options: of each load, None if none was found within the rows. loss [nW]: infinite then."""
 
     loss: float
-    options: list[int]
+    options: list[int] | None
+
+
+NO_CHOICE = GoodChoice(np.inf, None)
+
+
+def good_choice(
+    loads: Sequence[Levels], options: Options, amounts: Sequence[int], penalty: float
+) -> tuple[Floats, GoodChoice]:
+    """(prices of the linear relaxation, choice). amounts: sun and amperes left if all take their least."""
+    lower, upper = [], []
+    for load, first in zip(loads, options.starts.tolist(), strict=True):
+        reached = [first + load.start, *[first + k for _, _, k in load.segments]]
+        lower += reached[:-1]
+        upper += reached[1:]
+    chosen = options.starts + np.array([load.start for load in loads])
+    x, prices = relaxed(
+        options.takes[:, upper] - options.takes[:, lower],
+        options.costs[upper] - options.costs[lower],
+        np.array(amounts) - options.takes[:, chosen].sum(axis=1),
+        penalty,
+    )
+    for share, a, b in zip(x.tolist(), lower, upper, strict=True):
+        if share > 0:
+            load = loads[options.load[a]]
+            chosen[options.load[a]] = _reached(options, share, a, b, isinstance(load.answers[0], float))
+    return prices, descended(options, chosen, options.priced(prices)[1], amounts, penalty)
+
+
+def _reached(options: Options, share: float, a: int, b: int, has_levels: bool) -> int:
+    """The option that a share of the way from a to b leads to."""
+    if share > 1 - 1e-9:
+        return b
+    if not has_levels:
+        return a
+    powers = options.takes[0, a : b + 1]
+    return a + int(np.searchsorted(powers, powers[0] + share * (powers[-1] - powers[0]), "right")) - 1
 
 
 def descended(
     options: Options,
     chosen: Ints,
     dearer: Floats,
-    gap: int,
+    amounts: Sequence[int],
     penalty: float,
-    slacks: Ints | None = None,
     enough: float = -np.inf,
 ) -> GoodChoice:
-    """gap, slacks: sun and amperes left if all loads take their least. dearer: see `Options.priced`.
+    """chosen: of each load, as a column of the options. dearer: see `Options.priced`.
 
     enough: a loss that need not be improved. Of changes in pairs only those to the cheapest options are
     looked at, two of a kind.
     """
-    amounts = np.array([gap, *([] if slacks is None else slacks)])
+    given = np.array(amounts)
     chosen, best, ranked = chosen.copy(), np.inf, None
     while True:
-        single, best = _best_single(options, chosen, amounts, penalty, best)
+        single, best = _best_single(options, chosen, given, penalty, best)
         if single is not None:
             chosen[options.load[single]] = single
             continue
         if best <= enough:
             break
         ranked = _two_of_a_kind(options, dearer) if ranked is None else ranked
-        pair, best = _best_pair(options, chosen, ranked, amounts, penalty, best)
+        pair, best = _best_pair(options, chosen, ranked, given, penalty, best)
         if pair is None:
             break
         chosen[options.load[ranked[pair[0]]]], chosen[options.load[ranked[pair[1]]]] = ranked[list(pair)]
-    return GoodChoice(best, (chosen - options.starts).tolist())
+    return GoodChoice(best, (chosen - options.starts).tolist()) if best < np.inf else NO_CHOICE
 
 
 def _two_of_a_kind(options: Options, dearer: Floats) -> Ints:
-    ranked = np.argsort(dearer, kind="stable")
+    ranked: Ints = np.argsort(dearer, kind="stable")
     kind = (np.arange(1, 1 + len(options.takes)) @ options.takes + dearer)[ranked]
-    return ranked[np.append([True, True], kind[2:] != kind[:-2])[: len(kind)]][:MOST_CHANGES]
+    kept: Ints = ranked[np.append([True, True], kind[2:] != kind[:-2])[: len(kind)]][:MOST_CHANGES]
+    return kept
 
 
 def _best_single(

@@ -15,6 +15,7 @@ from optimizer.rows import Row
 
 Ints = NDArray[np.integer[Any]]
 Floats = NDArray[np.float64]
+Numbers = NDArray[Any]
 
 
 @dataclass(frozen=True, slots=True)

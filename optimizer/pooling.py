@@ -13,10 +13,9 @@ from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
 from optimizer.levels import POWER, Levels, levels_from
-from optimizer.options import Floats
+from optimizer.options import Floats, Ints
 from optimizer.rows import Row
 
 POOL_PHASE = 3
@@ -39,7 +38,7 @@ class PooledProblem:
     first_on: list[int]
     steps: list[int]
 
-    def unpooled(self, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    def unpooled(self, chosen: Ints) -> Ints:
         """Deal each pool's steps out, to the last stations first. chosen: a row of options per load."""
         options = chosen[: len(self.steps)].copy()
         for members, steps in zip(self.members, chosen[len(self.steps) :], strict=True):
@@ -49,7 +48,6 @@ class PooledProblem:
                 options[i] += taken
                 left -= taken
         return options
-
 
     def prices(self, prices: Floats) -> Floats:
         """With what a step of each pool is worth at these prices of sun and of the problem's rows."""
@@ -138,19 +136,19 @@ def _off_or_minimum(load: Levels) -> Levels:
 
 
 def _pool(example: Levels, steps: int) -> Levels:
+    """Its amounts say it all: the currents are left out."""
     power, amps = _step(example)
-    counts = range(steps + 1)
     return Levels(
-        answers=tuple([float(k) for k in counts]),
-        powers=tuple([k * power for k in counts]),
+        answers=tuple(range(steps + 1)),
+        powers=tuple([k * power for k in range(steps + 1)]),
         costs=(0,) * (steps + 1),
-        currents=tuple([(k * amps[0], k * amps[1], k * amps[2], k) for k in counts]),
+        currents=(),
         least_power=0,
         most_power=steps * power,
         least_cost=0,
         most_cost=0,
-        least_current=(0,) * 4,
-        most_current=(*[steps * a for a in amps], steps),
+        least_current=(),
+        most_current=(),
         amounts=np.array([[power], *[[a] for a in amps], [1], [0]], dtype=np.int64) * np.arange(steps + 1),
         start=0,
         segments=((0.0, steps * power, steps),),

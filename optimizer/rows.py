@@ -38,9 +38,10 @@ def binding_rows(problem: AllocationProblem, loads: Sequence[Levels]) -> list[Ro
     rows = []
     for circuit in problem.circuits:
         below = members[circuit.id]
-        for phase in range(3):
-            headroom = nano(circuit.headroom_a[phase])
-            if sum([loads[i].most_current[phase] for i in below]) > headroom:
+        most = zip((0, 0, 0), *[loads[i].most_current for i in below], strict=True)
+        for phase, (headroom_a, currents) in enumerate(zip(circuit.headroom_a, most, strict=True)):
+            headroom = nano(headroom_a)
+            if sum(currents) > headroom:
                 least = sum([loads[i].least_current[phase] for i in below])
                 touching = [i for i in below if loads[i].most_current[phase] > loads[i].least_current[phase]]
                 rows.append(Row(headroom - least, phase, touching))
@@ -49,7 +50,9 @@ def binding_rows(problem: AllocationProblem, loads: Sequence[Levels]) -> list[Ro
 
 def keeps_rows(rows: Sequence[Row], loads: Sequence[Levels], chosen: Sequence[int]) -> bool:
     return all(
-        sum([loads[i].currents[chosen[i]][row.phase] - loads[i].least_current[row.phase] for i in row.members])
+        sum(
+            [loads[i].currents[chosen[i]][row.phase] - loads[i].least_current[row.phase] for i in row.members]
+        )
         <= row.slack
         for row in rows
     )

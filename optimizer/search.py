@@ -31,21 +31,20 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
-from optimizer.descent import GoodChoice, descended
+from optimizer.descent import NO_CHOICE, GoodChoice, good_choice
 from optimizer.electrical import NANO
 from optimizer.levels import Levels
-from optimizer.options import Floats, Ints, Options, options_of
+from optimizer.options import Floats, Ints
 from optimizer.pooling import PooledProblem, pooled
-from optimizer.relaxation import Segments
 from optimizer.rows import Row
 from optimizer.steps import Bound, Plan, States, Task, plan_search
 
 QUICK_WIDTHS = (100, 1000)
 PORTION = 2_000
 MOST_STATES = 1_000_000
-MOST_TIED_STATES = 100_000
+MOST_TIED_STATES = 50_000
 FEW_LOADS = 24
-REFINE_ABOVE = 100
+REFINE_ABOVE = 200
 MOST_PRICINGS = 40
 NEGLIGIBLE = 1000  # nW
 MOST_BOUNDS = 16
@@ -64,19 +63,20 @@ class Found:
 
 
 def best_within_rows(loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row]) -> Found:
-    """The best choice that keeps the rows. gap: the sun left if each takes its least power (may be negative)."""
-    options = options_of(loads, rows)
-    prices, good = _good_choice(loads, options, gap, penalty, rows)
+    """The best choice that keeps the rows. gap: the sun left if each takes its least power.
+
+    It may be negative; it is at most what the loads can use.
+    """
+    task = Task.of(loads, rows, _stages(loads), gap, penalty)
+    prices, good = good_choice(loads, task.options, [gap, *[row.slack for row in rows]], float(penalty))
     if len(loads) <= FEW_LOADS:
-        task = _task(loads, rows, _stages(loads), options, gap, penalty, prices, good.loss)
-        passes = _Passes.of(task, prices, good)
-        if passes.quickly():
+        passes = _Passes.of(task.without_dearer(prices, good.loss), prices, good)
+        if any(passes.quickly(width) for width in QUICK_WIDTHS):
             return passes.found("search")
     pools = pooled(loads, rows)
     prices = pools.prices(prices)
-    options = options_of(pools.loads, pools.rows)
-    task = _task(pools.loads, pools.rows, pools.stages, options, gap, penalty, prices, good.loss)
-    task.kept[options.load >= len(loads)] = True  # how full a pool is decides among equals
+    task = Task.of(pools.loads, pools.rows, pools.stages, gap, penalty).without_dearer(prices, good.loss)
+    task.kept[task.options.load >= len(loads)] = True  # how full a pool is decides among equals
     return _Passes.of(task, prices, good, pools).complete("pools")
 
 
@@ -84,64 +84,12 @@ def search_within_excess(
     loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row], excess: int
 ) -> Found:
     """The best of the choices whose amperes beyond the rows are at most `excess` in all."""
-    options = options_of(loads, rows)
-    every = np.ones(len(options.costs), dtype=np.bool_)
-    task = Task(loads, rows, _stages(loads), options, every, gap, penalty, excess)
-    return _Passes.of(task, np.zeros(1 + len(rows))).complete("least excess")
+    return _Passes.of(Task.of(loads, rows, _stages(loads), gap, penalty, excess)).complete("least excess")
 
 
 def _stages(loads: Sequence[Levels]) -> list[int]:
     """The odd currents of relays first, so that the whole amperes of stations round off what they leave."""
     return [0 if isinstance(load.answers[0], str) else 1 for load in loads]
-
-
-def _good_choice(
-    loads: Sequence[Levels], options: Options, gap: int, penalty: Fraction, rows: Sequence[Row]
-) -> tuple[Floats, GoodChoice]:
-    """The prices of the linear relaxation; what it runs in whole, improved."""
-    lower, upper = [], []
-    for load, first in zip(loads, options.starts.tolist(), strict=True):
-        reached = [load.start, *[k for _, _, k in load.segments]]
-        lower += [first + k for k in reached[:-1]]
-        upper += [first + k for k in reached[1:]]
-    chosen = options.starts + [load.start for load in loads]
-    slacks = np.array([row.slack for row in rows])
-    amounts = np.array([gap, *slacks]) - options.takes[:, chosen].sum(axis=1)
-    takes = options.takes[:, upper] - options.takes[:, lower]
-    costs = options.costs[upper] - options.costs[lower]
-    x, prices = Segments(takes, costs).solved(amounts.astype(np.float64), float(penalty), 1.0)
-    for share, a, b in zip(x.tolist(), lower, upper, strict=True):
-        if share > 0:
-            chosen[options.load[a]] = _run_in_part(loads, options, share, a, b)
-    _, dearer = options.priced(prices)
-    return prices, descended(options, chosen, dearer, gap, float(penalty), slacks)
-
-
-def _run_in_part(loads: Sequence[Levels], options: Options, share: float, a: int, b: int) -> int:
-    if share > 1 - 1e-9:
-        return b
-    if isinstance(loads[options.load[a]].answers[0], str):
-        return a
-    powers = options.takes[0, a : b + 1]
-    return a + int(np.searchsorted(powers, powers[0] + share * (powers[-1] - powers[0]), "right")) - 1
-
-
-def _task(
-    loads: Sequence[Levels],
-    rows: Sequence[Row],
-    stages: Sequence[int],
-    options: Options,
-    gap: int,
-    penalty: Fraction,
-    prices: Floats,
-    good_loss: float,
-) -> Task:
-    """With the options that an answer as good as that may contain."""
-    least, dearer = options.priced(prices)
-    bound = prices[0] * gap - prices[1:] @ np.array([row.slack for row in rows]) + least.sum()
-    size = float(options.takes[0].sum() + options.costs.sum()) + abs(gap)
-    kept = dearer <= good_loss - bound + 1.0 + 1e-13 * size * max(1.0, float(penalty))
-    return Task(loads, rows, stages, options, kept, gap, penalty)
 
 
 @dataclass(slots=True)
@@ -153,31 +101,39 @@ class _Passes:
 
     plan: Plan
     bounds: list[Bound]
-    good: GoodChoice | None = None
-    pools: PooledProblem | None = None
+    good: GoodChoice
+    pools: PooledProblem | None
     known: States | None = None
     best_dropped: float = inf
     states_left: int = MOST_STATES
 
     @classmethod
     def of(
-        cls, task: Task, prices: Floats, good: GoodChoice | None = None, pools: PooledProblem | None = None
+        cls,
+        task: Task,
+        prices: Floats | None = None,
+        good: GoodChoice = NO_CHOICE,
+        pools: PooledProblem | None = None,
     ) -> _Passes:
+        """prices: of the linear relaxation, if they are known."""
         plan = plan_search(task)
-        size = len(plan.left)
-        whole_sun = np.eye(size)[0] * plan.under
-        if good is None:
-            prices = plan.prices(np.clip(plan.start.resources[:, 0], 0, plan.left), 0)
+        if prices is None:
+            scaled = plan.prices(np.clip(plan.start.resources[:, 0], 0, plan.left), 0)
         else:
-            prices = plan.scaled_prices(prices)
-        vectors = (prices, whole_sun, np.zeros(size))
-        return cls(plan, [plan.bound(prices) for prices in vectors], good, pools)
+            scaled = plan.scaled_prices(prices)
+        nothing = np.zeros(len(plan.left))
+        whole_sun = nothing.copy()
+        whole_sun[0] = plan.under
+        return cls(plan, [plan.bound(vector) for vector in (scaled, whole_sun, nothing)], good, pools)
 
     def complete(self, method: str) -> Found:
         """The best choice, and of equal ones the first in order, as far as the states allowed reach."""
-        if self.quickly():
-            return self.found(method)
-        if self.best_dropped < self._limit(strictly=True):
+        for width in QUICK_WIDTHS:
+            if self.quickly(width):
+                return self.found(method)
+            if self.known is not None and self.best_dropped >= self._limit(strictly=True):
+                break
+        else:
             self._exhaustively(MOST_STATES, strictly=True)
             if self.best_dropped < inf:
                 return self.found(method, self.plan.nanowatts(self.best_dropped))
@@ -187,27 +143,24 @@ class _Passes:
                 method += ", ties as found" + self._within()
         return self.found(method)
 
-    def quickly(self) -> bool:
+    def quickly(self, width: int) -> bool:
         """Find a good choice; tells if it is proven the best and the first, or that there is none."""
-        for width in QUICK_WIDTHS:
-            self.best_dropped = inf
-            self._descend(self._start(), 0, width)
-            if self.best_dropped > self._limit():
-                return True
-        return False
+        self.best_dropped = inf
+        self._descend(self._start(), 0, width)
+        return self.best_dropped > self._limit()
 
     def found(self, method: str, open_loss: float | None = None) -> Found:
-        if self._good_is_best():
+        if self.good.options is not None and self._good_is_best():
             return Found(method, self.good.options, open_loss)
         if self.known is None:
             return Found(method, None, open_loss)
         return Found(method, _options(self.plan, self.pools, self.known.ties)[:, 0].tolist(), open_loss)
 
     def _good_is_best(self) -> bool:
-        """Only where the search was stopped."""
-        if self.good is None or self.good.loss == inf:
-            return False
-        return self.known is None or self.plan.nanowatts(float(self.known.loss[0])) > self.good.loss + NEGLIGIBLE
+        """As may be where the search was stopped."""
+        if self.known is None:
+            return True
+        return self.plan.nanowatts(float(self.known.loss[0])) > self.good.loss + NEGLIGIBLE
 
     def _exhaustively(self, most_states: int, *, strictly: bool) -> None:
         """Go through all that could be better (strictly), or as good and before what is known."""
@@ -229,7 +182,7 @@ class _Passes:
 
     def _limit(self, *, strictly: bool = False) -> float:
         tolerance = self.plan.tolerance
-        limit = inf if self.good is None else self.plan.scaled_loss(self.good.loss) + tolerance
+        limit = self.plan.scaled_loss(self.good.loss) + tolerance
         if self.known is None:
             return limit
         return min(limit, float(self.known.loss[0]) + (-tolerance if strictly else tolerance))
@@ -365,17 +318,21 @@ def _cut(plan: Plan, states: States, left: Ints) -> None:
 def _merged(plan: Plan, pools: PooledProblem | None, states: States, bounds: Floats) -> tuple[States, Floats]:
     """Of the states with equal resources the one with least loss, then least cost, then first in order."""
     keys = plan.hash_factors @ states.resources
-    order = np.lexsort((states.loss, keys))
+    order = keys.argsort(kind="stable")
     sorted_keys = keys[order]
-    if not (sorted_keys[1:] == sorted_keys[:-1]).any():
+    again = sorted_keys[1:] == sorted_keys[:-1]
+    if not again.any():
         return states, bounds
-    resources, loss = states.resources[:, order], states.loss[order]
+    shared = np.append(again, False) | np.append(False, again)
+    subset = order[shared]
+    subset = subset[np.lexsort((states.loss[subset], keys[subset]))]
+    resources, loss = states.resources[:, subset], states.loss[subset]
     same = (resources[:, 1:] == resources[:, :-1]).all(axis=0)
     tied = same & (loss[1:] == loss[:-1])
     if tied.any():
         involved = np.append(tied, False) | np.append(False, tied)
-        subset = order[involved]
-        ranks = _order_keys(plan, pools, states.ties[:, subset])
-        order[involved] = subset[np.lexsort((*ranks[::-1], states.loss[subset], keys[subset]))]
-    winners = order[np.append(True, ~same)]
+        equals = subset[involved]
+        ranks = _order_keys(plan, pools, states.ties[:, equals])
+        subset[involved] = equals[np.lexsort((*ranks[::-1], states.loss[equals], keys[equals]))]
+    winners = np.append(order[~shared], subset[np.append(True, ~same)])
     return states.take(winners), bounds[winners]

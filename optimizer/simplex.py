@@ -13,8 +13,8 @@ def solved(gains: Floats, usage: Floats, capacity: Floats) -> tuple[Floats, Floa
     """(x, dual prices) of: maximise gains·x with usage·x <= capacity (none negative), 0 <= x <= 1.
 
     Primal simplex with bounded variables, from the slack basis and what can be had in whole at once; the
-    table's last row and column are the reduced costs and the values. A variable at its upper bound is replaced by its complement, so that
-    all non-basic variables stand at 0.
+    table's last row and column are the reduced costs and the values. A variable at its upper bound is
+    replaced by its complement, so that all non-basic variables stand at 0.
     Source: Chvátal, Linear Programming, chapter 8.
     """
     rows, columns = usage.shape

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 from functools import cached_property, lru_cache
 from math import gcd
@@ -13,13 +13,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from optimizer.levels import Levels
-from optimizer.options import Floats, Ints, Options
-from optimizer.relaxation import Segments
+from optimizer.options import Floats, Ints, Numbers, Options, options_of
+from optimizer.relaxation import relaxed
 from optimizer.rows import Row
 
-Numbers = NDArray[Any]
 WORD_BITS = 62
-MOST_JOINT_OPTIONS = 8
+MOST_JOINT_OPTIONS = 16
 LARGEST_EXACT = 1 << 61
 ROUNDING = 1e-13  # of bounds: sums of about a hundred products in floating point
 
@@ -28,18 +27,40 @@ ROUNDING = 1e-13  # of bounds: sums of about a hundred products in floating poin
 class Task:
     """What is searched: loads, their options, and which of them may belong to an answer.
 
-    gap: the sun left if each load takes its least power. stages: the loads' rough order. excess: amperes
+    stages: the loads' rough order. gap: the sun left if each load takes its least power. excess: amperes
     allowed beyond the rows in all, if any are.
     """
 
     loads: Sequence[Levels]
     rows: Sequence[Row]
     stages: Sequence[int]
-    options: Options
-    kept: NDArray[np.bool_]
     gap: int
     penalty: Fraction
-    excess: int | None = None
+    options: Options
+    kept: NDArray[np.bool_]
+    excess: int | None
+
+    @classmethod
+    def of(
+        cls,
+        loads: Sequence[Levels],
+        rows: Sequence[Row],
+        stages: Sequence[int],
+        gap: int,
+        penalty: Fraction,
+        excess: int | None = None,
+    ) -> Task:
+        options = options_of(loads, rows)
+        return cls(loads, rows, stages, gap, penalty, options, np.ones(len(options.costs), np.bool_), excess)
+
+    def without_dearer(self, prices: Floats, loss: float) -> Task:
+        """Without the options that by these prices cannot belong to an answer that loses no more."""
+        least, dearer = self.options.priced(prices)
+        spared = sum([price * row.slack for price, row in zip(prices[1:].tolist(), self.rows, strict=True)])
+        bound = prices[0] * self.gap - spared + least.sum()
+        size = float(self.options.takes[0].sum() + self.options.costs.sum()) + abs(self.gap)
+        rounding = 1.0 + 1e-13 * size * max(1.0, float(self.penalty))
+        return replace(self, kept=dearer <= loss - bound + rounding)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,25 +170,25 @@ class Plan:
 
     def prices(self, amounts: Ints, first: int) -> Floats:
         """Those of the linear programme of the steps from `first` on with these amounts left."""
+        takes, costs = self._whole_loads
         at = self.single_starts[first]
-        segments = Segments(self._segments.takes[:, at:], self._segments.costs[at:])
-        return segments.solved(amounts.astype(np.float64), self.over, self.under)[1]
+        return relaxed(takes[:, at:], costs[at:], amounts, self.over, self.under)[1]
 
     @cached_property
-    def _segments(self) -> Segments:
-        """Of each open load, from the least power to the most, each at its cheapest."""
-        open_loads = self.singles
-        load = np.repeat(np.arange(len(open_loads)), [len(single.losses) for single in open_loads])
-        needs = np.hstack([single.needs for single in open_loads]).astype(np.float64)
-        losses = np.concatenate([single.losses for single in open_loads]).astype(np.float64)
+    def _whole_loads(self) -> tuple[Numbers, Numbers]:
+        """What each open load takes and costs from its least power to its most, each at its cheapest."""
+        load = np.repeat(np.arange(len(self.singles)), [len(single.losses) for single in self.singles])
+        needs = np.hstack([single.needs for single in self.singles])
+        losses = np.concatenate([single.losses for single in self.singles])
         starts = _starts(np.bincount(load))
         least = np.lexsort((losses, needs[0], load))[starts[:-1]]
         most = np.lexsort((-losses, needs[0], load))[starts[1:] - 1]
-        return Segments(needs[:, most] - needs[:, least], losses[most] - losses[least])
+        return needs[:, most] - needs[:, least], losses[most] - losses[least]
 
     def scaled_prices(self, prices: Floats) -> Floats:
         """From losses per nanowatt and nanoampere."""
-        return prices * self.under * np.array([1.0, *[scale / self.unit for scale in self.scales]])
+        units = np.array([1.0, *[scale / self.unit for scale in self.scales]])
+        return np.asarray(prices * self.under * units)
 
     def scaled_loss(self, loss: float) -> float:
         """From nanowatts."""
@@ -218,11 +239,8 @@ class _Kept:
         return [unit, *[gcd(excess, *steps[1:], *self.amounts[1:]) or 1] * len(steps[1:])]
 
 
-def plan_search(task: Task) -> Plan | None:
-    """None if the options kept cannot keep the rows."""
+def plan_search(task: Task) -> Plan:
     kept = _Kept.of(task)
-    if min(kept.amounts[1:], default=0) < 0:
-        return None
     over, under = task.penalty.numerator, task.penalty.denominator
     scales = kept.scales(task.excess)
     amounts = [amount // scale for amount, scale in zip(kept.amounts, scales, strict=True)]
@@ -337,7 +355,9 @@ def _singles(options: Draft, starts: Ints, order: Sequence[int]) -> list[Draft]:
     return [Draft(options.needs[:, at], options.losses[at], options.ties[:, at]) for at in slices]
 
 
-def _steps(singles: Sequence[Draft], groups: Sequence[tuple[int, int]], most: Ints, units: Ints) -> tuple[Step, ...]:
+def _steps(
+    singles: Sequence[Draft], groups: Sequence[tuple[int, int]], most: Ints, units: Ints
+) -> tuple[Step, ...]:
     """most: what the loads, in order, can use of each resource; units: in which they do."""
     none = np.zeros((1, len(most)), dtype=np.int64)
     left = np.vstack([np.cumsum(most.T[::-1], axis=0)[::-1], none])
@@ -352,7 +372,7 @@ def _steps(singles: Sequence[Draft], groups: Sequence[tuple[int, int]], most: In
 
 
 def _joint(group: Sequence[Draft]) -> Draft:
-    """All combinations; of those that take the same only the best."""
+    """All combinations; where loads are alike, of those that take the same only the best."""
     if len(group) == 1:
         return group[0]
     needs, losses, ties = group[0].needs, group[0].losses, group[0].ties
@@ -360,9 +380,9 @@ def _joint(group: Sequence[Draft]) -> Draft:
         needs = (needs[:, :, None] + draft.needs[:, None, :]).reshape(len(needs), -1)
         losses = (losses[:, None] + draft.losses).ravel()
         ties = (ties[:, :, None] + draft.ties[:, None, :]).reshape(len(ties), -1)
-    takes = [tuple(need) for need in needs.T.tolist()]
-    if len(set(takes)) == len(takes):
+    if len({draft.needs.tobytes() for draft in group}) == len(group):
         return Draft(needs, losses, ties)
+    takes = [tuple(need) for need in needs.T.tolist()]
     best: dict[tuple[int, ...], int] = {}
     for k in np.lexsort((*ties[::-1], losses)).tolist():
         best.setdefault(takes[k], k)

@@ -347,6 +347,12 @@ def test_a_thousand_loads_behind_a_fuse_that_binds() -> None:
     assert (allocation.feasible, allocation.power_w, allocation.utility_w) == (True, 14_000, 14_000)
 
 
+def test_more_sun_than_numbers_hold_behind_a_full_fuse() -> None:
+    zone = CircuitHeadroom("main", None, (20.0, 20.0, 20.0))
+    allocation = allocate(problem(1e12, heater(), car(), circuits=(zone,)))
+    assert allocation.choices == {"boiler": "on", "cp1/1": 15}
+
+
 def test_many_loads_that_must_take_one_of_two_phases_exceed_both_alike() -> None:
     """Twenty pumps of odd currents on L1 or L2, with room for half of them: 2 ** 20 ways to exceed."""
     rng = Random(3)
