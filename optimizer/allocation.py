@@ -46,7 +46,8 @@ def allocate(problem: AllocationProblem) -> Allocation:
     penalty = Fraction(nano(problem.draw_penalty), NANO)
     rows = binding_rows(problem, loads)
     feasible = all(row.slack >= 0 for row in rows)
-    rows = [replace(row, slack=max(row.slack, 0)) for row in rows]
+    if not feasible:
+        rows = [replace(row, slack=max(row.slack, 0)) for row in rows]
     found = _choose(loads, available, penalty, rows)
     if found.options is None:
         feasible, found = False, _least_excess(loads, available, penalty, rows, found)

@@ -200,17 +200,18 @@ class _Free:
 
     def by_cost(self, unit: int) -> _ByCost:
         """(cost, powers in the unit, their common difference or 0)."""
-        classes: dict[int, set[int]] = {}
+        classes: dict[int, list[int]] = {}
         for _, power, cost in self.options:
-            classes.setdefault(cost, set()).add(power // unit)
-        return [
-            (cost, (found := sorted(powers)), _common_difference(found)) for cost, powers in classes.items()
-        ]
+            classes.setdefault(cost, []).append(power // unit)
+        return [(cost, sorted(powers), _common_difference(powers)) for cost, powers in classes.items()]
 
 
 def _common_difference(powers: list[int]) -> int:
-    differences = {b - a for a, b in pairwise(powers)}
-    return differences.pop() if len(differences) == 1 else 0
+    """Of two powers at least, in ascending order."""
+    if len(powers) < 2 or powers[1] <= powers[0]:
+        return 0
+    step = powers[1] - powers[0]
+    return step if powers == list(range(powers[0], powers[-1] + 1, step)) else 0
 
 
 def _sums(

@@ -38,13 +38,12 @@ def binding_rows(problem: AllocationProblem, loads: Sequence[Levels]) -> list[Ro
     rows = []
     for circuit in problem.circuits:
         below = members[circuit.id]
-        most = zip((0, 0, 0), *[loads[i].most_current for i in below], strict=True)
-        for phase, (headroom_a, currents) in enumerate(zip(circuit.headroom_a, most, strict=True)):
-            headroom = nano(headroom_a)
-            if sum(currents) > headroom:
-                least = sum([loads[i].least_current[phase] for i in below])
-                touching = [i for i in below if loads[i].most_current[phase] > loads[i].least_current[phase]]
-                rows.append(Row(headroom - least, phase, touching))
+        most, least = [loads[i].most_current for i in below], [loads[i].least_current for i in below]
+        for phase in range(3):
+            headroom = nano(circuit.headroom_a[phase])
+            if sum([amps[phase] for amps in most]) > headroom:
+                touching = [i for i, a, b in zip(below, most, least, strict=True) if a[phase] > b[phase]]
+                rows.append(Row(headroom - sum([amps[phase] for amps in least]), phase, touching))
     return rows
 
 
