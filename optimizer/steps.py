@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
-from functools import cached_property, lru_cache
+from functools import lru_cache
 from math import gcd
 from typing import Any
 
@@ -128,15 +128,16 @@ class Bound:
     least_after: Floats
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Plan:
     """over, under: loss per unit of power beyond or short of the surplus.
 
     unit, booked: nanowatts, of power and of what is lost in any case. scales: nanoamperes of each row.
     tolerance: what rounding may do to bounds, and to losses if these are too large for integers.
     settled: options of the loads; those in `fields` are still open.
-    needs, losses: of all options of all steps, those of step i from starts[i] on. singles: the options of
-    each open load in order, those of step i from single_starts[i] on.
+    needs, losses: of all options of all steps, those of step i from starts[i] on.
+    whole_takes, whole_costs: of each open load, in order, from its least power to its most; those of step i
+    from first_loads[i] on.
     """
 
     start: States
@@ -145,8 +146,9 @@ class Plan:
     needs: Floats
     losses: Floats
     starts: Ints
-    singles: list[Draft]
-    single_starts: list[int]
+    whole_takes: Ints
+    whole_costs: Numbers
+    first_loads: list[int]
     over: int
     under: int
     unit: int
@@ -170,20 +172,8 @@ class Plan:
 
     def prices(self, amounts: Ints, first: int) -> Floats:
         """Those of the linear programme of the steps from `first` on with these amounts left."""
-        takes, costs = self._whole_loads
-        at = self.single_starts[first]
-        return relaxed(takes[:, at:], costs[at:], amounts, self.over, self.under)[1]
-
-    @cached_property
-    def _whole_loads(self) -> tuple[Numbers, Numbers]:
-        """What each open load takes and costs from its least power to its most, each at its cheapest."""
-        load = np.repeat(np.arange(len(self.singles)), [len(single.losses) for single in self.singles])
-        needs = np.hstack([single.needs for single in self.singles])
-        losses = np.concatenate([single.losses for single in self.singles])
-        starts = _starts(np.bincount(load))
-        least = np.lexsort((losses, needs[0], load))[starts[:-1]]
-        most = np.lexsort((-losses, needs[0], load))[starts[1:] - 1]
-        return needs[:, most] - needs[:, least], losses[most] - losses[least]
+        at = self.first_loads[first]
+        return relaxed(self.whole_takes[:, at:], self.whole_costs[at:], amounts, self.over, self.under)[1]
 
     def scaled_prices(self, prices: Floats) -> Floats:
         """From losses per nanowatt and nanoampere."""
@@ -239,53 +229,75 @@ class _Kept:
         return [unit, *[gcd(excess, *steps[1:], *self.amounts[1:]) or 1] * len(steps[1:])]
 
 
+@dataclass(frozen=True, slots=True)
+class _Scaled:
+    """What is kept, in whole units as small as can be. amounts: of sun, rows and, if allowed, excess.
+
+    most: what each load can use of them. scales: nanowatts and nanoamperes. largest: no loss is larger.
+    """
+
+    amounts: list[int]
+    needs: Ints
+    losses: Numbers
+    most: Ints
+    scales: list[int]
+    largest: int
+
+    @classmethod
+    def of(cls, kept: _Kept, over: int, under: int, excess: int | None) -> _Scaled:
+        scales = kept.scales(excess)
+        amounts = [amount // scale for amount, scale in zip(kept.amounts, scales, strict=True)]
+        needs = kept.takes // np.array(scales)[:, None]
+        most = np.maximum.reduceat(needs, kept.starts[:-1], axis=1)
+        if excess is not None:
+            amounts.append(excess // scales[-1])
+            needs = np.vstack([needs, np.zeros_like(needs[:1])])
+            most = np.vstack([most, most[1:].sum(axis=0)])
+        costs = kept.costs // scales[0]
+        largest = (int(most[0].sum()) + abs(amounts[0])) * max(over, under)
+        largest += int(np.maximum.reduceat(costs, kept.starts[:-1]).sum()) * under
+        losses = costs.astype(np.int64 if largest < LARGEST_EXACT else np.float64) * under
+        return cls(amounts, needs, losses, most, scales, largest)
+
+
 def plan_search(task: Task) -> Plan:
     kept = _Kept.of(task)
     over, under = task.penalty.numerator, task.penalty.denominator
-    scales = kept.scales(task.excess)
-    amounts = [amount // scale for amount, scale in zip(kept.amounts, scales, strict=True)]
-    needs = kept.takes // np.array(scales)[:, None]
-    if task.excess is not None:
-        amounts.append(task.excess // scales[-1])
-        needs = np.vstack([needs, np.zeros_like(needs[:1])])
-    costs = kept.costs // scales[0]
-    most = np.maximum.reduceat(needs, kept.starts[:-1], axis=1)
-    if task.excess is not None:
-        most[-1] = most[1:-1].sum(axis=0)
-    largest = (int(most[0].sum()) + abs(amounts[0])) * max(over, under)
-    largest += int(np.maximum.reduceat(costs, kept.starts[:-1]).sum()) * under
-    losses = costs.astype(np.int64 if largest < LARGEST_EXACT else np.float64) * under
-    order = _order(task, kept, most)
+    scaled = _Scaled.of(kept, over, under, task.excess)
+    order = _order(task, kept, scaled.most)
     fields = _fields(task.loads, sorted(order))
-    all_options = Draft(needs, losses, _ties(kept, fields))
+    options = Draft(scaled.needs, scaled.losses, _ties(kept, fields))
     groups = _groups(np.diff(kept.starts)[order].tolist(), [task.stages[i] for i in order])
-    singles = _singles(all_options, kept.starts, order)
-    units = np.gcd.reduceat(needs, kept.starts[:-1], axis=1)
-    steps = _steps(singles, groups, most[:, order], units[:, order])
-    joint = [step.draft for step in steps]
+    steps = _steps(options, kept.starts, order, groups, scaled.most)
+    whole_takes, whole_costs = _whole_loads(options, kept, order)
     return Plan(
-        start=States(
-            np.array(amounts, dtype=np.int64)[:, None],
-            np.zeros(1, dtype=losses.dtype),
-            np.zeros((len(all_options.ties), 1), dtype=np.int64),
-        ),
-        left=most.sum(axis=1),
+        start=_start(scaled, options),
+        left=scaled.most.sum(axis=1),
         steps=steps,
-        needs=np.hstack([draft.needs for draft in joint]).T.astype(np.float64),
-        losses=np.concatenate([draft.losses for draft in joint]).astype(np.float64),
-        starts=_starts([len(draft.losses) for draft in joint]),
-        singles=singles,
-        single_starts=[first for first, _ in groups],
+        needs=np.hstack([step.draft.needs for step in steps]).T.astype(np.float64),
+        losses=np.concatenate([step.draft.losses for step in steps]).astype(np.float64),
+        starts=_starts([len(step.draft.losses) for step in steps]),
+        whole_takes=whole_takes,
+        whole_costs=whole_costs,
+        first_loads=[first for first, _ in groups],
         over=over,
         under=under,
-        unit=scales[0],
-        scales=scales[1:],
+        unit=scaled.scales[0],
+        scales=scaled.scales[1:],
         booked=kept.booked,
         settled=kept.option[kept.starts[:-1]],
         fields=tuple(fields),
-        tolerance=ROUNDING * float(largest) + 1e-6,
+        tolerance=ROUNDING * float(scaled.largest) + 1e-6,
         allows_excess=task.excess is not None,
-        hash_factors=_hash_factors(len(amounts)),
+        hash_factors=_hash_factors(len(scaled.amounts)),
+    )
+
+
+def _start(scaled: _Scaled, options: Draft) -> States:
+    return States(
+        np.array(scaled.amounts, dtype=np.int64)[:, None],
+        np.zeros(1, dtype=options.losses.dtype),
+        np.zeros((len(options.ties), 1), dtype=np.int64),
     )
 
 
@@ -349,38 +361,33 @@ def _groups(counts: Sequence[int], stages: Sequence[int]) -> list[tuple[int, int
     return [*groups, (first, len(counts))]
 
 
-def _singles(options: Draft, starts: Ints, order: Sequence[int]) -> list[Draft]:
-    ends = starts.tolist()
-    slices = [slice(ends[i], ends[i + 1]) for i in order]
-    return [Draft(options.needs[:, at], options.losses[at], options.ties[:, at]) for at in slices]
-
-
 def _steps(
-    singles: Sequence[Draft], groups: Sequence[tuple[int, int]], most: Ints, units: Ints
+    options: Draft, starts: Ints, order: Sequence[int], groups: Sequence[tuple[int, int]], most: Ints
 ) -> tuple[Step, ...]:
-    """most: what the loads, in order, can use of each resource; units: in which they do."""
+    """most: what the loads can use of each resource."""
+    units = np.gcd.reduceat(options.needs, starts[:-1], axis=1)[:, order].T
     none = np.zeros((1, len(most)), dtype=np.int64)
-    left = np.vstack([np.cumsum(most.T[::-1], axis=0)[::-1], none])
-    units = np.vstack([np.gcd.accumulate(units.T[::-1], axis=0)[::-1], none])
+    left = np.vstack([np.cumsum(most[:, order].T[::-1], axis=0)[::-1], none])
+    units = np.vstack([np.gcd.accumulate(units[::-1], axis=0)[::-1], none])
+    firsts = starts[:-1][order]
+    counts, kinds = np.diff(starts)[order].tolist(), most[:, order].T.tolist()
     steps = []
     for first, end in groups:
+        alike = len({tuple(kind) for kind in kinds[first:end]}) < end - first
+        draft = _joint(options, firsts[first:end], tuple(counts[first:end]), alike)
         amperes = np.maximum(units[end], 1)
         amperes[0] = 1
         coarse = amperes if amperes.max() > 1 else None
-        steps.append(Step(_joint(singles[first:end]), left[end], int(units[end][0]), coarse))
+        steps.append(Step(draft, left[end], int(units[end][0]), coarse))
     return tuple(steps)
 
 
-def _joint(group: Sequence[Draft]) -> Draft:
+def _joint(options: Draft, firsts: Ints, counts: tuple[int, ...], alike: bool) -> Draft:
     """All combinations; where loads are alike, of those that take the same only the best."""
-    if len(group) == 1:
-        return group[0]
-    needs, losses, ties = group[0].needs, group[0].losses, group[0].ties
-    for draft in group[1:]:
-        needs = (needs[:, :, None] + draft.needs[:, None, :]).reshape(len(needs), -1)
-        losses = (losses[:, None] + draft.losses).ravel()
-        ties = (ties[:, :, None] + draft.ties[:, None, :]).reshape(len(ties), -1)
-    if len({draft.needs.tobytes() for draft in group}) == len(group):
+    at = firsts[:, None] + _combinations(counts)
+    needs, ties = options.needs[:, at].sum(axis=1), options.ties[:, at].sum(axis=1)
+    losses = options.losses[at].sum(axis=0)
+    if not alike:
         return Draft(needs, losses, ties)
     takes = [tuple(need) for need in needs.T.tolist()]
     best: dict[tuple[int, ...], int] = {}
@@ -388,3 +395,16 @@ def _joint(group: Sequence[Draft]) -> Draft:
         best.setdefault(takes[k], k)
     kept = sorted(best.values())
     return Draft(needs[:, kept], losses[kept], ties[:, kept])
+
+
+@lru_cache(maxsize=1024)
+def _combinations(counts: tuple[int, ...]) -> Ints:
+    """A column of indices for each combination."""
+    return np.indices(counts).reshape(len(counts), -1)
+
+
+def _whole_loads(options: Draft, kept: _Kept, order: Sequence[int]) -> tuple[Ints, Numbers]:
+    """What each load takes and costs from its least power to its most, each at its cheapest."""
+    least = np.lexsort((options.losses, options.needs[0], kept.load))[kept.starts[:-1]][order]
+    most = np.lexsort((-options.losses, options.needs[0], kept.load))[kept.starts[1:] - 1][order]
+    return options.needs[:, most] - options.needs[:, least], options.losses[most] - options.losses[least]
