@@ -31,7 +31,7 @@ from optimizer.options import options_of
 
 MOST_BITS = 400_000
 MOST_COST_LEVELS = 300
-MARGIN = 100 * NANO
+MARGIN = 500 * NANO
 FEW_LOADS = 24
 FEW_COSTS = 30
 Exact = Fraction | int | float  # float only where it is infinite

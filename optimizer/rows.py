@@ -14,12 +14,13 @@ from optimizer.problem import AllocationProblem
 class Row:
     """One phase of one circuit. slack [nA]: what is left of it if each load draws its least.
 
-    members: the loads that can draw more than their least through it, by index.
+    members: the loads that can draw more than their least through it, by index; least: what they draw then.
     """
 
     slack: int
     phase: int
     members: list[int]
+    least: int = 0
 
 
 def binding_rows(problem: AllocationProblem, loads: Sequence[Levels]) -> list[Row]:
@@ -43,18 +44,20 @@ def binding_rows(problem: AllocationProblem, loads: Sequence[Levels]) -> list[Ro
             headroom = nano(circuit.headroom_a[phase])
             if sum([amps[phase] for amps in most]) > headroom:
                 touching = [i for i, a, b in zip(below, most, least, strict=True) if a[phase] > b[phase]]
-                rows.append(Row(headroom - sum([amps[phase] for amps in least]), phase, touching))
+                slack = headroom - sum([amps[phase] for amps in least])
+                rows.append(
+                    Row(slack, phase, touching, sum([loads[i].least_current[phase] for i in touching]))
+                )
     return rows
 
 
 def keeps_rows(rows: Sequence[Row], loads: Sequence[Levels], chosen: Sequence[int]) -> bool:
-    return all(
-        sum(
-            [loads[i].currents[chosen[i]][row.phase] - loads[i].least_current[row.phase] for i in row.members]
-        )
-        <= row.slack
-        for row in rows
-    )
+    currents = [load.currents[k] for load, k in zip(loads, chosen, strict=True)] if rows else []
+    for row in rows:
+        phase = row.phase
+        if sum([currents[i][phase] for i in row.members]) > row.slack + row.least:
+            return False
+    return True
 
 
 def row_uses(loads: Sequence[Levels], rows: Sequence[Row]) -> list[list[list[tuple[int, int]]]]:

@@ -40,7 +40,7 @@ from optimizer.rows import Row
 from optimizer.steps import Bound, Plan, States, Task, plan_search
 
 QUICK_WIDTHS = (100, 1000)
-PORTION = 2_000
+PORTION = 500
 MOST_STATES = 1_000_000
 MOST_TIED_STATES = 50_000
 FEW_LOADS = 24
