@@ -41,12 +41,11 @@ class PooledProblem:
     def unpooled(self, chosen: Ints) -> Ints:
         """Deal each pool's steps out, to the last stations first. chosen: a row of options per load."""
         options = chosen[: len(self.steps)].copy()
+        first_on, most = np.array(self.first_on)[:, None], np.array(self.steps)[:, None]
         for members, steps in zip(self.members, chosen[len(self.steps) :], strict=True):
-            left = steps.copy()
-            for i in reversed(members):
-                taken = np.where(options[i] >= self.first_on[i], np.minimum(left, self.steps[i]), 0)
-                options[i] += taken
-                left -= taken
+            room = np.where(options[members] >= first_on[members], most[members], 0)
+            later = np.cumsum(room[::-1], axis=0)[::-1] - room
+            options[members] += np.minimum(np.maximum(steps - later, 0), room)
         return options
 
     def prices(self, prices: Floats) -> Floats:
@@ -71,19 +70,20 @@ def pooled(loads: Sequence[Levels], rows: Sequence[Row]) -> PooledProblem:
             touched[i] += (r,)
     kinds: dict[Kind, list[int]] = {}
     for i, load in enumerate(loads):
-        if _can_be_pooled(load):
-            kinds.setdefault(_kind(load, touched[i]), []).append(i)
+        step = _step(load)
+        if step is not None:
+            kinds.setdefault((touched[i], *step), []).append(i)
     members = list(kinds.values())
     stations = {i for pool in members for i in pool}
     reduced = [_off_or_minimum(load) if i in stations else load for i, load in enumerate(loads)]
     through = [list(row.members) for row in rows]
     pool_rows = []
-    for n, pool in enumerate(members):
+    for n, ((_, power, amps), pool) in enumerate(kinds.items()):
         for row_members in through:
             if pool[0] in row_members:
                 row_members.append(len(loads) + n)
         steps = sum(_steps(loads[i]) for i in pool)
-        reduced.append(_pool(loads[pool[0]], steps))
+        reduced.append(_pool(power, amps, steps))
         users = [i for i in pool if _first_on(loads[i])]
         pool_rows.append(Row(steps, POOL_PHASE, [*users, len(loads) + n]))
     kept = [replace(row, members=row_members) for row, row_members in zip(rows, through, strict=True)]
@@ -100,25 +100,19 @@ def _steps(load: Levels) -> int:
     return len(load.powers) - _first_on(load) - 1
 
 
-def _step(load: Levels) -> tuple[int, tuple[int, ...]]:
-    """What the first step above the minimum adds: power, currents."""
+@lru_cache(maxsize=8192)
+def _step(load: Levels) -> tuple[int, tuple[int, ...]] | None:
+    """What each step above the minimum adds: power, currents.
+
+    None unless it is a modulated load whose steps are all alike, which odd voltages may spoil by a rounding.
+    """
+    if isinstance(load.answers[0], str) or len(load.powers) < FEWEST_LEVELS:
+        return None
     k = _first_on(load)
+    if len({b - a for a, b in pairwise(load.powers[k:])}) != 1:
+        return None
     amps = tuple(b - a for a, b in zip(load.currents[k], load.currents[k + 1], strict=True))
     return load.powers[k + 1] - load.powers[k], amps
-
-
-def _can_be_pooled(load: Levels) -> bool:
-    """A modulated load whose steps are all alike, which odd voltages may spoil by a rounding."""
-    if isinstance(load.answers[0], str) or len(load.powers) < FEWEST_LEVELS:
-        return False
-    on = load.powers[_first_on(load) :]
-    return len({b - a for a, b in pairwise(on)}) == 1
-
-
-def _kind(load: Levels, touched: tuple[int, ...]) -> Kind:
-    """touched: the rows the load draws through."""
-    power, amps = _step(load)
-    return touched, power, amps
 
 
 @lru_cache(maxsize=8192)
@@ -135,9 +129,8 @@ def _off_or_minimum(load: Levels) -> Levels:
     )
 
 
-def _pool(example: Levels, steps: int) -> Levels:
+def _pool(power: int, amps: tuple[int, ...], steps: int) -> Levels:
     """Its amounts say it all: the currents are left out."""
-    power, amps = _step(example)
     return Levels(
         answers=tuple(range(steps + 1)),
         powers=tuple([k * power for k in range(steps + 1)]),

@@ -39,7 +39,7 @@ from optimizer.pooling import PooledProblem, pooled
 from optimizer.rows import Row
 from optimizer.steps import Bound, Plan, States, Task, plan_search
 
-QUICK_WIDTHS = (100, 1000)
+QUICK_WIDTHS = (60, 600)
 PORTION = 500
 MOST_STATES = 1_000_000
 MOST_TIED_STATES = 50_000
