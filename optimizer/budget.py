@@ -194,8 +194,9 @@ class _Free:
 
     @classmethod
     def of(cls, load: Levels, kept: Sequence[int]) -> _Free:
-        power, cost = min([load.powers[k] for k in kept]), min([load.costs[k] for k in kept])
-        options = [(k, load.powers[k] - power, load.costs[k] - cost) for k in kept]
+        powers, costs = [load.powers[k] for k in kept], [load.costs[k] for k in kept]
+        power, cost = min(powers), min(costs)
+        options = [(k, p - power, c - cost) for k, p, c in zip(kept, powers, costs, strict=True)]
         return cls(options, power - load.least_power, cost - load.least_cost)
 
     def by_cost(self, unit: int) -> _ByCost:

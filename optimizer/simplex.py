@@ -18,19 +18,10 @@ def solved(gains: Floats, usage: Floats, capacity: Floats) -> tuple[Floats, Floa
     Source: Chvátal, Linear Programming, chapter 8.
     """
     rows, columns = usage.shape
-    table = np.zeros((rows + 1, columns + rows + 1))
-    table[:rows, :columns] = usage
-    table[:rows, columns:-1] = np.eye(rows)
-    table[:rows, -1] = capacity
-    table[rows, :columns] = gains
+    table, complement = _slack_basis(gains, usage, capacity)
     values, reduced = table[:rows, -1], table[rows, :-1]
     upper = np.concatenate([np.ones(columns), np.full(rows, np.inf)])
     basis = np.arange(columns, columns + rows)
-    complement = np.zeros(columns + rows, dtype=np.bool_)
-    whole = _first_that_fit(gains, usage, capacity)
-    complement[whole] = True
-    values -= usage[:, whole].sum(axis=1)
-    table[:, whole] *= -1
     for _ in range(20 * (rows + columns)):
         entering = int(reduced.argmax())
         if reduced[entering] <= NEGLIGIBLE:
@@ -47,15 +38,34 @@ def solved(gains: Floats, usage: Floats, capacity: Floats) -> tuple[Floats, Floa
             table[leaving, basis[leaving]] = 1.0
             values[leaving] = upper[basis[leaving]] - values[leaving]
             complement[basis[leaving]] ^= True
-        table[leaving] /= table[leaving, entering]
-        factors = table[:, entering].copy()
-        factors[leaving] = 0.0
-        table -= factors[:, None] * table[leaving]
+        _pivot(table, leaving, entering)
         np.maximum(values, 0.0, out=values)
         basis[leaving] = entering
     x = np.zeros(columns + rows)
     x[basis] = values
     return np.where(complement, 1.0 - x, x)[:columns], np.maximum(-reduced[columns:], 0.0)
+
+
+def _slack_basis(gains: Floats, usage: Floats, capacity: Floats) -> tuple[Floats, NDArray[np.bool_]]:
+    """(table, which variables stand for their complements)."""
+    rows, columns = usage.shape
+    table = np.zeros((rows + 1, columns + rows + 1))
+    table[:rows, :columns] = usage
+    table[:rows, columns:-1] = np.eye(rows)
+    table[rows, :columns] = gains
+    complement = np.zeros(columns + rows, dtype=np.bool_)
+    whole = _first_that_fit(gains, usage, capacity)
+    complement[whole] = True
+    table[:rows, -1] = capacity - usage[:, whole].sum(axis=1)
+    table[:, whole] *= -1
+    return table, complement
+
+
+def _pivot(table: Floats, leaving: int, entering: int) -> None:
+    table[leaving] /= table[leaving, entering]
+    factors = table[:, entering].copy()
+    factors[leaving] = 0.0
+    table -= factors[:, None] * table[leaving]
 
 
 def _first_that_fit(gains: Floats, usage: Floats, capacity: Floats) -> NDArray[np.intp]:
