@@ -1,12 +1,14 @@
 """The exact choice for one minute: which relays close, how many amperes each station may take.
 
-Four paths, cheapest first, all exact; the answer's `method` names the one taken:
+Three paths, cheapest first, all exact; the answer's `method` names the one taken:
 
-- "budget": only the total power matters; sums of powers as bit sets (`optimizer.budget`).
-  The answer stands if it happens to keep every circuit.
-- "descent": another choice of the same sums that keeps every circuit (`optimizer.descent`).
+- "budget": only the total power matters; sums of powers as bit sets (`optimizer.budget`). Tried if the loads,
+  run cheapest watts first, keep every circuit; the answer stands if it does so, too.
 - "search": circuits bind; partial choices side by side (`optimizer.search`).
 - "pools": the same for many loads, with alike stations taken together (`optimizer.pooling`).
+
+Both begin with a good choice (`optimizer.descent`), so that options which cannot be part of a better one are
+left out from the start.
 
 "least excess" means that no choice keeps the circuits (`optimizer.excess`).
 

@@ -73,20 +73,17 @@ def descended(
     enough: a loss that need not be improved. Of changes in pairs only those to the cheapest options are
     looked at, two of a kind.
     """
-    given = np.array(amounts)
-    chosen, best, ranked = chosen.copy(), np.inf, None
-    while True:
-        single, best = _best_single(options, chosen, given, penalty, best)
-        if single is not None:
-            chosen[options.load[single]] = single
-            continue
-        if best <= enough:
-            break
-        ranked = _two_of_a_kind(options, dearer) if ranked is None else ranked
-        pair, best = _best_pair(options, chosen, ranked, given, penalty, best)
-        if pair is None:
-            break
-        chosen[options.load[ranked[pair[0]]]], chosen[options.load[ranked[pair[1]]]] = ranked[list(pair)]
+    given, chosen = np.array(amounts), chosen.copy()
+    ranked = _two_of_a_kind(options, dearer)
+    best, before = np.inf, np.nan
+    while best != before and best > enough:
+        before = best
+        changed, best = _best_pair(options, chosen, ranked, given, penalty, best)
+        chosen[options.load[changed]] = changed
+        changed, best = _best_single(options, chosen, given, penalty, best)
+        while changed:
+            chosen[options.load[changed]] = changed
+            changed, best = _best_single(options, chosen, given, penalty, best)
     return GoodChoice(best, (chosen - options.starts).tolist()) if best < np.inf else NO_CHOICE
 
 
@@ -99,7 +96,8 @@ def _two_of_a_kind(options: Options, dearer: Floats) -> Ints:
 
 def _best_single(
     options: Options, chosen: Ints, amounts: Ints, penalty: float, best: float
-) -> tuple[int | None, float]:
+) -> tuple[list[int], float]:
+    """The option to change to, none if no change gains; what is lost then."""
     replaced = chosen[options.load]
     left = options.takes[:, replaced] - options.takes
     left += (amounts - options.takes[:, chosen].sum(axis=1))[:, None]
@@ -108,13 +106,13 @@ def _best_single(
     if len(left) > 1:
         losses[left[1:].min(axis=0) < 0] = np.inf
     k = int(losses.argmin())
-    return (k, float(losses[k])) if losses[k] < best - NEGLIGIBLE else (None, best)
+    return ([k], float(losses[k])) if losses[k] < best - NEGLIGIBLE else ([], best)
 
 
 def _best_pair(
     options: Options, chosen: Ints, ranked: Ints, amounts: Ints, penalty: float, best: float
-) -> tuple[tuple[int, int] | None, float]:
-    """Places among the ranked."""
+) -> tuple[list[int], float]:
+    """The same of two loads."""
     load = options.load[ranked]
     freed = options.takes[:, chosen[load]] - options.takes[:, ranked]
     costs = options.costs[ranked] - options.costs[chosen[load]]
@@ -125,4 +123,6 @@ def _best_pair(
         losses[row[:, None] + row_freed < 0] = np.inf
     losses[load[:, None] == load] = np.inf
     a, b = divmod(int(losses.argmin()), len(ranked))
-    return ((a, b), float(losses[a, b])) if losses[a, b] < best - NEGLIGIBLE else (None, best)
+    if losses[a, b] < best - NEGLIGIBLE:
+        return [int(ranked[a]), int(ranked[b])], float(losses[a, b])
+    return [], best
