@@ -23,17 +23,21 @@ from itertools import pairwise
 from math import gcd, inf
 
 import numpy as np
+from numpy.typing import NDArray
 
 from optimizer.descent import descended
 from optimizer.electrical import NANO
 from optimizer.levels import Levels
-from optimizer.options import options_of
+from optimizer.options import Options, options_of
 
 MOST_BITS = 400_000
 MOST_COST_LEVELS = 300
 MARGIN = 500 * NANO
+NARROW_MARGIN = 60 * NANO
+MANY_FREE = 60
 FEW_LOADS = 24
 FEW_COSTS = 30
+FEW_BITS = 150_000
 Exact = Fraction | int | float  # float only where it is infinite
 Target = tuple[Exact, int, int]  # loss, cost, powers as bits
 _ByCost = list[tuple[int, list[int], int]]
@@ -43,8 +47,9 @@ _ByCost = list[tuple[int, list[int], int]]
 class Sums:
     """tables as above; powers in `unit`, powers and costs beyond the least of the options left.
 
-    options: those that each load is left with. free: the loads with several. available: the sun left beyond
-    those least. Every answer within the limit that no other with the same power undercuts is in the tables.
+    options: those that each load is left with. free: the loads with several. available, limit: the sun left
+    over and the loss allowed beyond the least of those. Every answer within the limit that no other with the
+    same power undercuts is in the tables. booked: the least costs of the options left.
     """
 
     options: list[list[int]]
@@ -53,6 +58,8 @@ class Sums:
     unit: int
     available: int
     penalty: Fraction
+    limit: float
+    booked: int
 
     def best(self) -> Target:
         """The best loss and lowest cost, whatever the loss; none: infinite loss."""
@@ -135,8 +142,9 @@ def _reachable_sums(loads: Sequence[Levels], filled: Filled, penalty: Fraction) 
         [load.most_power - load.least_power + load.most_cost - load.least_cost for load in loads]
     )
     rounding = 1.0 + 1e-13 * size * max(1.0, float(penalty))
-    options_of_few_or_many = _options_of_few if len(loads) <= FEW_LOADS else _options_of_many
-    kept, limit = options_of_few_or_many(loads, filled, float(penalty), rounding)
+    if len(loads) > FEW_LOADS:
+        return _sums_of_many(loads, filled, penalty, rounding)
+    kept, limit = _options_of_few(loads, filled, float(penalty), rounding)
     return _sums(loads, kept, filled, penalty, limit)
 
 
@@ -164,21 +172,39 @@ def _options_of_few(
     return [[k for k, cost in enumerate(costs) if cost <= margin] for costs in dearer], limit
 
 
-def _options_of_many(
-    loads: Sequence[Levels], filled: Filled, penalty: float, rounding: float
-) -> tuple[list[list[int]], float]:
-    """The same after changes of one load or two, for as long as they gain."""
+def _sums_of_many(loads: Sequence[Levels], filled: Filled, penalty: Fraction, rounding: float) -> Sums | None:
+    """The same after changes of one load or two, for as long as they gain.
+
+    Of very many loads that would leave too many free: answers close to the bound are looked for first.
+    """
     options = options_of(loads)
     least, dearer = options.priced(np.array([filled.price]))
     bound = filled.price * filled.available + float(least.sum())
-    chosen = options.starts + filled.options
-    limit = (
-        rounding + descended(options, chosen, dearer, [filled.available], penalty, enough=bound + MARGIN).loss
-    )
-    kept = dearer <= limit - bound + rounding
+    chosen, enough = options.starts + filled.options, bound + MARGIN
+    good = descended(options, chosen, dearer, [filled.available], float(penalty), enough)
+    limit = good.loss + rounding
+    kept = _kept_options(options, dearer <= limit - bound + rounding)
+    if _free_count(kept) > MANY_FREE:
+        fewer = _kept_options(options, dearer <= NARROW_MARGIN + rounding)
+        sums = None
+        if 2 * _free_count(fewer) < _free_count(kept):
+            sums = _sums(loads, fewer, filled, penalty, bound + NARROW_MARGIN)
+        if sums is not None:
+            if sums.best()[0] <= sums.limit:
+                return sums
+            limit = min(limit, float(sums.best()[0] + sums.booked) + rounding)
+            kept = _kept_options(options, dearer <= limit - bound + rounding)
+    return _sums(loads, kept, filled, penalty, limit)
+
+
+def _kept_options(options: Options, kept: NDArray[np.bool_]) -> list[list[int]]:
     which = (kept.nonzero()[0] - options.starts[options.load[kept]]).tolist()
     ends = [0, *np.cumsum(np.add.reduceat(kept, options.starts, dtype=np.int64)).tolist()]
-    return [which[a:b] for a, b in pairwise(ends)], limit
+    return [which[a:b] for a, b in pairwise(ends)]
+
+
+def _free_count(kept: Sequence[Sequence[int]]) -> int:
+    return sum([len(options) > 1 for options in kept])
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,7 +259,7 @@ def _sums(
     tables = _tables(by_cost, _Bands(by_cost, unit, available, filled.price, float(penalty)), limit - booked)
     if tables is None:
         return None
-    return Sums(options, free, tables, unit, available, penalty)
+    return Sums(options, free, tables, unit, available, penalty, limit - booked, booked)
 
 
 class _Bands:
@@ -288,7 +314,7 @@ def _tables(loads: Sequence[_ByCost], bands: _Bands, limit: float) -> list[dict[
     tables = [table]
     for i in range(len(loads) - 1, -1, -1):
         table = _without_dearer(_added(loads[i], table), limit)
-        if len(table) > FEW_COSTS:
+        if len(table) > FEW_COSTS or sum([bits.bit_length() for bits in table.values()]) > FEW_BITS:
             table = bands.masked(table, i, limit)
         if len(table) > MOST_COST_LEVELS:
             return None
