@@ -1,12 +1,14 @@
 """The exact choice for one minute: which relays close, how many amperes each station may take.
 
-Four paths, cheapest first, all exact; the answer's `method` names the one taken:
+Three paths, cheapest first, all exact; the answer's `method` names the one taken:
 
-- "budget": only the total power matters; sums of powers as bit sets (`optimizer.budget`).
-  The answer stands if it happens to keep every circuit.
-- "descent": another choice of the same sums that keeps every circuit (`optimizer.descent`).
+- "budget": only the total power matters; sums of powers as bit sets (`optimizer.budget`). Tried if the loads,
+  run cheapest watts first, keep every circuit; the answer stands if it does so, too.
 - "search": circuits bind; partial choices side by side (`optimizer.search`).
 - "pools": the same for many loads, with alike stations taken together (`optimizer.pooling`).
+
+Both begin with a good choice (`optimizer.descent`), so that options which cannot be part of a better one are
+left out from the start.
 
 "least excess" means that no choice keeps the circuits (`optimizer.excess`).
 
@@ -23,16 +25,16 @@ it count states, not time.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from fractions import Fraction
 
-from optimizer.budget import first_in_order, loss_of, reachable_sums, separable_choice
-from optimizer.descent import first_within_rows
+from optimizer.budget import filled_up, first_of_the_best, loss_of, separable_choice
 from optimizer.electrical import NANO, nano
 from optimizer.excess import least_excess
 from optimizer.levels import Levels, levels_of
 from optimizer.problem import Allocation, AllocationProblem
 from optimizer.rows import Row, binding_rows, keeps_rows
-from optimizer.search import MOST_STATES, Found, Search, search_within_excess
+from optimizer.search import MOST_STATES, Found, best_within_rows, search_within_excess
 
 
 def allocate(problem: AllocationProblem) -> Allocation:
@@ -46,7 +48,8 @@ def allocate(problem: AllocationProblem) -> Allocation:
     penalty = Fraction(nano(problem.draw_penalty), NANO)
     rows = binding_rows(problem, loads)
     feasible = all(row.slack >= 0 for row in rows)
-    rows = [Row(max(row.slack, 0), row.phase_of) for row in rows]
+    if not feasible:
+        rows = [replace(row, slack=max(row.slack, 0)) for row in rows]
     found = _choose(loads, available, penalty, rows)
     if found.options is None:
         feasible, found = False, _least_excess(loads, available, penalty, rows, found)
@@ -55,19 +58,16 @@ def allocate(problem: AllocationProblem) -> Allocation:
 
 def _choose(loads: Sequence[Levels], available: int, penalty: Fraction, rows: Sequence[Row]) -> Found:
     chosen = separable_choice(loads, available, penalty)
+    if chosen is None:
+        filled = filled_up(loads, available, penalty)
+        if keeps_rows(rows, loads, filled.options):
+            chosen = first_of_the_best(loads, filled, penalty)
     if chosen is not None and keeps_rows(rows, loads, chosen):
         return Found("budget", chosen)
-    sums = reachable_sums(loads, available, penalty) if chosen is None else None
-    if sums is not None:
-        chosen = first_in_order(sums, sums.best())
-        if keeps_rows(rows, loads, chosen):
-            return Found("budget", chosen)
-    search = Search(loads, available - sum(load.least_power for load in loads), penalty, rows)
-    if sums is not None:
-        chosen = first_within_rows(loads, sums, rows, search.least_loss())
-        if chosen is not None:
-            return Found("descent", chosen)
-    return search.best()
+    gap = available - sum([load.least_power for load in loads])
+    spare = max(gap - sum([load.most_power - load.least_power for load in loads]), 0)
+    found = best_within_rows(loads, gap - spare, penalty, rows)
+    return found if found.open_loss is None else replace(found, open_loss=found.open_loss + spare)
 
 
 def _least_excess(

@@ -1,13 +1,13 @@
 """Exact choice by sums of powers: sets of reachable powers as the bits of integers.
 
-First the loads that do not compete are settled: at the price of the last watt of sun, an option
-that costs more than a margin beyond its load's best cannot belong to an answer within that margin
-of the bound; few loads are left with a choice. For those from the i-th to the last, `tables[i]`
-holds, per cost, an integer whose bit k says that the power k can be reached at that cost. One shift
-and one "or" add an option of a load to thousands of sums at once. Sums that cannot belong to an
-answer within the margin are masked out, by linear bounds on what the loads before the i-th can still
-contribute; the margin is raised until an answer lies within it. Read forwards from a (cost, power),
-the tables give the choice that is first in list order.
+First the loads that do not compete are settled. At the price of the last watt of sun, an option that costs
+more than a margin beyond its load's best cannot belong to an answer within that margin of the bound; the
+margin is that of a good answer, and few loads are left free. For those from the i-th free one to the last,
+`tables[i]` holds, per cost, an integer whose bit k says that the power k can be reached at that cost and no
+lower one. One shift and one "or" add an option of a load to thousands of sums at once. Where the costs become
+many, sums that cannot belong to an answer within the margin are masked out, by linear bounds on what the free
+loads before the i-th can still contribute. Read forwards from a (cost, power), the tables give the choice
+that is first in list order.
 
 Loss is what an answer lacks of the surplus, or overdraws times the penalty, plus its cost above the
 least. Source: fixing by reduced costs as in Martello and Toth, Knapsack Problems (1990), 2.2.3.
@@ -15,19 +15,29 @@ least. Source: fixing by reduced costs as in Martello and Toth, Knapsack Problem
 
 from __future__ import annotations
 
-from bisect import bisect_right
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
+from functools import cached_property
 from itertools import pairwise
 from math import gcd, inf
 
+import numpy as np
+from numpy.typing import NDArray
+
+from optimizer.descent import descended
 from optimizer.electrical import NANO
 from optimizer.levels import Levels
+from optimizer.options import Options, options_of
 
 MOST_BITS = 400_000
 MOST_COST_LEVELS = 300
-MARGINS = (60 * NANO, 240 * NANO, 960 * NANO)
+MARGIN = 500 * NANO
+NARROW_MARGIN = 60 * NANO
+MANY_FREE = 60
+FEW_LOADS = 24
+FEW_COSTS = 30
+FEW_BITS = 150_000
 Exact = Fraction | int | float  # float only where it is infinite
 Target = tuple[Exact, int, int]  # loss, cost, powers as bits
 _ByCost = list[tuple[int, list[int], int]]
@@ -37,12 +47,13 @@ _ByCost = list[tuple[int, list[int], int]]
 class Sums:
     """tables as above; powers in `unit`, powers and costs beyond the least of the options left.
 
-    options[i]: (option, power, cost) of those that load i is left with. available, limit: the sun left
-    over and the loss allowed beyond those least; every answer within the limit is in the tables.
-    booked: the least costs of the options left.
+    options: those that each load is left with. free: the loads with several. available, limit: the sun left
+    over and the loss allowed beyond the least of those. Every answer within the limit that no other with the
+    same power undercuts is in the tables. booked: the least costs of the options left.
     """
 
-    options: list[list[tuple[int, int, int]]]
+    options: list[list[int]]
+    free: list[_Free]
     tables: list[dict[int, int]]
     unit: int
     available: int
@@ -50,21 +61,8 @@ class Sums:
     limit: float
     booked: int
 
-    def targets(self) -> Iterator[Target]:
-        """From the best loss and lowest cost upwards."""
-        found: dict[tuple[Exact, int], int] = {}
-        for cost, bits in self.tables[0].items():
-            while bits:
-                bit = bits & -bits
-                bits ^= bit
-                loss = self._loss(bit.bit_length() - 1, cost)
-                if loss <= self.limit:
-                    found[loss, cost] = found.get((loss, cost), 0) | bit
-        for loss, cost in sorted(found):
-            yield loss, cost, found[loss, cost]
-
     def best(self) -> Target:
-        """The first of `targets`, without listing the others, whatever its loss; none: infinite loss."""
+        """The best loss and lowest cost, whatever the loss; none: infinite loss."""
         best: Target = (inf, 0, 0)
         for cost, bits in self.tables[0].items():
             below, above = _neighbours(bits, self.available // self.unit)
@@ -108,175 +106,216 @@ def separable_choice(loads: Sequence[Levels], available: int, penalty: Fraction)
     ]
 
 
-def reachable_sums(loads: Sequence[Levels], available: int, penalty: Fraction) -> Sums | None:
-    """The sums of all answers with nearly the best loss; None if they are too many to list."""
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """Loads run in part, cheapest watts first, until the sun is used. price: the cost of the last watt.
+
+    options: what is run in whole. available: the sun beyond the least powers.
+    """
+
+    price: float
+    options: list[int]
+    available: int
+
+
+def filled_up(loads: Sequence[Levels], available: int, penalty: Fraction) -> Filled:
     available -= sum([load.least_power for load in loads])
-    price = _clearing_price(loads, available, float(penalty))
-    dearer = [_reduced_costs(load, price) for load in loads]
-    bound = price * available + sum([least for least, _ in dearer])
-    size = abs(available) + sum(
+    options, left = [load.start for load in loads], available
+    segments = [(*segment, i) for i, load in enumerate(loads) for segment in load.segments]
+    for price, power, option, i in sorted(segments):
+        left -= power
+        if left < 0:
+            return Filled(min(max(price, -float(penalty)), 1.0), options, available)
+        options[i] = option
+    return Filled(1.0, options, available)
+
+
+def first_of_the_best(loads: Sequence[Levels], filled: Filled, penalty: Fraction) -> list[int] | None:
+    """Of the answers with the best loss and lowest cost the first in order; None: too many sums to list."""
+    sums = _reachable_sums(loads, filled, penalty)
+    return None if sums is None else _first_in_order(sums, sums.best())
+
+
+def _reachable_sums(loads: Sequence[Levels], filled: Filled, penalty: Fraction) -> Sums | None:
+    """The sums of all answers that lose no more than a good one."""
+    size = abs(filled.available) + sum(
         [load.most_power - load.least_power + load.most_cost - load.least_cost for load in loads]
     )
-    rounding = 1.0 + 1e-14 * size * max(1.0, float(penalty))
-    margin = _first_margin([more for _, more in dearer])
-    limit = bound + margin
-    while True:
-        left = [
-            _Left.of(load, [k for k, more in enumerate(extra) if more <= limit - bound + rounding])
-            for load, (_, extra) in zip(loads, dearer, strict=True)
-        ]
-        sums = _sums(left, available, penalty, price, limit)
-        if sums is None:
-            return None
-        best = sums.best()
-        if best[0] <= sums.limit:
-            return sums
-        margin *= 4
-        limit = bound + margin
-        limit = min(limit, float(best[0] + sums.booked) * (1 + 1e-12) + 1)
+    rounding = 1.0 + 1e-13 * size * max(1.0, float(penalty))
+    if len(loads) > FEW_LOADS:
+        return _sums_of_many(loads, filled, penalty, rounding)
+    kept, limit = _options_of_few(loads, filled, float(penalty), rounding)
+    return _sums(loads, kept, filled, penalty, limit)
 
 
-def _first_margin(dearer: Sequence[Sequence[float]]) -> float:
-    """The widest that leaves hardly more loads free than the narrowest does, as where all are alike."""
-    seconds = sorted([sorted(extra)[1] for extra in dearer if len(extra) > 1])
-    free = [bisect_right(seconds, margin) for margin in MARGINS]
-    return max([m for m, count in zip(MARGINS, free, strict=True) if count <= free[0] * 1.25 + 2])
-
-
-def _clearing_price(loads: Sequence[Levels], available: int, penalty: float) -> float:
-    """The cost of the last watt if loads could be run in part, cheapest watts first."""
-    segments = []
+def _options_of_few(
+    loads: Sequence[Levels], filled: Filled, penalty: float, rounding: float
+) -> tuple[list[list[int]], float]:
+    """Those that an answer may contain that loses no more than the filled one after its best single change;
+    and that loss."""
+    least, dearer = [], []
     for load in loads:
-        hull = _lower_hull([(load.powers[k] - load.least_power, load.costs[k]) for k in load.corners])
-        segments += [((c2 - c1) / (p2 - p1), p2 - p1) for (p1, c1), (p2, c2) in pairwise(hull)]
-    for price, power in sorted(segments):
-        available -= power
-        if available < 0:
-            return min(max(price, -penalty), 1.0)
-    return 1.0
+        offset = filled.price * load.least_power - load.least_cost
+        priced = [c - filled.price * p + offset for p, c in zip(load.powers, load.costs, strict=True)]
+        least.append(min(priced))
+        dearer.append([cost - least[-1] for cost in priced])
+    chosen = [(load, load.powers[k], load.costs[k]) for load, k in zip(loads, filled.options, strict=True)]
+    gap = filled.available - sum([power - load.least_power for load, power, _ in chosen])
+    cost = sum([cost - load.least_cost for load, _, cost in chosen])
+    changed = [
+        (gap + power - p, cost - paid + c)
+        for load, power, paid in chosen
+        for p, c in zip(load.powers, load.costs, strict=True)
+    ]
+    limit = rounding + min([max(left, -penalty * left) + paid for left, paid in changed])
+    margin = limit - filled.price * filled.available - sum(least) + rounding
+    return [[k for k, cost in enumerate(costs) if cost <= margin] for costs in dearer], limit
 
 
-def _lower_hull(points: list[tuple[int, int]]) -> list[tuple[int, int]]:
-    hull: list[tuple[int, int]] = []
-    for power, cost in sorted(points):
-        if hull and hull[-1][0] == power:
-            continue
-        while len(hull) > 1:
-            (p1, c1), (p2, c2) = hull[-2:]
-            if (c2 - c1) * (power - p1) < (cost - c1) * (p2 - p1):
-                break
-            hull.pop()
-        hull.append((power, cost))
-    return hull
+def _sums_of_many(loads: Sequence[Levels], filled: Filled, penalty: Fraction, rounding: float) -> Sums | None:
+    """The same after changes of one load or two, for as long as they gain.
+
+    Of very many loads that would leave too many free: answers close to the bound are looked for first.
+    """
+    options = options_of(loads)
+    least, dearer = options.priced(np.array([filled.price]))
+    bound = filled.price * filled.available + float(least.sum())
+    chosen, enough = options.starts + filled.options, bound + MARGIN
+    good = descended(options, chosen, dearer, [filled.available], float(penalty), enough)
+    limit = good.loss + rounding
+    kept = _kept_options(options, dearer <= limit - bound + rounding)
+    if _free_count(kept) > MANY_FREE:
+        fewer = _kept_options(options, dearer <= NARROW_MARGIN + rounding)
+        sums = None
+        if 2 * _free_count(fewer) < _free_count(kept):
+            sums = _sums(loads, fewer, filled, penalty, bound + NARROW_MARGIN)
+        if sums is not None:
+            if sums.best()[0] <= sums.limit:
+                return sums
+            limit = min(limit, float(sums.best()[0] + sums.booked) + rounding)
+            kept = _kept_options(options, dearer <= limit - bound + rounding)
+    return _sums(loads, kept, filled, penalty, limit)
 
 
-def _reduced_costs(load: Levels, price: float) -> tuple[float, list[float]]:
-    """The least cost of the load's options with their power at this price, and what each is above it."""
-    p0, c0 = load.least_power, load.least_cost
-    priced = [c - c0 - price * (p - p0) for p, c in zip(load.powers, load.costs, strict=True)]
-    least = min(priced)
-    return least, [cost - least for cost in priced]
+def _kept_options(options: Options, kept: NDArray[np.bool_]) -> list[list[int]]:
+    which = (kept.nonzero()[0] - options.starts[options.load[kept]]).tolist()
+    ends = [0, *np.cumsum(np.add.reduceat(kept, options.starts, dtype=np.int64)).tolist()]
+    return [which[a:b] for a, b in pairwise(ends)]
+
+
+def _free_count(kept: Sequence[Sequence[int]]) -> int:
+    return sum([len(options) > 1 for options in kept])
 
 
 @dataclass(frozen=True, slots=True)
-class _Left:
-    """The options that a load is left with. (base_power, base_cost): their least, beyond the load's.
+class _Free:
+    """A load with several options left. options: (option, power, cost) beyond the least of them.
 
-    options: (option, power, cost) beyond the base. power_step: greatest common divisor of those powers.
+    base_power, base_cost: that least, beyond the load's.
     """
 
     options: list[tuple[int, int, int]]
     base_power: int
     base_cost: int
-    power_step: int
 
     @classmethod
-    def of(cls, load: Levels, kept: list[int]) -> _Left:
-        if len(kept) == 1:
-            k = kept[0]
-            return cls([(k, 0, 0)], load.powers[k] - load.least_power, load.costs[k] - load.least_cost, 0)
-        power, cost = min([load.powers[k] for k in kept]), min([load.costs[k] for k in kept])
-        options = [(k, load.powers[k] - power, load.costs[k] - cost) for k in kept]
-        step = gcd(*[p for _, p, _ in options])
-        return cls(options, power - load.least_power, cost - load.least_cost, step)
+    def of(cls, load: Levels, kept: Sequence[int]) -> _Free:
+        powers, costs = [load.powers[k] for k in kept], [load.costs[k] for k in kept]
+        power, cost = min(powers), min(costs)
+        options = [(k, p - power, c - cost) for k, p, c in zip(kept, powers, costs, strict=True)]
+        return cls(options, power - load.least_power, cost - load.least_cost)
 
     def by_cost(self, unit: int) -> _ByCost:
         """(cost, powers in the unit, their common difference or 0)."""
-        classes: dict[int, set[int]] = {}
+        classes: dict[int, list[int]] = {}
         for _, power, cost in self.options:
-            classes.setdefault(cost, set()).add(power // unit)
-        return [
-            (cost, (found := sorted(powers)), _common_difference(found)) for cost, powers in classes.items()
-        ]
+            classes.setdefault(cost, []).append(power // unit)
+        return [(cost, sorted(powers), _common_difference(powers)) for cost, powers in classes.items()]
 
 
 def _common_difference(powers: list[int]) -> int:
-    differences = {b - a for a, b in pairwise(powers)}
-    return differences.pop() if len(differences) == 1 else 0
+    """Of two powers at least, in ascending order."""
+    if len(powers) < 2 or powers[1] <= powers[0]:
+        return 0
+    step = powers[1] - powers[0]
+    return step if powers == list(range(powers[0], powers[-1] + 1, step)) else 0
 
 
 def _sums(
-    left: Sequence[_Left], available: int, penalty: Fraction, price: float, limit: float
+    loads: Sequence[Levels], options: list[list[int]], filled: Filled, penalty: Fraction, limit: float
 ) -> Sums | None:
-    available -= sum([x.base_power for x in left])
-    booked = sum([x.base_cost for x in left])
-    unit = gcd(*[x.power_step for x in left]) or 1
-    free = [x for x in left if len(x.options) > 1]
-    most: float = sum([max([p for _, p, _ in x.options]) for x in free])
+    free = [_Free.of(load, kept) for load, kept in zip(loads, options, strict=True) if len(kept) > 1]
+    settled = [(load, kept[0]) for load, kept in zip(loads, options, strict=True) if len(kept) == 1]
+    available = filled.available - sum([x.powers[k] - x.least_power for x, k in settled])
+    available -= sum([x.base_power for x in free])
+    booked = sum([x.costs[k] - x.least_cost for x, k in settled]) + sum([x.base_cost for x in free])
+    unit = gcd(*[power for x in free for _, power, _ in x.options]) or 1
+    most: float = sum([max([power for _, power, _ in x.options]) for x in free])
     if penalty > 0:
         most = min(most, available + max(limit - booked, 0) / float(penalty))
     if most / unit > MOST_BITS:
         return None
-    bounds = _LinearBounds.of(free, available, price, float(penalty))
-    found = _tables([x.by_cost(unit) for x in free], unit, bounds, limit - booked)
-    if found is None:
+    by_cost = [x.by_cost(unit) for x in free]
+    tables = _tables(by_cost, _Bands(by_cost, unit, available, filled.price, float(penalty)), limit - booked)
+    if tables is None:
         return None
-    tables, at = [found[0]], 0
-    for x in left:
-        at += len(x.options) > 1
-        tables.append(found[at])
-    options = [[(k, p // unit, c) for k, p, c in x.options] for x in left]
-    return Sums(options, tables, unit, available, penalty, limit - booked, booked)
+    return Sums(options, free, tables, unit, available, penalty, limit - booked, booked)
 
 
-@dataclass(frozen=True, slots=True)
-class _LinearBounds:
-    """For a price v of sun between −penalty and 1, loss >= v·gap: a bound that is a sum over loads.
+class _Bands:
+    """Where the powers of the loads from the i-th on must lie, so that those before can make up for the rest.
 
-    before[i][v]: the least loss of the loads before the i-th, with the whole gap priced at v.
+    For a price of sun between −penalty and 1, loss >= price · gap: a bound that is a sum over loads.
     """
 
-    prices: tuple[float, ...]
-    before: list[list[float]]
+    def __init__(
+        self, loads: Sequence[_ByCost], unit: int, available: int, middle: float, penalty: float
+    ) -> None:
+        self.loads, self.unit, self.available = loads, unit, available
+        self.prices = [price for price in dict.fromkeys((1.0, middle, -penalty)) if price]
 
-    @classmethod
-    def of(cls, free: Sequence[_Left], available: int, middle: float, penalty: float) -> _LinearBounds:
-        prices = tuple(dict.fromkeys((1.0, middle, -penalty, 0.0)))
-        so_far = [p * available for p in prices]
-        before = [so_far]
-        for x in free:
-            so_far = [
-                total + min([c - price * p for _, p, c in x.options])
-                for price, total in zip(prices, so_far, strict=True)
-            ]
-            before.append(so_far)
-        return cls(prices, before)
+    @cached_property
+    def _before(self) -> list[list[float]]:
+        """By each price, the least loss of the loads before the i-th."""
+        before = [[price * self.available for price in self.prices]]
+        for load in self.loads:
+            ends = [(cost, powers[0] * self.unit, powers[-1] * self.unit) for cost, powers, _ in load]
+            before.append(
+                [
+                    so_far + min([cost - max(price * low, price * high) for cost, low, high in ends])
+                    for price, so_far in zip(self.prices, before[-1], strict=True)
+                ]
+            )
+        return before
 
-    def band(self, i: int) -> tuple[float, list[tuple[float, float]], list[tuple[float, float]]]:
-        """What the powers of the loads from the i-th on must keep to; see `_masked`."""
-        pairs = list(zip(self.prices, self.before[i], strict=True))
-        lower = [(before / price, 1 / price) for price, before in pairs if price > 0]
-        upper = [(-before / -price, 1 / -price) for price, before in pairs if price < 0]
-        return max((before for price, before in pairs if price == 0), default=0.0), lower, upper
+    def masked(self, table: dict[int, int], i: int, limit: float) -> dict[int, int]:
+        """Without the sums of the loads from the i-th on that cannot be brought within the limit."""
+        pairs = list(zip(self.prices, self._before[i], strict=True))
+        lower = [(least / price, 1 / price) for price, least in pairs if price > 0]
+        upper = [(least / price, -1 / price) for price, least in pairs if price < 0]
+        result = {}
+        for cost, bits in table.items():
+            low = (
+                int(max([base - (limit - cost) * slope for base, slope in lower]) / self.unit * (1 - 1e-12))
+                - 1
+            )
+            if low > 0:
+                bits = bits >> low << low
+            if upper:
+                highest = min([base + (limit - cost) * slope for base, slope in upper])
+                bits &= (1 << max(int(highest / self.unit * (1 + 1e-12)) + 2, 0)) - 1
+            if bits:
+                result[cost] = bits
+        return result
 
 
-def _tables(
-    loads: Sequence[_ByCost], unit: int, bounds: _LinearBounds, limit: float
-) -> list[dict[int, int]] | None:
+def _tables(loads: Sequence[_ByCost], bands: _Bands, limit: float) -> list[dict[int, int]] | None:
     table = {0: 1}
     tables = [table]
     for i in range(len(loads) - 1, -1, -1):
-        table = _masked(_added(loads[i], table), i, unit, bounds, limit)
+        table = _without_dearer(_added(loads[i], table), limit)
+        if len(table) > FEW_COSTS or sum([bits.bit_length() for bits in table.values()]) > FEW_BITS:
+            table = bands.masked(table, i, limit)
         if len(table) > MOST_COST_LEVELS:
             return None
         tables.append(table)
@@ -300,24 +339,17 @@ def _added(load: _ByCost, table: dict[int, int]) -> dict[int, int]:
     return result
 
 
-def _masked(table: dict[int, int], i: int, unit: int, bounds: _LinearBounds, limit: float) -> dict[int, int]:
-    """Without the sums that no choice of the loads before the i-th can bring within the limit."""
-    least_cost, lower, upper = bounds.band(i)
-    result = {}
-    for cost, bits in table.items():
-        spare = limit - cost
-        if spare < least_cost:
-            continue
-        lowest = max([base - spare * slope for base, slope in lower])
-        low = int(lowest / unit * (1 - 1e-12)) - 1
-        if low > 0:
-            bits = bits >> low << low
-        if upper:
-            high = int(min([base + spare * slope for base, slope in upper]) / unit * (1 + 1e-12)) + 2
-            if high < bits.bit_length():
-                bits &= (1 << max(high, 0)) - 1
+def _without_dearer(table: dict[int, int], limit: float) -> dict[int, int]:
+    """Without the sums that a lower cost reaches."""
+    result, cheaper = {}, 0
+    for cost in sorted(table):
+        if cost > limit:
+            break
+        bits = table[cost]
+        bits ^= bits & cheaper
         if bits:
             result[cost] = bits
+            cheaper |= bits
     return result
 
 
@@ -342,13 +374,18 @@ def _neighbours(bits: int, target: int) -> tuple[int, int]:
     return (1 << below.bit_length() - 1 if below else 0), above
 
 
-def first_in_order(sums: Sums, target: Target) -> list[int]:
+def _first_in_order(sums: Sums, target: Target) -> list[int]:
     """The choice, lowest options first, that reaches the target."""
     _, cost, powers = target
     chosen = []
-    for options, rest in zip(sums.options, sums.tables[1:], strict=True):
-        for k, extra_power, extra_cost in options:
-            left = powers >> extra_power & rest.get(cost - extra_cost, 0)
+    free = zip(sums.free, sums.tables[1:], strict=True)
+    for kept in sums.options:
+        if len(kept) == 1:
+            chosen += kept
+            continue
+        load, rest = next(free)
+        for k, extra_power, extra_cost in load.options:
+            left = powers >> extra_power // sums.unit & rest.get(cost - extra_cost, 0)
             if left:
                 chosen.append(k)
                 cost, powers = cost - extra_cost, left

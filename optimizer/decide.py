@@ -103,27 +103,48 @@ def decide(
     if trust is not grid_trust:
         meter = ("battery meter", battery.age_s)
     outlook = _outlook(minute, available_w, trust, meter, shedding, now)
-    decision = Decision(
+    surplus_w = None if grid is None else surplus_of(grid)
+    decision = _decision(minute, outlook, surplus_w, available_w, method, shedding.active, now)
+    grid_minutes = keep_minute(memory.grid_minutes, _with_moves(seen, minute.outlets), learnt)
+    return decision, replace(
+        _remembered(minute, memory, now),
+        load_shedding=shedding.memory,
+        grid_minutes=grid_minutes,
+        needs=remember_needs(claims),
+        plug_ins=plug_ins,
+    )
+
+
+def _decision(
+    minute: Minute,
+    outlook: Outlook,
+    surplus_w: float | None,
+    available_w: float | None,
+    method: str,
+    sheds: bool,
+    now: datetime,
+) -> Decision:
+    return Decision(
         at=now,
-        surplus_w=None if grid is None else surplus_of(grid),
+        surplus_w=surplus_w,
         available_w=available_w,
         appliances=tuple(_appliance_decision(plan, outlook) for plan in minute.plans),
         connectors=tuple(_connector_decision(outlet, outlook) for outlet in minute.outlets),
         feasible=not minute.fuses.exceeded() and not minute.ceiling.exceeded(),
         method=method,
-        load_shedding=shedding.active,
+        load_shedding=sheds,
     )
-    return decision, Memory(
+
+
+def _remembered(minute: Minute, memory: Memory, now: datetime) -> Memory:
+    """What the minute itself leaves to remember."""
+    return Memory(
         elements=remember_elements(minute.plans, now),
         connectors=remember_connectors(minute.outlets, now),
         other_a=minute.fuses.metered_a,
-        battery=battery.memory,
-        load_shedding=shedding.memory,
+        battery=minute.battery.memory,
         over_import_at=minute.ceiling.over_at,
-        grid_minutes=keep_minute(memory.grid_minutes, _with_moves(seen, minute.outlets), learnt),
         usual_a=usual_currents(memory.usual_a, minute.fuses.metered_a),
-        needs=remember_needs(claims),
-        plug_ins=plug_ins,
         sky=minute.sky,
         runs=_remember_runs(minute, memory, now),
         stops=stops,

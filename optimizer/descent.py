@@ -1,140 +1,128 @@
-"""Among the answers with a wanted sum of powers and costs, the first in list order that keeps the circuits.
-
-A depth-first walk through the tables of `optimizer.budget`, so that every step can still reach the
-wanted sum. It looks ahead at what the circuits leave for the remaining loads together, and it gives up
-after a number of steps: then circuits bind too much for this path.
-"""
+"""A good choice, quickly: what the linear relaxation runs in whole, then one load or two changed at a time
+for as long as that gains."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import median
 
-from optimizer.budget import Sums
+import numpy as np
+
 from optimizer.levels import Levels
-from optimizer.rows import Row, row_uses
+from optimizer.options import Floats, Ints, Options
+from optimizer.relaxation import relaxed
 
-STEPS_PER_LOAD = 6
-MOST_LOADS = 400  # one level of recursion each
-
-
-class TooManySteps(Exception):
-    """Circuits bind too much for this path."""
+MOST_CHANGES = 40
+NEGLIGIBLE = 1000.0  # nW
 
 
-@dataclass(slots=True)
-class _Walk:
-    """uses[i][k]: (row, amperes) of option k of load i. prices: volts per row, a list per way to look ahead.
+@dataclass(frozen=True, slots=True)
+class GoodChoice:
+    """options: of each load, None if none was found within the rows. loss [nW]: infinite then."""
 
-    ahead[n][i]: the power the loads from the i-th on could add beyond the n-th prices' worth of their
-    amperes. left[i]: the most they can use of each row.
+    loss: float
+    options: list[int] | None
+
+
+NO_CHOICE = GoodChoice(np.inf, None)
+
+
+def good_choice(
+    loads: Sequence[Levels], options: Options, amounts: Sequence[int], penalty: float
+) -> tuple[Floats, GoodChoice]:
+    """(prices of the linear relaxation, choice). amounts: sun and amperes left if all take their least."""
+    lower, upper = [], []
+    for load, first in zip(loads, options.starts.tolist(), strict=True):
+        reached = [first + load.start, *[first + k for _, _, k in load.segments]]
+        lower += reached[:-1]
+        upper += reached[1:]
+    chosen = options.starts + np.array([load.start for load in loads])
+    x, prices = relaxed(
+        options.takes[:, upper] - options.takes[:, lower],
+        options.costs[upper] - options.costs[lower],
+        np.array(amounts) - options.takes[:, chosen].sum(axis=1),
+        penalty,
+    )
+    for share, a, b in zip(x.tolist(), lower, upper, strict=True):
+        if share > 0:
+            load = loads[options.load[a]]
+            chosen[options.load[a]] = _reached(options, share, a, b, isinstance(load.answers[0], float))
+    return prices, descended(options, chosen, options.priced(prices)[1], amounts, penalty)
+
+
+def _reached(options: Options, share: float, a: int, b: int, has_levels: bool) -> int:
+    """The option that a share of the way from a to b leads to."""
+    if share > 1 - 1e-9:
+        return b
+    if not has_levels:
+        return a
+    powers = options.takes[0, a : b + 1]
+    return a + int(np.searchsorted(powers, powers[0] + share * (powers[-1] - powers[0]), "right")) - 1
+
+
+def descended(
+    options: Options,
+    chosen: Ints,
+    dearer: Floats,
+    amounts: Sequence[int],
+    penalty: float,
+    enough: float = -np.inf,
+) -> GoodChoice:
+    """chosen: of each load, as a column of the options. dearer: see `Options.priced`.
+
+    enough: a loss that need not be improved. Of changes in pairs only those to the cheapest options are
+    looked at, two of a kind.
     """
-
-    loads: Sequence[Levels]
-    sums: Sums
-    uses: list[list[list[tuple[int, int]]]]
-    prices: list[list[float]]
-    ahead: list[list[float]]
-    left: list[list[int]]
-    steps: int = 0
-
-    def descend(self, i: int, slacks: list[int], cost: int, powers: int) -> list[int] | None:
-        if i == len(self.loads):
-            return []
-        if not self._enough_left(i, slacks, ((powers & -powers).bit_length() - 1) * self.sums.unit):
-            return None
-        self.steps += 1
-        if self.steps > STEPS_PER_LOAD * len(self.loads):
-            raise TooManySteps
-        rest = self.sums.tables[i + 1]
-        for k, extra_power, extra_cost in self.sums.options[i]:
-            uses = self.uses[i][k]
-            if any(slacks[r] < amps for r, amps in uses):
-                continue
-            open_powers = powers >> extra_power & rest.get(cost - extra_cost, 0)
-            if not open_powers:
-                continue
-            left = slacks.copy()
-            for r, amps in uses:
-                left[r] -= amps
-            found = self.descend(i + 1, left, cost - extra_cost, open_powers)
-            if found is not None:
-                return [k, *found]
-        return None
-
-    def _enough_left(self, i: int, slacks: list[int], needed: int) -> bool:
-        usable = [min(pair) for pair in zip(slacks, self.left[i], strict=True)]
-        for prices, ahead in zip(self.prices, self.ahead, strict=True):
-            room = ahead[i] + sum([price * amps for price, amps in zip(prices, usable, strict=True)])
-            if needed > room * (1 + 1e-9) + 1:
-                return False
-        return True
+    given, chosen = np.array(amounts), chosen.copy()
+    ranked = _two_of_a_kind(options, dearer)
+    best, before = np.inf, np.nan
+    while best != before and best > enough:
+        before = best
+        changed, best = _best_pair(options, chosen, ranked, given, penalty, best)
+        chosen[options.load[changed]] = changed
+        changed, best = _best_single(options, chosen, given, penalty, best)
+        while changed:
+            chosen[options.load[changed]] = changed
+            changed, best = _best_single(options, chosen, given, penalty, best)
+    return GoodChoice(best, (chosen - options.starts).tolist()) if best < np.inf else NO_CHOICE
 
 
-def first_within_rows(
-    loads: Sequence[Levels], sums: Sums, rows: Sequence[Row], least_loss: float
-) -> list[int] | None:
-    """The best answer within the rows, None if it is not among the sums or not found soon.
-
-    least_loss [nW]: no answer within the rows loses less.
-    """
-    if least_loss > sums.limit + sums.booked or len(loads) > MOST_LOADS:
-        return None
-    uses = row_uses(loads, rows)
-    prices = _lookahead_prices(loads, rows)
-    ahead = [_ahead(sums, uses, p) for p in prices]
-    walk = _Walk(loads, sums, uses, prices, ahead, _left(sums, uses, len(rows)))
-    slacks = [row.slack for row in rows]
-    try:
-        for loss, cost, powers in sums.targets():
-            if loss + sums.booked >= least_loss:
-                found = walk.descend(0, slacks, cost, powers)
-                if found is not None:
-                    return found
-    except TooManySteps:
-        pass
-    return None
+def _two_of_a_kind(options: Options, dearer: Floats) -> Ints:
+    ranked: Ints = np.argsort(dearer, kind="stable")
+    kind = (np.arange(1, 1 + len(options.takes)) @ options.takes + dearer)[ranked]
+    kept: Ints = ranked[np.append([True, True], kind[2:] != kind[:-2])[: len(kind)]][:MOST_CHANGES]
+    return kept
 
 
-def _lookahead_prices(loads: Sequence[Levels], rows: Sequence[Row]) -> list[list[float]]:
-    """The site's voltage on the innermost rows, and on the outermost: a load passes one of them per phase."""
-    volts = [load.most_power / sum(load.most_current) for load in loads if sum(load.most_current) > 0]
-    voltage = median(volts) if volts else 0.0
-    ranked = sorted(range(len(rows)), key=lambda r: len(rows[r].phase_of))
-    return [_spread(voltage, rows, ranked), _spread(voltage, rows, ranked[::-1])]
+def _best_single(
+    options: Options, chosen: Ints, amounts: Ints, penalty: float, best: float
+) -> tuple[list[int], float]:
+    """The option to change to, none if no change gains; what is lost then."""
+    replaced = chosen[options.load]
+    left = options.takes[:, replaced] - options.takes
+    left += (amounts - options.takes[:, chosen].sum(axis=1))[:, None]
+    losses = np.maximum(left[0], -penalty * left[0])
+    losses += options.costs - options.costs[replaced] + options.costs[chosen].sum()
+    if len(left) > 1:
+        losses[left[1:].min(axis=0) < 0] = np.inf
+    k = int(losses.argmin())
+    return ([k], float(losses[k])) if losses[k] < best - NEGLIGIBLE else ([], best)
 
 
-def _spread(voltage: float, rows: Sequence[Row], ranked: Sequence[int]) -> list[float]:
-    prices, taken = [0.0] * len(rows), set[tuple[int, int]]()
-    for r in ranked:
-        members = set(rows[r].phase_of.items())
-        if not members & taken:
-            prices[r] = voltage
-            taken |= members
-    return prices
-
-
-def _ahead(sums: Sums, uses: list[list[list[tuple[int, int]]]], prices: list[float]) -> list[float]:
-    total = 0.0
-    ahead = [total]
-    for options, used in zip(reversed(sums.options), reversed(uses), strict=True):
-        total += max(
-            [power * sums.unit - sum([prices[r] * amps for r, amps in used[k]]) for k, power, _ in options]
-        )
-        ahead.append(total)
-    return ahead[::-1]
-
-
-def _left(sums: Sums, uses: list[list[list[tuple[int, int]]]], row_count: int) -> list[list[int]]:
-    most = [0] * row_count
-    left = [most.copy()]
-    for options, used in zip(reversed(sums.options), reversed(uses), strict=True):
-        largest: dict[int, int] = {}
-        for k, _, _ in options:
-            for r, amps in used[k]:
-                largest[r] = max(largest.get(r, 0), amps)
-        for r, amps in largest.items():
-            most[r] += amps
-        left.append(most.copy())
-    return left[::-1]
+def _best_pair(
+    options: Options, chosen: Ints, ranked: Ints, amounts: Ints, penalty: float, best: float
+) -> tuple[list[int], float]:
+    """The same of two loads."""
+    load = options.load[ranked]
+    freed = options.takes[:, chosen[load]] - options.takes[:, ranked]
+    costs = options.costs[ranked] - options.costs[chosen[load]]
+    left = freed + (amounts - options.takes[:, chosen].sum(axis=1))[:, None]
+    gaps = left[0][:, None] + freed[0]
+    losses = np.maximum(gaps, -penalty * gaps) + (costs[:, None] + (costs + options.costs[chosen].sum()))
+    for row, row_freed in zip(left[1:], freed[1:], strict=True):
+        losses[row[:, None] + row_freed < 0] = np.inf
+    losses[load[:, None] == load] = np.inf
+    a, b = divmod(int(losses.argmin()), len(ranked))
+    if losses[a, b] < best - NEGLIGIBLE:
+        return [int(ranked[a]), int(ranked[b])], float(losses[a, b])
+    return [], best

@@ -5,13 +5,17 @@ Integers make sums exact, so that equal answers compare equal whatever the order
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
-from math import gcd
+from itertools import pairwise
+
+import numpy as np
+from numpy.typing import NDArray
 
 from optimizer.electrical import NANO, level_count, nano
 from optimizer.problem import ModulatedLoad, Option, SwitchedLoad
 
+POWER, COST = 0, 5  # rows of amounts; in between the currents, of three phases and of a pool
 Currents = tuple[int, ...]
 
 
@@ -19,8 +23,9 @@ Currents = tuple[int, ...]
 class Levels:
     """A load's options in list order; for a modulated load 0 A first (if allowed), then min_a upwards.
 
-    answers: option ids, or amperes. power_step: greatest common divisor of all differences of power.
-    corners: options with, among them, the extremes of every mixture of power and cost.
+    answers: option ids, or amperes. amounts: power, currents and cost beyond the least, a column per option.
+    start, segments: the cheapest option of least power, and (price, power, option reached) of the steps
+    from there by which each watt comes as cheaply as can be.
     """
 
     answers: tuple[str | float, ...]
@@ -33,8 +38,9 @@ class Levels:
     most_cost: int
     least_current: Currents
     most_current: Currents
-    power_step: int
-    corners: tuple[int, ...]
+    amounts: NDArray[np.int64] = field(compare=False)
+    start: int
+    segments: tuple[tuple[float, int, int], ...]
 
 
 def levels_of(load: SwitchedLoad | ModulatedLoad) -> Levels:
@@ -100,9 +106,12 @@ def levels_from(
     currents: tuple[Currents, ...],
     corners: tuple[int, ...],
 ) -> Levels:
-    """All of one length, not empty."""
+    """All of one length, not empty. corners: options with, among them, the cheapest of every mixture."""
     per_phase = list(zip(*currents, strict=True))
-    least_power = min(powers)
+    least_power, least_cost, least_current = min(powers), min(costs), tuple(map(min, per_phase))
+    above = [[amps - least for amps in phase] for phase, least in zip(per_phase, least_current, strict=True)]
+    above += [[0] * len(powers)] * (COST - 1 - len(above))
+    hull = _lower_hull([(powers[k], costs[k], k) for k in corners])
     return Levels(
         answers=answers,
         powers=powers,
@@ -110,10 +119,29 @@ def levels_from(
         currents=currents,
         least_power=least_power,
         most_power=max(powers),
-        least_cost=min(costs),
+        least_cost=least_cost,
         most_cost=max(costs),
-        least_current=tuple(map(min, per_phase)),
+        least_current=least_current,
         most_current=tuple(map(max, per_phase)),
-        power_step=gcd(*[power - least_power for power in powers]),
-        corners=corners,
+        amounts=np.array(
+            [[power - least_power for power in powers], *above, [cost - least_cost for cost in costs]],
+            dtype=np.int64,
+        ),
+        start=hull[0][2],
+        segments=tuple([((c2 - c1) / (p2 - p1), p2 - p1, k) for (p1, c1, _), (p2, c2, k) in pairwise(hull)]),
     )
+
+
+def _lower_hull(points: list[tuple[int, int, int]]) -> list[tuple[int, int, int]]:
+    """points: (power, cost, option)."""
+    hull: list[tuple[int, int, int]] = []
+    for power, cost, option in sorted(points):
+        if hull and hull[-1][0] == power:
+            continue
+        while len(hull) > 1:
+            (p1, c1, _), (p2, c2, _) = hull[-2:]
+            if (c2 - c1) * (power - p1) < (cost - c1) * (p2 - p1):
+                break
+            hull.pop()
+        hull.append((power, cost, option))
+    return hull

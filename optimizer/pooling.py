@@ -8,18 +8,19 @@ out of the pool: that is one more row, like a circuit's.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import pairwise
 
 import numpy as np
-from numpy.typing import NDArray
 
-from optimizer.levels import Levels, levels_from
+from optimizer.levels import POWER, Levels, levels_from
+from optimizer.options import Floats, Ints
 from optimizer.rows import Row
 
 POOL_PHASE = 3
 FEWEST_LEVELS = 3
-Kind = tuple[tuple[tuple[int, int], ...], int, tuple[int, ...]]
+Kind = tuple[tuple[int, ...], int, tuple[int, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,40 +38,58 @@ class PooledProblem:
     first_on: list[int]
     steps: list[int]
 
-    def unpooled(self, chosen: NDArray[np.int64]) -> NDArray[np.int64]:
+    def unpooled(self, chosen: Ints) -> Ints:
         """Deal each pool's steps out, to the last stations first. chosen: a row of options per load."""
         options = chosen[: len(self.steps)].copy()
+        first_on, most = np.array(self.first_on)[:, None], np.array(self.steps)[:, None]
         for members, steps in zip(self.members, chosen[len(self.steps) :], strict=True):
-            left = steps.copy()
-            for i in reversed(members):
-                taken = np.where(options[i] >= self.first_on[i], np.minimum(left, self.steps[i]), 0)
-                options[i] += taken
-                left -= taken
+            room = np.where(options[members] >= first_on[members], most[members], 0)
+            later = np.cumsum(room[::-1], axis=0)[::-1] - room
+            options[members] += np.minimum(np.maximum(steps - later, 0), room)
         return options
+
+    def prices(self, prices: Floats) -> Floats:
+        """With what a step of each pool is worth at these prices of sun and of the problem's rows."""
+        first = len(self.steps)
+        worth = []
+        for n, pool in enumerate(self.loads[first:], first):
+            takes = pool.amounts[:, 1]
+            costs = [
+                price * takes[1 + row.phase]
+                for price, row in zip(prices[1:], self.rows, strict=False)
+                if n in row.members
+            ]
+            worth.append(max(0.0, prices[0] * takes[POWER] - sum(costs)))
+        return np.append(prices, worth)
 
 
 def pooled(loads: Sequence[Levels], rows: Sequence[Row]) -> PooledProblem:
+    touched: list[tuple[int, ...]] = [()] * len(loads)
+    for r, row in enumerate(rows):
+        for i in row.members:
+            touched[i] += (r,)
     kinds: dict[Kind, list[int]] = {}
     for i, load in enumerate(loads):
-        if _can_be_pooled(load):
-            kinds.setdefault(_kind(load, i, rows), []).append(i)
+        step = _step(load)
+        if step is not None:
+            kinds.setdefault((touched[i], *step), []).append(i)
     members = list(kinds.values())
     stations = {i for pool in members for i in pool}
     reduced = [_off_or_minimum(load) if i in stations else load for i, load in enumerate(loads)]
-    phases = [dict(row.phase_of) for row in rows]
-    result_rows = []
-    for n, pool in enumerate(members):
-        for phase_of in phases:
-            if pool[0] in phase_of:
-                phase_of[len(loads) + n] = phase_of[pool[0]]
+    through = [list(row.members) for row in rows]
+    pool_rows = []
+    for n, ((_, power, amps), pool) in enumerate(kinds.items()):
+        for row_members in through:
+            if pool[0] in row_members:
+                row_members.append(len(loads) + n)
         steps = sum(_steps(loads[i]) for i in pool)
-        reduced.append(_pool(loads[pool[0]], steps))
+        reduced.append(_pool(power, amps, steps))
         users = [i for i in pool if _first_on(loads[i])]
-        result_rows.append(Row(steps, dict.fromkeys([*users, len(loads) + n], POOL_PHASE)))
-    kept = [Row(row.slack, phase_of) for row, phase_of in zip(rows, phases, strict=True)]
+        pool_rows.append(Row(steps, POOL_PHASE, [*users, len(loads) + n]))
+    kept = [replace(row, members=row_members) for row, row_members in zip(rows, through, strict=True)]
     stages = [0 if i in stations else 1 for i in range(len(loads))] + [2] * len(members)
     first_on, steps_of = [_first_on(load) for load in loads], [_steps(load) for load in loads]
-    return PooledProblem(reduced, kept + result_rows, stages, members, first_on, steps_of)
+    return PooledProblem(reduced, kept + pool_rows, stages, members, first_on, steps_of)
 
 
 def _first_on(load: Levels) -> int:
@@ -81,27 +100,22 @@ def _steps(load: Levels) -> int:
     return len(load.powers) - _first_on(load) - 1
 
 
-def _step(load: Levels) -> tuple[int, tuple[int, ...]]:
-    """What the first step above the minimum adds: power, currents."""
+@lru_cache(maxsize=8192)
+def _step(load: Levels) -> tuple[int, tuple[int, ...]] | None:
+    """What each step above the minimum adds: power, currents.
+
+    None unless it is a modulated load whose steps are all alike, which odd voltages may spoil by a rounding.
+    """
+    if isinstance(load.answers[0], str) or len(load.powers) < FEWEST_LEVELS:
+        return None
     k = _first_on(load)
+    if len({b - a for a, b in pairwise(load.powers[k:])}) != 1:
+        return None
     amps = tuple(b - a for a, b in zip(load.currents[k], load.currents[k + 1], strict=True))
     return load.powers[k + 1] - load.powers[k], amps
 
 
-def _can_be_pooled(load: Levels) -> bool:
-    """A modulated load whose steps are all alike, which odd voltages may spoil by a rounding."""
-    if isinstance(load.answers[0], str) or len(load.powers) < FEWEST_LEVELS:
-        return False
-    on = load.powers[_first_on(load) :]
-    return len({b - a for a, b in pairwise(on)}) == 1
-
-
-def _kind(load: Levels, i: int, rows: Sequence[Row]) -> Kind:
-    touched = tuple((r, row.phase_of[i]) for r, row in enumerate(rows) if i in row.phase_of)
-    power, amps = _step(load)
-    return touched, power, amps
-
-
+@lru_cache(maxsize=8192)
 def _off_or_minimum(load: Levels) -> Levels:
     on = _first_on(load)
     steps = _steps(load)
@@ -115,12 +129,20 @@ def _off_or_minimum(load: Levels) -> Levels:
     )
 
 
-def _pool(example: Levels, steps: int) -> Levels:
-    power, amps = _step(example)
-    return levels_from(
-        tuple([float(k) for k in range(steps + 1)]),
-        tuple([k * power for k in range(steps + 1)]),
-        (0,) * (steps + 1),
-        tuple([(*(k * a for a in amps), k) for k in range(steps + 1)]),
-        (0, steps),
+def _pool(power: int, amps: tuple[int, ...], steps: int) -> Levels:
+    """Its amounts say it all: the currents are left out."""
+    return Levels(
+        answers=tuple(range(steps + 1)),
+        powers=tuple([k * power for k in range(steps + 1)]),
+        costs=(0,) * (steps + 1),
+        currents=(),
+        least_power=0,
+        most_power=steps * power,
+        least_cost=0,
+        most_cost=0,
+        least_current=(),
+        most_current=(),
+        amounts=np.array([[power], *[[a] for a in amps], [1], [0]], dtype=np.int64) * np.arange(steps + 1),
+        start=0,
+        segments=((0.0, steps * power, steps),),
     )

@@ -1,6 +1,8 @@
 """Exact choice where circuits bind: all partial choices side by side, without those that cannot win.
 
-The loads are taken one after the other. A partial choice is a column of numbers that simply add
+A good choice is found first: what the linear relaxation runs in whole, improved by changes of one load or two
+(`optimizer.descent`). Options that cost more at the relaxation's prices than that choice allows are left out.
+Then the loads are taken one after the other. A partial choice is a column of numbers that simply add
 up: the sun left (gap), the amperes left on each circuit and phase (slack), what was lost so far,
 and the choice itself. Four things keep the columns few:
 
@@ -9,9 +11,9 @@ and the choice itself. Four things keep the columns few:
 - of columns with the same gap and slacks only the best stays (identical loads thus cost nothing);
 - a column whose loss plus the least further loss (linear relaxation; powers that the remaining
   loads cannot compose) exceeds a known answer's is dropped;
-- quick passes with few columns find that known answer. They are proof by themselves if they dropped
-  nothing as good; else a pass goes through all columns, in portions of bounded size, and another through
-  those as good as the answer, for the first in order.
+- quick passes with few columns are proof by themselves if they dropped nothing as good as the answer; else a
+  pass goes through all columns, in portions of bounded size, and another through those as good as the
+  answer, for the first in order.
 
 Passes that try more than MOST_STATES columns are stopped. What was left is known to be at least as
 bad as its bound, and the answer says so. Counting columns, not time, keeps replays alike.
@@ -29,19 +31,20 @@ from math import inf
 import numpy as np
 from numpy.typing import NDArray
 
+from optimizer.descent import NO_CHOICE, GoodChoice, good_choice
 from optimizer.electrical import NANO
 from optimizer.levels import Levels
+from optimizer.options import Floats, Ints
 from optimizer.pooling import PooledProblem, pooled
-from optimizer.relaxation import Bound, Floats, Ints
 from optimizer.rows import Row
-from optimizer.steps import Plan, States, plan_search
+from optimizer.steps import Bound, Plan, States, Task, plan_search
 
-QUICK_WIDTHS = (40, 400)
-PORTION = 2_000
+QUICK_WIDTHS = (60, 600)
+PORTION = 500
 MOST_STATES = 1_000_000
-MOST_TIED_STATES = 100_000
+MOST_TIED_STATES = 50_000
 FEW_LOADS = 24
-REFINE_ABOVE = 200
+REFINE_ABOVE = 100
 MOST_PRICINGS = 40
 NEGLIGIBLE = 1000  # nW
 MOST_BOUNDS = 16
@@ -59,39 +62,29 @@ class Found:
     open_loss: float | None = None
 
 
-class Search:
-    """loads: in list order. gap: the sun left if each takes its least power (may be negative)."""
+def best_within_rows(loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row]) -> Found:
+    """The best choice that keeps the rows. gap: the sun left if each takes its least power.
 
-    def __init__(self, loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row]) -> None:
-        self.loads, self.gap, self.penalty, self.rows = loads, gap, penalty, rows
-        self._passes = self._pooled() if len(loads) > FEW_LOADS else self._plain()
-
-    def least_loss(self) -> float:
-        """No choice loses less [nW]."""
-        return self._passes.least_loss()
-
-    def best(self) -> Found:
-        """The best choice that keeps the rows."""
-        if self._passes.pools is None:
-            if self._passes.quickly():
-                return self._passes.found("search")
-            self._passes = self._pooled()
-        return self._passes.complete("pools")
-
-    def _plain(self) -> _Passes:
-        return _Passes.of(plan_search(self.loads, self.gap, self.penalty, self.rows, _stages(self.loads)))
-
-    def _pooled(self) -> _Passes:
-        pools = pooled(self.loads, self.rows)
-        return _Passes.of(plan_search(pools.loads, self.gap, self.penalty, pools.rows, pools.stages), pools)
+    It may be negative; it is at most what the loads can use.
+    """
+    task = Task.of(loads, rows, _stages(loads), gap, penalty)
+    prices, good = good_choice(loads, task.options, [gap, *[row.slack for row in rows]], float(penalty))
+    if len(loads) <= FEW_LOADS:
+        passes = _Passes.of(task.without_dearer(prices, good.loss), prices, good)
+        if any(passes.quickly(width) for width in QUICK_WIDTHS):
+            return passes.found("search")
+    pools = pooled(loads, rows)
+    prices = pools.prices(prices)
+    task = Task.of(pools.loads, pools.rows, pools.stages, gap, penalty).without_dearer(prices, good.loss)
+    task.kept[task.options.load >= len(loads)] = True  # how full a pool is decides among equals
+    return _Passes.of(task, prices, good, pools).complete("pools")
 
 
 def search_within_excess(
     loads: Sequence[Levels], gap: int, penalty: Fraction, rows: Sequence[Row], excess: int
 ) -> Found:
     """The best of the choices whose amperes beyond the rows are at most `excess` in all."""
-    plan = plan_search(loads, gap, penalty, rows, _stages(loads), excess)
-    return _Passes.of(plan).complete("least excess")
+    return _Passes.of(Task.of(loads, rows, _stages(loads), gap, penalty, excess)).complete("least excess")
 
 
 def _stages(loads: Sequence[Levels]) -> list[int]:
@@ -108,51 +101,66 @@ class _Passes:
 
     plan: Plan
     bounds: list[Bound]
-    pools: PooledProblem | None = None
+    good: GoodChoice
+    pools: PooledProblem | None
     known: States | None = None
     best_dropped: float = inf
     states_left: int = MOST_STATES
 
     @classmethod
-    def of(cls, plan: Plan, pools: PooledProblem | None = None) -> _Passes:
-        size = len(plan.left)
-        whole_sun = np.eye(size)[0] * plan.under
-        start = np.clip(plan.start.resources[:, 0], 0, plan.left)
-        vectors = (plan.relaxation.prices(start, 0), whole_sun, np.zeros(size))
-        return cls(plan, [plan.relaxation.bound(prices) for prices in vectors], pools)
-
-    def least_loss(self) -> float:
-        start = self._start()
-        further = max([(b.signs @ start.resources)[0] + b.least_after[0] for b in self.bounds])
-        return self._nanowatts(float(start.loss[0] + max(further, 0.0)) - self.plan.tolerance)
+    def of(
+        cls,
+        task: Task,
+        prices: Floats | None = None,
+        good: GoodChoice = NO_CHOICE,
+        pools: PooledProblem | None = None,
+    ) -> _Passes:
+        """prices: of the linear relaxation, if they are known."""
+        plan = plan_search(task)
+        if prices is None:
+            scaled = plan.prices(np.clip(plan.start.resources[:, 0], 0, plan.left), 0)
+        else:
+            scaled = plan.scaled_prices(prices)
+        nothing = np.zeros(len(plan.left))
+        whole_sun = nothing.copy()
+        whole_sun[0] = plan.under
+        return cls(plan, [plan.bound(vector) for vector in (scaled, whole_sun, nothing)], good, pools)
 
     def complete(self, method: str) -> Found:
         """The best choice, and of equal ones the first in order, as far as the states allowed reach."""
-        if self.quickly():
-            return self.found(method)
-        if self.best_dropped < self._limit(strictly=True):
+        for width in QUICK_WIDTHS:
+            if self.quickly(width):
+                return self.found(method)
+            if self.known is not None and self.best_dropped >= self._limit(strictly=True):
+                break
+        else:
             self._exhaustively(MOST_STATES, strictly=True)
             if self.best_dropped < inf:
-                return self.found(method, self._nanowatts(self.best_dropped))
+                return self.found(method, self.plan.nanowatts(self.best_dropped))
         if self.known is not None:
             self._exhaustively(MOST_TIED_STATES, strictly=False)
             if self.best_dropped < inf:
                 method += ", ties as found" + self._within()
         return self.found(method)
 
-    def quickly(self) -> bool:
+    def quickly(self, width: int) -> bool:
         """Find a good choice; tells if it is proven the best and the first, or that there is none."""
-        for width in QUICK_WIDTHS:
-            self.best_dropped = inf
-            self._descend(self._start(), 0, width)
-            if self.best_dropped > self._limit():
-                return True
-        return False
+        self.best_dropped = inf
+        self._descend(self._start(), 0, width)
+        return self.best_dropped > self._limit()
 
     def found(self, method: str, open_loss: float | None = None) -> Found:
+        if self.good.options is not None and self._good_is_best():
+            return Found(method, self.good.options, open_loss)
         if self.known is None:
             return Found(method, None, open_loss)
         return Found(method, _options(self.plan, self.pools, self.known.ties)[:, 0].tolist(), open_loss)
+
+    def _good_is_best(self) -> bool:
+        """As may be where the search was stopped."""
+        if self.known is None:
+            return True
+        return self.plan.nanowatts(float(self.known.loss[0])) > self.good.loss + NEGLIGIBLE
 
     def _exhaustively(self, most_states: int, *, strictly: bool) -> None:
         """Go through all that could be better (strictly), or as good and before what is known."""
@@ -166,9 +174,6 @@ class _Passes:
         tolerance = self.plan.tolerance * self.plan.unit / self.plan.under
         return f" within {tolerance / NANO:.1g} W" if tolerance > NEGLIGIBLE else ""
 
-    def _nanowatts(self, loss: float) -> float:
-        return loss * self.plan.unit / self.plan.under + self.plan.spare
-
     def _start(self) -> States:
         start = self.plan.start
         states = States(start.resources.copy(), start.loss.copy(), start.ties)
@@ -176,9 +181,11 @@ class _Passes:
         return states
 
     def _limit(self, *, strictly: bool = False) -> float:
+        tolerance = self.plan.tolerance
+        limit = self.plan.scaled_loss(self.good.loss) + tolerance
         if self.known is None:
-            return inf
-        return float(self.known.loss[0]) + (-self.plan.tolerance if strictly else self.plan.tolerance)
+            return limit
+        return min(limit, float(self.known.loss[0]) + (-tolerance if strictly else tolerance))
 
     def _descend(
         self, states: States, first: int, width: int, *, exhaustive: bool = False, strictly: bool = False
@@ -239,7 +246,7 @@ class _Passes:
     def _refined(self, states: States, bounds: Floats, i: int, limit: float) -> tuple[States, Floats]:
         """Price the most promising state by its own linear programme, so that its bound is true."""
         best = int(bounds.argmin())
-        learnt = self.plan.relaxation.bound(self.plan.relaxation.prices(states.resources[:, best], i + 1))
+        learnt = self.plan.bound(self.plan.prices(states.resources[:, best], i + 1))
         better = states.loss + learnt.signs @ states.resources + learnt.least_after[i + 1]
         if better[best] <= bounds[best] + self.plan.tolerance:
             return states, bounds
@@ -256,7 +263,9 @@ def _only(states: States, bounds: Floats, which: NDArray[np.bool_]) -> tuple[Sta
 
 def _options(plan: Plan, pools: PooledProblem | None, ties: Ints) -> Ints:
     """A row of option indices per load."""
-    options = np.array([ties[1 + f.word] >> f.shift & f.mask for f in plan.fields])
+    options = np.repeat(plan.settled[:, None], ties.shape[1], axis=1)
+    for f in plan.fields:
+        options[f.load] = ties[1 + f.word] >> f.shift & f.mask
     return options if pools is None else pools.unpooled(options)
 
 
@@ -265,7 +274,7 @@ def _order_keys(plan: Plan, pools: PooledProblem | None, ties: Ints) -> Ints:
 
     While no pool has steps, the bit fields are in that order already.
     """
-    pool_fields = [] if pools is None else plan.fields[len(pools.steps) :]
+    pool_fields = [] if pools is None else [f for f in plan.fields if f.load >= len(pools.steps)]
     if not any((ties[1 + f.word] >> f.shift & f.mask).any() for f in pool_fields):
         return ties
     return np.vstack([ties[:1], _options(plan, pools, ties)])
@@ -276,15 +285,15 @@ def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) ->
     step = plan.steps[i]
     draft = step.draft
     least = states.loss + bound.signs @ states.resources + bound.least_after[i + 1]
-    starts = plan.relaxation.starts
-    reduced = bound.reduced[starts[i] : starts[i + 1]]
-    parents, options = (least[:, None] + reduced[None, :] <= limit).nonzero()
-    resources = states.resources[:, parents] - draft.needs[options].T
+    reduced = bound.reduced[plan.starts[i] : plan.starts[i + 1]]
+    parents, options = (least[:, None] + reduced <= limit).nonzero()
+    resources = states.resources[:, parents]
+    resources -= draft.needs[:, options]
     if plan.allows_excess:
         resources[-1] += np.minimum(resources[1:-1], 0).sum(axis=0)
         fits = resources[-1] >= 0
     else:
-        fits = (resources[1:] >= 0).all(axis=0)
+        fits = resources[1:].min(axis=0, initial=0) >= 0
     if not fits.all():
         parents, options, resources = parents[fits], options[fits], resources[:, fits]
     extended = States(
@@ -293,7 +302,7 @@ def _extended(plan: Plan, states: States, i: int, bound: Bound, limit: float) ->
         states.ties[:, parents] + draft.ties[:, options],
     )
     _cut(plan, extended, step.left)
-    if not plan.allows_excess and (step.current_steps > 1).any():
+    if not plan.allows_excess and step.current_steps is not None:
         resources -= resources % step.current_steps[:, None]
     return extended
 
@@ -302,23 +311,28 @@ def _cut(plan: Plan, states: States, left: Ints) -> None:
     """Book overshoot and sun that nobody can use any more; forget amperes nobody can use."""
     gap = states.resources[0]
     states.loss += np.maximum(-gap, 0) * plan.over + np.maximum(gap - left[0], 0) * plan.under
-    np.clip(states.resources, 0, left[:, None], out=states.resources)
+    np.maximum(states.resources, 0, out=states.resources)
+    np.minimum(states.resources, left[:, None], out=states.resources)
 
 
 def _merged(plan: Plan, pools: PooledProblem | None, states: States, bounds: Floats) -> tuple[States, Floats]:
     """Of the states with equal resources the one with least loss, then least cost, then first in order."""
     keys = plan.hash_factors @ states.resources
-    order = np.lexsort((states.loss, keys))
+    order = keys.argsort(kind="stable")
     sorted_keys = keys[order]
-    if not (sorted_keys[1:] == sorted_keys[:-1]).any():
+    again = sorted_keys[1:] == sorted_keys[:-1]
+    if not again.any():
         return states, bounds
-    resources, loss = states.resources[:, order], states.loss[order]
+    shared = np.append(again, False) | np.append(False, again)
+    subset = order[shared]
+    subset = subset[np.lexsort((states.loss[subset], keys[subset]))]
+    resources, loss = states.resources[:, subset], states.loss[subset]
     same = (resources[:, 1:] == resources[:, :-1]).all(axis=0)
     tied = same & (loss[1:] == loss[:-1])
     if tied.any():
         involved = np.append(tied, False) | np.append(False, tied)
-        subset = order[involved]
-        ranks = _order_keys(plan, pools, states.ties[:, subset])
-        order[involved] = subset[np.lexsort((*ranks[::-1], states.loss[subset], keys[subset]))]
-    winners = order[np.append(True, ~same)]
+        equals = subset[involved]
+        ranks = _order_keys(plan, pools, states.ties[:, equals])
+        subset[involved] = equals[np.lexsort((*ranks[::-1], states.loss[equals], keys[equals]))]
+    winners = np.append(order[~shared], subset[np.append(True, ~same)])
     return states.take(winners), bounds[winners]

@@ -347,6 +347,25 @@ def test_a_thousand_loads_behind_a_fuse_that_binds() -> None:
     assert (allocation.feasible, allocation.power_w, allocation.utility_w) == (True, 14_000, 14_000)
 
 
+def test_a_thousand_different_loads_are_told_apart_by_their_sums() -> None:
+    """A campus on a sunny day, no fuse near its limit: within 60 W of what could be had in parts."""
+    rng = Random(1)
+    wide = CircuitHeadroom("main", None, (1e6, 1e6, 1e6))
+    loads = [relay(rng, f"r{n}", "main") for n in range(500)] + [
+        station(rng, f"c{n}", "main") for n in range(500)
+    ]
+    allocation = allocate(problem(500_000, *loads, circuits=(wide,)))
+    assert allocation.method == "budget"
+    assert abs(allocation.power_w - 500_000) < 60
+    assert allocation == allocate(problem(500_000, *loads, circuits=(wide,)))
+
+
+def test_more_sun_than_numbers_hold_behind_a_full_fuse() -> None:
+    zone = CircuitHeadroom("main", None, (20.0, 20.0, 20.0))
+    allocation = allocate(problem(1e12, heater(), car(), circuits=(zone,)))
+    assert allocation.choices == {"boiler": "on", "cp1/1": 15}
+
+
 def test_many_loads_that_must_take_one_of_two_phases_exceed_both_alike() -> None:
     """Twenty pumps of odd currents on L1 or L2, with room for half of them: 2 ** 20 ways to exceed."""
     rng = Random(3)
