@@ -112,6 +112,7 @@ def decide(
         grid_minutes=grid_minutes,
         needs=remember_needs(claims),
         plug_ins=plug_ins,
+        stops=stops,
     )
 
 
@@ -147,7 +148,6 @@ def _remembered(minute: Minute, memory: Memory, now: datetime) -> Memory:
         usual_a=usual_currents(memory.usual_a, minute.fuses.metered_a),
         sky=minute.sky,
         runs=_remember_runs(minute, memory, now),
-        stops=stops,
     )
 
 
