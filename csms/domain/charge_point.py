@@ -260,7 +260,9 @@ class LiveConnector:
         if self.transaction is not None or reading.is_taking() is False:
             self.unbooked_since = None
         elif reading.is_taking():
-            self.unbooked_since = self.unbooked_since or reading.at
+            self.unbooked_since = (
+                self.unbooked_since or now
+            )  # by our clock: the station's may be set meanwhile
         return True
 
 

@@ -343,7 +343,7 @@ class ChargePoints:
         if connector.transaction and connector.transaction.counted_before_wh != counted_before_wh:
             self.mended(identity, ["MeterValues.register: began anew"])
         if (since := connector.unbooked_since) is not None and not station.charges_freely:
-            station.charges_freely = reading.at - since >= FREE_AFTER
+            station.charges_freely = self._clock.now() - since >= FREE_AFTER
             if station.charges_freely:
                 self.mended(identity, ["MeterValues.transactionId: charges without a transaction"])
                 self._publish("station.charges_freely", station, connector_id=connector_id)
