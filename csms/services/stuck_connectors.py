@@ -7,7 +7,7 @@ cable still in, some go on saying Finishing.
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -30,6 +30,7 @@ class StuckConnectors:
         self._charge_points, self._commands, self._clock = charge_points, commands, clock
         self._watcher: asyncio.Task[None] | None = None
         self._freed: set[tuple[str, int]] = set()  # since their last session
+        self._used_at: dict[str, datetime] = {}  # station -> when a session was last seen to run
 
     async def start(self) -> None:
         self._watcher = asyncio.create_task(self._watch(), name="stuck connectors")
@@ -52,14 +53,19 @@ class StuckConnectors:
     async def _look(self, station: Station) -> None:
         identity, now = station.identity, self._clock.now()
         in_use = {(identity, n) for n, live in station.connectors.items() if live.transaction is not None}
-        self._freed -= in_use
+        if in_use:
+            self._freed -= in_use
+            self._used_at[identity] = now
+            return
         stuck = {
             (identity, number): live.status_at
             for number, live in station.connectors.items()
             if live.status == "Finishing" and live.status_at is not None
         }
+        # By then all connectors have told how their sessions left them, and one restart frees them all.
+        is_at_rest = now - self._used_at.get(identity, now - STUCK_AFTER) >= STUCK_AFTER
         is_due = any(now - at >= STUCK_AFTER for place, at in stuck.items() if place not in self._freed)
-        if not is_due or in_use or not station.connected:
+        if not is_due or not is_at_rest or not station.connected:
             return
         if not self._charge_points.may_send_unsolicited(identity):
             return
