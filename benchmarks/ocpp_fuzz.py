@@ -22,10 +22,13 @@ from typing import Any
 
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import ConnectionClosed
+from websockets.typing import Subprotocol
 
 from benchmarks.figures import Figure, at_most, exactly, show
 from benchmarks.frame_mutation import ERROR_CODES, VIOLATIONS, Mutation, handshake_of, mutated_answers
 from benchmarks.server_process import ServerProcess, central_system, stored
+
+OCPP = Subprotocol("ocpp1.6")
 
 FRAMES, FUZZERS, GOOD_STATIONS, BATCH = 20_000, 4, 5, 50
 PATIENCE_S, ENDS_WITHIN_S, PAUSE_S = 30.0, 0.5, 0.05
@@ -58,7 +61,7 @@ class Fuzzer:
         left = self._frames
         while left > 0:
             async with connect(
-                self._url, subprotocols=["ocpp1.6"], compression=None, ping_interval=None
+                self._url, subprotocols=[OCPP], compression=None, ping_interval=None
             ) as socket:
                 listening = asyncio.create_task(self._listen(socket))
                 try:
@@ -114,7 +117,7 @@ class GoodStation:
 
     async def run(self) -> None:
         async with connect(
-            self._url, subprotocols=["ocpp1.6"], compression=None, ping_interval=None
+            self._url, subprotocols=[OCPP], compression=None, ping_interval=None
         ) as self._socket:
             await self._ask("BootNotification", {"chargePointVendor": "Good", "chargePointModel": "Station"})
             while True:

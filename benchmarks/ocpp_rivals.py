@@ -29,11 +29,11 @@ _transaction_ids = count(1)
 
 
 class StockChargePoint(ChargePoint):  # type: ignore[misc]
-    @on(Action.meter_values)
+    @on(Action.meter_values)  # type: ignore[untyped-decorator]
     def on_meter_values(self, connector_id: int, meter_value: list[Any], **_: Any) -> call_result.MeterValues:
         return call_result.MeterValues()
 
-    @on(Action.start_transaction)
+    @on(Action.start_transaction)  # type: ignore[untyped-decorator]
     def on_start_transaction(self, **_: Any) -> call_result.StartTransaction:
         return call_result.StartTransaction(
             transaction_id=next(_transaction_ids), id_tag_info=IdTagInfo(status=AuthorizationStatus.accepted)

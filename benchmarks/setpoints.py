@@ -83,8 +83,8 @@ class _Garage:
         self.control: SiteControl
 
     async def open(self) -> None:
-        for converter in self.building.converters():
-            await converter.start()
+        for listener in self.building.listeners():
+            await listener.start()
         await self.app.start(control=False, web=False)
         await self.app.sites.apply(self.config)
         self.control = self.app.control._control(self.config)
@@ -104,8 +104,8 @@ class _Garage:
             await point.stop()
         await self.control.devices.stop()
         await self.app.stop()
-        for converter in self.building.converters():
-            await converter.stop()
+        for listener in self.building.listeners():
+            await listener.stop()
 
     async def pass_time(self, seconds: int) -> None:
         for _ in range(seconds // 5):
