@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from dataclasses import replace
 from typing import Any
@@ -29,6 +30,7 @@ class MessagesPage:
         self._services, self._identity = services, identity
         self._timezone = timezone_of(services, identity)
         self._wanted = Wanted()
+        self._one_at_a_time = asyncio.Lock()  # who changes two filters at once gets what both ask for
         Tag("h1", f"Messages of {identity}", classes="page-title")
         self._filters()
         with Tag("section", classes="card log", aria_label="Messages"):
@@ -40,9 +42,10 @@ class MessagesPage:
 
     async def load(self) -> None:
         """The newest that are wanted, in place of what is shown."""
-        self._wanted = replace(self._wanted, before_id=None)
-        self._lines.clear()
-        await self._add_page()
+        async with self._one_at_a_time:
+            self._wanted = replace(self._wanted, before_id=None)
+            self._lines.clear()
+            await self._add_page()
 
     def _filters(self) -> None:
         with Tag("form", classes="card filters", role="search", onsubmit="return false"):
@@ -79,7 +82,8 @@ class MessagesPage:
         await self.load()
 
     async def _load_older(self) -> None:
-        await self._add_page()
+        async with self._one_at_a_time:
+            await self._add_page()
 
     async def _add_page(self) -> None:
         is_first = self._wanted.before_id is None

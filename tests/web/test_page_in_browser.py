@@ -330,6 +330,21 @@ def test_the_messages_of_a_station_are_searched(visit: Visit, talkative: str) ->
     expect(page.get_by_text("Nothing like this is in the log.")).to_be_visible()
 
 
+def test_two_filters_changed_at_once_show_what_both_ask_for(visit: Visit, talkative: str) -> None:
+    page = visit(f"/stations/{talkative}/messages")
+    expect(page.locator(".log-line")).to_have_count(50)
+    page.evaluate(
+        """() => {
+            const action = document.querySelector('[aria-label="Action"]')
+            action.value = "MeterValues"
+            action.dispatchEvent(new Event("change"))
+            document.querySelector('input[type="checkbox"]').click()
+        }"""
+    )
+    expect(page.locator(".log-line .log-note")).to_have_count(50)
+    expect(page.locator(".log-line")).to_have_count(50)
+
+
 def test_a_frame_is_unfolded(visit: Visit, talkative: str) -> None:
     page = visit(f"/stations/{talkative}/messages")
     page.get_by_label("Action").select_option("MeterValues")
