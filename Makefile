@@ -17,9 +17,8 @@ $(READY): requirements-dev.txt pyproject.toml
 run: $(READY)
 	$(BIN)/csms demo
 
-# Stories wait for sockets a third of their time: more workers than processors.
 test: $(READY)
-	$(BIN)/pytest -n $$(( $$(getconf _NPROCESSORS_ONLN) * 3 / 2 )) --dist loadgroup
+	$(BIN)/pytest -n auto --dist loadgroup
 
 lint: $(READY)
 	$(BIN)/ruff format --check .
