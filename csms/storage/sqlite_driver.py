@@ -69,7 +69,7 @@ class Connection(aiosqlite.Connection):
         waiting, self._waiting = self._waiting, []
         try:
             return await self._execute(_run, waiting, work, self._conn, *given)  # type: ignore[no-untyped-call]
-        except Exception as fault:
+        except Exception as fault:  # whoever commits hears of rows that failed with another statement
             self._fault = fault if waiting else self._fault
             raise
 

@@ -21,19 +21,6 @@ BACK_OFF_S = 120
 
 
 @pytest.fixture
-async def central() -> AsyncIterator[CentralSystem]:
-    system = CentralSystem()
-    await system.start()
-    yield system
-    await system.stop()
-
-
-@pytest.fixture
-def clock() -> VirtualClock:
-    return VirtualClock(NOON)
-
-
-@pytest.fixture
 async def make_station(
     central: CentralSystem, clock: VirtualClock
 ) -> AsyncIterator[Callable[..., SimulatedChargePoint]]:
