@@ -481,8 +481,7 @@ class ControlLoops:
             switching, lambda p: tell(p.done, p.total, p.doing), self.check_settle_s
         )
         return CheckReport(
-            site_id=site_id,
-            site_name=loop.config.site.name,
+            config=loop.config,
             started_at=started_at,
             ended_at=self._clock.now(),
             version=version("helianthus"),

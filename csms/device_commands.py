@@ -26,6 +26,8 @@ FAILSAFE: dict[Failsafe, str] = {
     "none": "stays as it is: this module has no fail-safe",
 }
 LOOK_AGAIN_S = 0.2
+UNITS = {"w": ("W", 0), "a": ("A", 2), "v": ("V", 1), "hz": ("Hz", 2), "wh": ("Wh", 0), "pct": ("%", 1)}
+"""By the end of a reading's name: unit and decimals."""
 
 
 class DeviceFailed(CsmsError):
@@ -104,8 +106,20 @@ def _print(out: Console, told: dict[str, Any], notes: Sequence[str], as_json: bo
         out.print(note, soft_wrap=True)
     table = Table("quantity", "value", box=None)
     for name, value in told.items():
-        table.add_row(name, str(value))
+        table.add_row(*_in_words(name, value))
     out.print(table)
+
+
+def _in_words(name: str, value: Any) -> tuple[str, str]:
+    """phase_power_w: (-1.2, …) as "phase power", "-1, … W": whole watts are enough for a look."""
+    stem, _, suffix = name.rpartition("_")
+    if isinstance(value, datetime):
+        return name.replace("_", " "), f"{value.astimezone():%Y-%m-%d %H:%M:%S}"
+    if suffix not in UNITS:
+        return name.replace("_", " "), str(value)
+    unit, decimals = UNITS[suffix]
+    values = value if isinstance(value, tuple) else (value,)
+    return stem.replace("_", " "), f"{', '.join(f'{v:.{decimals}f}' for v in values)} {unit}"
 
 
 async def switch_relay(out: Console, device: Described, relay: int, on: bool) -> None:

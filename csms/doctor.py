@@ -16,11 +16,11 @@ from pathlib import Path
 
 from rich.console import Console
 from rich.progress import Progress as Bar
-from rich.table import Table
+from rich.table import Column, Table
 
 from csms.clock import Clock
 from csms.doctor_at_server import NotAsked, any_certificate, check_at_server, own_url
-from csms.domain.check_report import WORDS, CheckReport, report_to_dict, report_to_html, sorted_findings
+from csms.domain.check_report import WORDS, CheckReport, findings_to_read, report_to_dict, report_to_html
 from csms.domain.site import SiteConfig
 from csms.domain.wiring import Finding
 from csms.errors import CsmsError, StartupError
@@ -73,8 +73,7 @@ async def check_site(
         finally:
             await devices.stop()
     return CheckReport(
-        site_id=config.site.id,
-        site_name=config.site.name,
+        config=config,
         started_at=started_at,
         ended_at=clock.now(),
         version=version("helianthus"),
@@ -230,18 +229,20 @@ def ask_before_switching(config: SiteConfig, out: Console, confirm: Confirm) -> 
 
 
 def print_report(report: CheckReport, out: Console) -> None:
-    table = Table("result", "what", "check", "found", "to do", box=None)
-    for finding in sorted_findings(report.findings):
+    table = Table(
+        "result", Column("what", max_width=22), "check", Column("found", overflow="fold"), "to do", box=None
+    )
+    for finding in findings_to_read(report.findings):
         colour = COLOURS[finding.status]
         word = f"[{colour}]{WORDS[finding.status]}[/{colour}]"
         table.add_row(word, finding.subject, finding.check, finding.text, finding.advice)
     out.print(table)
-    out.print(f"{report.site_name}: {report.summary}", highlight=False)
+    out.print(f"{report.config.site.name}: {report.summary}", highlight=False)
 
 
 def write_report(report: CheckReport, folder: Path) -> list[Path]:
     """JSON for programs, HTML to print and sign. Raises DoctorRefused if they cannot be written."""
-    stem = f"commissioning-{report.site_id}-{report.started_at:%Y%m%d-%H%M%S}"
+    stem = f"commissioning-{report.config.site.id}-{report.started_at:%Y%m%d-%H%M%S}"
     contents = {
         f"{stem}.json": json.dumps(report_to_dict(report), indent=2, ensure_ascii=False) + "\n",
         f"{stem}.html": report_to_html(report),

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from zoneinfo import ZoneInfo
+
 from nicegui import events, ui
 
-from csms.domain.check_report import WORDS, report_to_html, sorted_findings
+from csms.domain.check_report import WORDS, findings_to_read, report_to_html
+from csms.domain.site import SiteInfo
 from csms.errors import CsmsError
 from csms.services.bundle import Services
 from csms.services.site_checks import SiteCheckState
@@ -20,8 +23,9 @@ ASK = (
 class CheckCard:
     """`show` follows the latest check; only those who may switch see the buttons."""
 
-    def __init__(self, services: Services, site_id: str, may_switch: bool) -> None:
-        self._services, self._site_id, self._may_switch = services, site_id, may_switch
+    def __init__(self, services: Services, site: SiteInfo, may_switch: bool) -> None:
+        self._services, self._site_id, self._may_switch = services, site.id, may_switch
+        self._timezone = site.timezone
         self._shown: SiteCheckState | None = None
         with Tag("div", classes="check"):
             self._start = Tag("button", "Check devices and wiring", classes="action", type="button")
@@ -47,13 +51,13 @@ class CheckCard:
         self._stop.show(self._may_switch and is_running)
         self._bar.show(is_running)
         self._record.show(state is not None and state.report is not None)
-        self._said.say(state_in_words(state))
+        self._said.say(state_in_words(state, self._timezone))
         if state is not None and state.total:
             self._bar.put(max=str(state.total), value=str(state.done))
         self._found.clear()
         if state is not None and state.report is not None:
             with self._found:
-                for finding in sorted_findings(state.report.findings):
+                for finding in findings_to_read(state.report.findings):
                     if finding.status != "ok":
                         said = f"{WORDS[finding.status]}, {finding.subject}: {finding.text}."
                         text = f"{said} {sentence(finding.advice)}." if finding.advice else said
@@ -77,13 +81,15 @@ class CheckCard:
             ui.download.content(report_to_html(self._shown.report), name)
 
 
-def state_in_words(state: SiteCheckState | None) -> str:
+def state_in_words(state: SiteCheckState | None, timezone: str) -> str:
+    """In the site's own time."""
     if state is None:
         return ""
+    started_at = state.started_at.astimezone(ZoneInfo(timezone))
     if state.state == "running":
         return f"Step {state.done + 1} of {state.total}: {state.doing} …" if state.total else "Starting …"
     if state.report is not None:
-        return f"Checked {state.started_at:%Y-%m-%d %H:%M} UTC: {state.report.summary}."
+        return f"Checked {started_at:%Y-%m-%d %H:%M}: {state.report.summary}."
     if state.state == "stopped":
-        return f"The check of {state.started_at:%H:%M} UTC was broken off."
-    return f"The check of {state.started_at:%H:%M} UTC failed: {state.problem}"
+        return f"The check of {started_at:%H:%M} was broken off."
+    return f"The check of {started_at:%H:%M} failed: {state.problem}"

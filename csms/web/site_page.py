@@ -68,7 +68,7 @@ class SitePage:
             self._chart = DayChart()
             self._devices = DeviceLine(snapshot)
             with self._devices.card:
-                self._check = CheckCard(self._services, self._site.site.id, self._may_switch)
+                self._check = CheckCard(self._services, self._site.site, self._may_switch)
 
 
 def _shape(snapshot: SiteSnapshot) -> object:

@@ -182,7 +182,7 @@ p:empty { display: none; }
 .device-label { font-weight: 550; overflow-wrap: anywhere; } .device-age { color: var(--muted); font-size: 13px; }
 .device-power:empty, .device-age:empty { display: none; }
 .devices .lines, .devices .found { display: block; } .devices .lines:empty, .devices .found:empty { display: none; }
-.check { margin-top: 14px; } .check progress { display: block; width: 100%; margin-top: 8px; }
+.check { margin-top: 14px; } .check .quiet-button { margin-left: 12px; } .check progress { display: block; width: 100%; margin-top: 8px; }
 .finding { padding: 4px 0; font-size: 14px; } .finding.fault { color: var(--alarm); font-weight: 550; }
 .lamp { flex: none; width: 9px; height: 9px; border-radius: 50%; background: var(--leaf); }
 .device.stale { background: var(--wait-pale); } .device.stale .lamp { background: var(--sun-deep); }

@@ -106,6 +106,8 @@ async def test_a_sunspec_meter_behind_an_inverter_is_read_by_its_part(cabinet: C
     place = ("127.0.0.1", "--driver", "sunspec", "--port", converter.port)
     assert (await cabinet.read(*place))["power_w"] == -4200
     assert (await cabinet.read(*place, "--model", "inverter"))["power_w"] == -5100
+    table = " ".join((await cabinet.device("read", *place)).split())
+    assert "power -4200 W" in table, "people get units, programs get numbers"
     assert "model: 'sun' given" in await cabinet.refused("read", *place, "--model", "sun")
 
 

@@ -12,7 +12,7 @@ from planted import apartments, living
 from rich.console import Console
 
 from csms.doctor import check_site, doctor
-from csms.domain.check_report import CheckReport
+from csms.domain.check_report import CheckReport, findings_to_read, report_to_dict, report_to_html
 from csms.settings import Settings
 from csms.site_check import SiteCheck
 from csms.site_devices import SiteDevices
@@ -126,6 +126,32 @@ async def test_without_switching_nothing_moves_and_the_record_says_so(tmp_path):
     assert json.loads(record[".json"])["switched"] is False
     assert "Nothing was switched: the wiring is unchecked." in record[".html"]
     assert "Lindenhof 12" in record[".html"]
+
+
+async def test_the_record_lists_the_site_and_tells_its_own_time(tmp_path):
+    """Who opens the cabinet in ten years sees what was installed, and when by the clock on the wall."""
+    report = await examined(tmp_path)
+    page, data = report_to_html(report), report_to_dict(report)
+    assert "2026-06-21 10:30 to" in page
+    assert "(Europe/Zurich)" in page
+    listed = {f"{part['kind']} {part['id']}": part["described"] for part in data["installation"]}
+    assert listed["circuit garage-west"] == "3 × 63 A, behind main"
+    assert listed["meter grid"] == f"grid; abb_a_b, 127.0.0.1:{report.config.meter[0].port} unit 1"
+    assert listed["appliance boiler-east"] == "io2/2: 3000 W on L3; behind main; solar only"
+    assert listed["appliance boiler"].startswith("io1/2 L1 to L2, io1/3 L1 to L3, 6000 W in all")
+    silent = "6 A while the central system is silent"
+    assert listed["station CP8"] == f"behind garage-east; connector 1: L2, 6 to 32 A, {silent}; solar only"
+    assert all(words in page for words in listed.values())
+
+
+async def test_what_is_said_alike_of_eight_stations_is_one_line_to_read(tmp_path):
+    """Eight times the same line would hide what matters; programs get each."""
+    report = await examined(tmp_path)
+    stations = [f"station CP{n}" for n in range(1, 9)]
+    assert [f.subject for f in report.findings if f.check == "connected"] == stations
+    assert [f.subject for f in findings_to_read(report.findings) if f.check == "connected"] == [
+        "station CP1, CP2, CP3, CP4, CP5, CP6, CP7, CP8"
+    ]
 
 
 async def test_no_load_is_switched_onto_a_fuse_that_is_full(tmp_path):
