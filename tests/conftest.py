@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from csms.storage.database import Database, upgrade
+from csms.storage.database import Database
+from tests.empty_database import migrated
 
 
 @pytest.fixture
@@ -21,8 +22,7 @@ def url(tmp_path: Path) -> str:
 
 @pytest.fixture
 async def database(url: str) -> AsyncIterator[Database]:
-    await upgrade(url)
-    database = Database(url)
+    database = Database(migrated(url))
     await database.start()
     yield database
     await database.stop()

@@ -27,6 +27,7 @@ from csms.records import opened
 from csms.settings import Settings
 from csms.storage.tables import api_tokens
 from simulation.building import Building, WiringFaults
+from tests.empty_database import migrated
 
 SWAPPED = WiringFaults(relays={"io2/1": "io2/2", "io2/2": "io2/1"})
 
@@ -63,6 +64,7 @@ async def controlled(folder: Path, faults: WiringFaults | None = None) -> AsyncI
     async with contextlib.AsyncExitStack() as stack:
         building, clock = await stack.enter_async_context(living(site, faults))
         app = App(settings, clock)
+        migrated(settings.effective_database_url())
         await app.start(web=False)
         stack.push_async_callback(app.stop)
         await app.sites.apply(site)

@@ -27,8 +27,9 @@ from csms.clock import SystemClock
 from csms.domain.certificate_authority import Authority, KeyKind, PrivateKey, key_pem, new_key, pem, sign_csr
 from csms.settings import Settings
 from csms.storage import stations
-from csms.storage.database import Database, upgrade
+from csms.storage.database import Database
 from tests.api.api_builders import serving
+from tests.empty_database import migrated
 
 PATIENCE_S = 10
 KEY = "0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF"  # of the whitepaper's example, for the station AL1000
@@ -154,8 +155,7 @@ async def secure_system(
     folder: Path, identities: tuple[str, ...] = ("CP1",), **settings: Any
 ) -> AsyncIterator[System]:
     """Run again on the same folder, it is the same server after a restart."""
-    database = Database(f"sqlite+aiosqlite:///{folder / 'csms.db'}")
-    await upgrade(database.url)
+    database = Database(migrated(f"sqlite+aiosqlite:///{folder / 'csms.db'}"))
     await database.start()
     for name in identities:
         await database.write(
