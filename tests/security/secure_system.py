@@ -28,7 +28,7 @@ from csms.domain.certificate_authority import Authority, KeyKind, PrivateKey, ke
 from csms.settings import Settings
 from csms.storage import stations
 from csms.storage.database import Database
-from tests.api.api_builders import serving
+from tests.api.api_builders import rest_client, serving
 from tests.empty_database import migrated
 
 PATIENCE_S = 10
@@ -179,13 +179,8 @@ async def secure_system(
         await app.start(control=False, web=False)
         stack.push_async_callback(app.stop)
         token = await app.accounts.create_token("test", "admin")
-        client = httpx.AsyncClient(
-            base_url=await stack.enter_async_context(serving(app.services())),
-            headers={"Authorization": f"Bearer {token}"},
-            trust_env=False,
-            timeout=PATIENCE_S,
-        )
-        api = await stack.enter_async_context(client)
+        address = await stack.enter_async_context(serving(app.services()))
+        api = await stack.enter_async_context(rest_client(address, token))
         system = System(app, clock, api)
         try:
             yield system
