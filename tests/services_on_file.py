@@ -31,7 +31,8 @@ from csms.services.site_checks import SiteChecks
 from csms.services.sites import Sites
 from csms.services.station_jobs import StationJobs
 from csms.services.station_passwords import StationPasswords
-from csms.storage.database import Database, upgrade
+from csms.storage.database import Database
+from tests.empty_database import migrated
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -51,8 +52,7 @@ class SetClock:
 async def running_services(
     folder: Path, clock: SetClock, unknown: Literal["reject", "pending"] = "reject"
 ) -> AsyncIterator[Services]:
-    url = f"sqlite+aiosqlite:///{folder / 'csms.db'}"
-    await upgrade(url)
+    url = migrated(f"sqlite+aiosqlite:///{folder / 'csms.db'}")
     database, events = Database(url), EventBus()
     charge_points = ChargePoints(database, clock, events, unknown)
     commands, files = Commands(database, charge_points, clock), Files(folder, 100_000, 10_000)

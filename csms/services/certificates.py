@@ -124,7 +124,7 @@ class Certificates:
             made = await asyncio.to_thread(new_root, kind, os.urandom(4).hex(), self._clock.now())
             text = made.to_text()
             kept = await self._database.write(lambda conn: access.keep_key(conn, purpose, text))
-        return authority(kept)
+        return await asyncio.to_thread(authority, kept)
 
     async def server_files(self, names: list[str], folder: Path) -> list[Path]:
         """The server's key and certificate chain for these names: a file with RSA, one with ECDSA.
