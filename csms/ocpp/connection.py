@@ -122,7 +122,7 @@ class StationConnection:
         finally:
             if not answered.cancelled():  # else the station still owes an answer: its time goes on
                 timer.cancel()
-            del self._calls[id]
+            del self._calls[id], answered  # which holds the failure, whose traceback holds this frame
             self._link.withdraw(id)
 
     async def close(self, code: int, reason: str) -> None:

@@ -87,7 +87,7 @@ class Socket(ServerConnection):
         self.protocol.parser.close()
         vars(self.protocol).pop("select_subprotocol", None)
         self.recv_messages.pause = self.recv_messages.resume = _nothing
-        for fault in (self.protocol.parser_exc, self.protocol.handshake_exc):
+        for fault in (self.protocol.parser_exc, self.protocol.handshake_exc, self.connection_exc):
             if fault is not None:
                 fault.__traceback__ = None
 
