@@ -22,7 +22,7 @@ log = structlog.get_logger()
 
 Payload = dict[str, Any]
 SECRET_KEYS = frozenset({"authorizationkey"})  # written, never shown
-# What a station tells of its configuration is kept up to here; OCPP has keys of 50 and values of 500 characters.
+# Up to here is kept what a station tells of its configuration; OCPP has keys of 50 characters, values of 500.
 KEYS_KEPT, LONGEST_KEY, LONGEST_VALUE = 1000, 255, 2000
 MORE_KEYS = "GetConfiguration answer, configurationKey: more than are kept"
 
