@@ -9,6 +9,7 @@ from websockets.frames import Frame
 from websockets.server import ServerProtocol
 
 from csms.errors import CallFailed
+from csms.ocpp.connection import StationConnection
 from csms.ocpp.station_socket import Socket
 
 
@@ -48,13 +49,20 @@ async def test_connections_that_are_over_leave_nothing_in_memory(system):
             station = await system.station()
             await station.socket.close()
         station = await system.station()
+        asking = asyncio.create_task(system.charge_points.link("CP1").call("Reset", {"type": "Soft"}, 60))
+        await station.hear()
+        asking.cancel()  # whoever asked has gone, and the answer is still owed when the connection ends
+        await asyncio.wait([asking])
+        del asking
+        await station.socket.close()
+        station = await system.station()
         station.socket.transport.write(b"no websocket frame")
         assert await station.closed() == 1002
         station = await system.station()
-        station.socket.transport.write(masked_frame(1, b"{") + masked_frame(0, b"") * 10_000)
+        station.socket.transport.write(masked_frame(1, b"{") + masked_frame(0, b"") * 4100)
         assert await station.closed() == 1009
         await system.server.stop()
-        assert living(Socket, ServerProtocol, Frame) == []
+        assert living(StationConnection, Socket, ServerProtocol, Frame) == []
     finally:
         gc.enable()
 
