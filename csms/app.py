@@ -299,7 +299,7 @@ class App:
 
 def _spare_the_collector() -> None:
     """What was built by now stays for good, and messages leave few cycles behind: looking through all
-    of it after every 700 objects would cost a tenth of the time. What outlives the first looks, as connections
+    of it after every 700 objects would cost a tenth of the time. What outlives the first looks, as stations
     do, is looked through now and then, lest what they leave grows without end."""
     gc.collect()
     gc.freeze()
