@@ -95,6 +95,12 @@ class Socket(ServerConnection):
         await super().handshake(*args, **kwargs)
         self._handshakes.end(self.address, self)
 
+    def forget_handshake(self) -> None:
+        """What was asked for and answered: up to a megabyte of headers, as long as the connection lasts."""
+        for told in (self.request, self.response):
+            if told is not None:
+                told.headers.clear()
+
     def data_received(self, data: bytes) -> None:
         """Most of what comes is one message, whole: no need to parse it as if it came in bits."""
         self.heard_at_s = self.loop.time()
