@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import pytest
 from central_backend import NOON, Backend, later, start, status, stop
 
 from csms.domain.charge_point import CONNECTORS_KEPT
+from csms.errors import NotFound
+from csms.services.limit_ladder import LimitLadder
 from csms.services.station_messages import MORE_CONNECTORS
 from csms.storage import transactions
 from csms.storage.transactions import MOST_LOOKED_AT
@@ -42,3 +45,15 @@ async def test_among_stops_that_nothing_fits_only_some_are_looked_at_for_a_start
     assert [row["stopped_at"] for row in found] == [later(minutes=n + 1) for n in range(MOST_LOOKED_AT)]
     await backend.say("StartTransaction", start(), later(hours=9))
     assert [row["stop_received_at"] for row in await backend.transactions()] == [None]
+
+
+async def test_whoever_asks_for_limits_of_stations_that_do_not_exist_leaves_no_record(
+    backend: Backend,
+) -> None:
+    limits = LimitLadder(backend.database, backend.charge_points, backend.clock)
+    for n in range(3):
+        with pytest.raises(NotFound):
+            limits.status(f"NOBODY{n}")
+        with pytest.raises(NotFound):
+            await limits.forget(f"NOBODY{n}")
+    assert limits._stations == {}
