@@ -31,6 +31,7 @@ from csms.storage.database import insert
 from csms.storage.tables import id_tags, meter_values, tag_phases, transactions, unmatched_stops
 
 HIGHEST_ADOPTED_ID = 2**30  # OCPP's integers end at 2**31 − 1
+MOST_LOOKED_AT = 100  # of what a station has left open; one may make up any number
 LOST = "Lost"  # stop_reason of a transaction that we closed ourselves
 Row = dict[str, Any]
 t = transactions.c
@@ -128,7 +129,7 @@ async def repeated_stop(
 async def stoppable(
     conn: AsyncConnection, identity: str, stopped_at: datetime, meter_stop_wh: float | None
 ) -> list[Row]:
-    """Transactions, oldest first, that a stop without a usable transaction id may be meant for.
+    """Transactions, oldest first, that a stop without a usable transaction id may be meant for: the newest.
 
     meter_stop_wh: None = the station did not know it; then only those that run.
     """
@@ -137,7 +138,8 @@ async def stoppable(
         fitting.append(t.stopped_at.is_(None))
     else:
         fitting.append(func.coalesce(t.last_register_wh, t.meter_start_wh) <= meter_stop_wh)
-    return await _rows(conn, *fitting)
+    newest = select(t.id).where(*fitting).order_by(t.started_at.desc(), t.id.desc()).limit(MOST_LOOKED_AT)
+    return await _rows(conn, t.id.in_(newest))
 
 
 async def running_at(conn: AsyncConnection, identity: str, connector_id: int, at: datetime) -> Row | None:
@@ -330,6 +332,7 @@ async def unmatched_stops_since(conn: AsyncConnection, identity: str, since: dat
             unmatched_stops.c.transaction_id.is_(None),
         )
         .order_by(unmatched_stops.c.stopped_at)
+        .limit(MOST_LOOKED_AT)
     )
     return [dict(row) for row in (await conn.execute(query)).mappings()]
 
