@@ -1,4 +1,4 @@
-"""An operator closes a transaction that never ends: its station was lost, swapped or reset to factory settings.
+"""An operator closes a transaction that never ends: its station was lost, swapped or reset.
 
 It ends like one that we take for lost ourselves, with its best known register. A StopTransaction that comes
 after all is answered and puts the end right, once; if the station goes on with it, it runs again.
@@ -82,8 +82,8 @@ class TransactionClosing:
     def _check_is_over(self, row: Row) -> None:
         if (status := self.goes_on(row["identity"], row["connector_id"])) is not None:
             raise NotPossible(
-                f"connector {row['connector_id']} of {row['identity']} says {status}: have the station stop it"
-                " (RemoteStopTransaction), or close it with `even_if_charging`"
+                f"connector {row['connector_id']} of {row['identity']} says {status}: have the station stop"
+                " it (RemoteStopTransaction), or close it with `even_if_charging`"
             )
 
     def _tell(self, row: Row, note: str) -> None:

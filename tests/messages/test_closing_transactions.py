@@ -1,4 +1,4 @@
-"""An operator closes what never ends: lost, swapped and reset stations, and those that come back after all."""
+"""An operator closes what never ends: of lost, swapped and reset stations, and those that come back."""
 
 from __future__ import annotations
 
