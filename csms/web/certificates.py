@@ -9,7 +9,7 @@ from csms.domain.certificate_authority import KeyKind, serial_hex
 from csms.errors import InvalidInput
 from csms.services.certificates import CENTRAL_SYSTEM_ROOT, RENEWED_BEFORE_END
 from csms.web.elements import Tag
-from csms.web.station_part import Line, Listing, Part, choice, folded, submit, text_field
+from csms.web.station_part import Line, Listing, Part, Refused, choice, folded, submit, text_field
 from csms.web.station_words import CERTIFICATE_TYPES, ISSUED_STATES, spaced
 
 Row = dict[str, Any]
@@ -32,6 +32,16 @@ DELETE = (
     "A station without the root of its central system cannot check it any more: it may not come back after "
     "its next restart. Delete it from the station?"
 )
+
+_DELETE_REFUSALS = {"Failed": "the station did not delete it: it may be in use"}
+_RENEW_REFUSALS = {
+    "Rejected": "the station refuses to ask for a new certificate",
+    "NotImplemented": "the station cannot ask for certificates",
+}
+_INSTALL_REFUSALS = {
+    "Rejected": "the station does not take this certificate",
+    "Failed": "the station could not install it: it may have no room, or it cannot read it",
+}
 
 
 class IssuedLine(Line):
@@ -82,10 +92,9 @@ class InstalledLine(Line):
         names |= {"issuer_key_hash": "issuerKeyHash", "serial_number": "serialNumber"}
         request = {"certificateHashData": {name: self._row[key] for key, name in names.items()}}
         answer = await self._part.services.commands.send(self._part.identity, "DeleteCertificate", request)
-        return {
-            "Accepted": "the station has deleted it",
-            "NotFound": "the station did not have it any more",
-        }.get(str(answer.get("status")), "the station did not delete it: it may be in use")
+        if answer.get("status") == "NotFound":
+            return "the station did not have it any more"
+        return accepted(answer, "the station has deleted it", _DELETE_REFUSALS)
 
 
 class Certificates(Part):
@@ -106,7 +115,7 @@ class Certificates(Part):
         )
         if not self.visitor.may_operate:
             return
-        with Tag("div", classes="row-actions"):
+        with Tag("div", classes="entry-actions"):
             self.button("Ask what is installed", self._ask)
             self.button("Have its certificate renewed", self._renew, RENEW)
         with folded("Install a root …"):
@@ -138,14 +147,12 @@ class Certificates(Part):
 
     async def _renew(self) -> str:
         answer = await self.services.certificates.ask_to_renew(self.identity)
-        return {
-            "Accepted": "the station asks for a new certificate",
-            "Rejected": "the station refuses to ask for a new certificate",
-        }.get(str(answer.get("status")), "the station cannot ask for certificates")
+        return accepted(answer, "the station asks for a new certificate", _RENEW_REFUSALS)
 
     async def _install_own(self, fields: Row) -> str:
         kind: KeyKind = "ecdsa" if fields.get("kind") == "ecdsa" else "rsa"
-        return _installed_in_words(await self.services.certificates.install_root(self.identity, kind))
+        answer = await self.services.certificates.install_root(self.identity, kind)
+        return accepted(answer, "the station has taken it", _INSTALL_REFUSALS)
 
     async def _install(self, fields: Row) -> str:
         text, kind = str(fields.get("certificate", "")).strip(), str(fields.get("type", CENTRAL_SYSTEM_ROOT))
@@ -154,17 +161,16 @@ class Certificates(Part):
                 "certificate", text[:30], "one in PEM, beginning with -----BEGIN CERTIFICATE-----"
             )
         request = {"certificateType": kind, "certificate": text}
-        return _installed_in_words(
-            await self.services.commands.send(self.identity, "InstallCertificate", request)
-        )
+        answer = await self.services.commands.send(self.identity, "InstallCertificate", request)
+        return accepted(answer, "the station has taken it", _INSTALL_REFUSALS)
 
 
-def _installed_in_words(answer: Row) -> str:
-    return {
-        "Accepted": "the station has taken it",
-        "Rejected": "the station does not take this certificate",
-        "Failed": "the station could not install it: it may have no room, or it cannot read it",
-    }.get(str(answer.get("status")), "the station's answer is not understood")
+def accepted(answer: Row, words: str, refusals: dict[str, str]) -> str:
+    """words: of an answer Accepted. Raises Refused: another status, in words if they are known."""
+    status = str(answer.get("status"))
+    if status == "Accepted":
+        return words
+    raise Refused(refusals.get(status) or f"the station answered {status}")
 
 
 def end_in_words(ends_at: datetime, now: datetime) -> tuple[str, str]:

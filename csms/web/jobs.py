@@ -12,8 +12,8 @@ from csms.errors import InvalidInput, NotFound
 from csms.services.files import MB, StoredFile
 from csms.services.station_jobs import Signature
 from csms.web.elements import Tag
-from csms.web.station_part import Line, Listing, Part, choice, field, folded, submit, text_field
-from csms.web.station_words import job_state
+from csms.web.station_part import Line, Listing, Part, Refused, choice, field, folded, submit, text_field
+from csms.web.station_words import error_code_in_words, job_state
 
 Row = dict[str, Any]
 MOST_SHOWN = 20
@@ -66,7 +66,7 @@ class JobLine(Line):
         ]
         answer = row["answer"] or {}
         if "error" in answer:
-            told.append(f"the station refused: {answer['error']}")
+            told.append(error_code_in_words(str(answer["error"]).partition(":")[0]))
         source = _source(row["request"])
         self.say(
             f"{_title(row)}{f', {source}' if source else ''}", " · ".join(told), *job_state(row["status"])
@@ -119,7 +119,7 @@ class Jobs(Part):
             with folded("Signed by its maker …"):
                 text_field("Signature (Base64)", "signature")
                 text_field("Certificate of the signer (PEM)", "certificate")
-                field("Install not before", "install_at", "datetime-local")
+                field("Install from", "install_at", "datetime-local")
             submit("Update")
 
     def _image_fields(self) -> None:
@@ -131,7 +131,7 @@ class Jobs(Part):
             "No image is stored.",
             lambda image: image.name,
             lambda image: ImageLine(self, image.name),
-            "Stored images",
+            "Images stored here",
         )
 
     async def refresh(self) -> None:
@@ -181,7 +181,7 @@ class Jobs(Part):
             file or location,
             self.visitor.public_url,
             self.visitor.time(fields.get("retrieve_at"), "not before"),
-            self.visitor.time(fields.get("install_at"), "install not before"),
+            self.visitor.time(fields.get("install_at"), "install from"),
             None,
             Signature(certificate, signature) if signature else None,
         )
@@ -196,7 +196,11 @@ class Jobs(Part):
 
 
 def _outcome(row: Row) -> str:
-    return f"{_title(row)}: {job_state(row['status'])[0].lower()}"
+    words, colour = job_state(row["status"])
+    told = f"{_title(row)}: {words.lower()}"
+    if colour == "fault":
+        raise Refused(told)
+    return told
 
 
 def _title(row: Row) -> str:

@@ -5,13 +5,14 @@ from __future__ import annotations
 from typing import Any
 
 from csms.web.elements import Tag
-from csms.web.station_part import Line, Listing, Part
+from csms.web.station_part import Line, Listing, Part, Refused
 from csms.web.station_words import LIST_STATES
 from csms.web.wording import sentence
 
 Row = dict[str, Any]
 MOST_SHOWN = 50
 NO_LIST = -1
+REFUSED = ("Failed", "NotSupported", "VersionMismatch", "TooLong", "Unanswered")
 EMPTY = (
     "While it is offline, the station knows no badge then, and whoever comes may not be able to charge. "
     "Empty it?"
@@ -38,7 +39,7 @@ class LocalList(Part):
             )
             self._more = Tag("p", classes="quiet-line")
         if self.visitor.may_operate:
-            with Tag("div", classes="row-actions"):
+            with Tag("div", classes="entry-actions"):
                 self.button("Send all badges", self._send)
                 self.button("Ask its version", self._ask)
                 self.button("Empty it", self._empty, EMPTY)
@@ -58,6 +59,8 @@ class LocalList(Part):
         self._more.say(f"and {count - MOST_SHOWN:,} more" if count > MOST_SHOWN else "")
 
     def _last_in_words(self, row: Row) -> str:
+        if row["status"] == "NotSupported":
+            return f"It said so {self.visitor.when(row['updated_at'])}"
         follows = "follows the badges stored here" if row["wanted"] is not None else "is not kept up to date"
         said = LIST_STATES.get(row["status"], row["status"]) if row["status"] else ""
         told = f"{said} ({self.visitor.when(row['updated_at'])})" if said else ""
@@ -75,7 +78,11 @@ class LocalList(Part):
         return "it keeps no list" if version == NO_LIST else f"it says version {version}"
 
     def _outcome(self, row: Row) -> str:
-        return LIST_STATES.get(row.get("status") or "", "the station already has this list")
+        """Nothing was sent if it has the list already."""
+        words = LIST_STATES.get(row.get("status") or "", "the station has no list now")
+        if row.get("status") in REFUSED:
+            raise Refused(words)
+        return words
 
 
 def held_in_words(row: Row | None) -> str:
@@ -83,7 +90,7 @@ def held_in_words(row: Row | None) -> str:
     if row is None:
         return "Nothing is known of its list: none was sent, and it was not asked."
     version, count = row["version"], len(row["entries"])
-    if version == NO_LIST:
+    if version == NO_LIST or row["status"] == "NotSupported":
         return "The station keeps no list."
     if row["status"] == "VersionMismatch":
         return f"Version {version} on the station."

@@ -7,7 +7,7 @@ from typing import Any
 
 from csms.errors import InvalidInput
 from csms.web.elements import Tag
-from csms.web.station_part import Line, Listing, Part, choice, field, folded, submit
+from csms.web.station_part import Line, Listing, Part, Refused, choice, field, folded, submit
 from csms.web.station_words import RESERVATION_STATES, reservation_answer
 
 Row = dict[str, Any]
@@ -48,7 +48,9 @@ class ReservationLine(Line):
         row = await self._part.services.reservations.cancel(self._part.identity, self._id)
         if row["status"] == "Cancelled":
             return f"the reservation for {row['id_tag']} is cancelled"
-        return "the station did not let go of it: it holds no such reservation, or does not cancel any"
+        raise Refused(
+            "the station did not let go of it: it holds no such reservation, or does not cancel any"
+        )
 
 
 class Reservations(Part):
@@ -69,7 +71,8 @@ class Reservations(Part):
         tag = field("Badge", "id_tag", required="required", maxlength=str(LONGEST_BADGE), autocomplete="off")
         tag.put(list="known-badges")
         until = self.visitor.local(self.services.clock.now() + USUAL_LENGTH)
-        field("Until", "until", "datetime-local", required="required", value=until)
+        # "^": where it begins. As a property Vue would put it back whenever it draws.
+        field("Until", "until", "datetime-local", required="required", **{"^value": until})
         self._badges = Tag("datalist", id="known-badges")
         submit("Reserve")
 
@@ -98,4 +101,4 @@ class Reservations(Part):
         )
         if row["status"] == "Accepted":
             return f"reserved for {row['id_tag']} until {self.visitor.when(row['expires_at'])}"
-        return f"the station refused: {reservation_answer(row['answer'])}"
+        raise Refused(f"the station refused: {reservation_answer(row['answer'])}")

@@ -6,7 +6,8 @@ from typing import Any
 
 from csms.services.transaction_closing import LONGEST_REASON
 from csms.web.elements import Tag
-from csms.web.station_part import Line, Listing, Part, field, folded, submit
+from csms.web.station_part import Line, Listing, Part, Refused, field, folded, submit
+from csms.web.station_words import CONNECTOR_STATES
 from csms.web.wording import kilowatt_hours
 
 Row = dict[str, Any]
@@ -18,8 +19,9 @@ CLOSE = (
     "its end later, that counts. Close it?"
 )
 CLOSE_CHARGING = (
-    "The station says that this session goes on. Closing it here does not stop the vehicle, and what it "
-    "still takes may be counted to no session. Better have the station stop it. Close it all the same?"
+    "The station says that this session goes on. Closing it here does not stop the vehicle: if the station "
+    "still names the session it runs again, if not, what is taken is counted to none. Better have the "
+    "station stop it. Close it all the same?"
 )
 
 
@@ -31,7 +33,7 @@ class SessionLine(Line):
             return
         with self.actions:
             part.button("Have it stopped", self._stop, STOP)
-            with folded("Close it here …") as self._details:
+            with folded("Close it here …"):
                 question = CLOSE_CHARGING if self._goes_on else CLOSE
                 with part.form(f"Close session {self._id}", self._close, question):
                     field(
@@ -66,7 +68,7 @@ class SessionLine(Line):
         answer = await part.services.commands.send(part.identity, "RemoteStopTransaction", request)
         if answer.get("status") == "Accepted":
             return "the station stops it: it ends when the station says so"
-        return "the station refused to stop it: it does not know the session, or cannot stop it now"
+        raise Refused("the station refused to stop it: it does not know the session, or cannot stop it now")
 
     async def _close(self, fields: Row) -> str:
         part = self._part
@@ -101,7 +103,8 @@ class Sessions(Part):
         connector = station.connectors.get(row["connector_id"])
         if not station.connected:
             return None
-        return connector.status if connector is not None and connector.status else "says nothing"
+        said = connector.status if connector is not None else None
+        return CONNECTOR_STATES.get(said, said) if said else "Says nothing"
 
     def goes_on(self, row: Row) -> bool:
         return self.services.closing.goes_on(self.identity, row["connector_id"]) is not None

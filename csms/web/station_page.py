@@ -14,14 +14,16 @@ from csms.web.sessions import Sessions
 from csms.web.station_part import Part, Visitor
 from csms.web.stations import StationCard
 
-REFRESH_S = 3.0
+REFRESH_S = 2.0
 
 
 class StationPage:
     def __init__(self, visitor: Visitor) -> None:
         self._visitor = visitor
-        Tag("h1", visitor.identity, classes="page-title")
-        with Tag("div", classes="parts"):
+        with Tag("div", classes="page-title"):
+            Tag("h1", visitor.identity)
+            Tag("p", f"Times of {visitor.timezone}", classes="quiet-line")
+        with Tag("div", classes="panels"):
             self._card = StationCard(
                 visitor.services, visitor.station, visitor.may_administer, visitor.may_operate, is_alone=True
             )

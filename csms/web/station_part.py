@@ -63,6 +63,10 @@ class Visitor:
             raise InvalidInput(field, text, "a date and a time") from None
 
 
+class Refused(Exception):
+    """The station answered with a no: in words."""
+
+
 def asks(question: str | None, what: str = "") -> str:
     """JavaScript that goes on only after a yes. what: the JavaScript of what is handed on."""
     sent = f"emit({what})"
@@ -74,7 +78,7 @@ class Part:
 
     def __init__(self, title: str, visitor: Visitor) -> None:
         self.visitor, self.services, self.identity = visitor, visitor.services, visitor.identity
-        with Tag("section", classes="card part", aria_label=title) as self.card:
+        with Tag("section", classes="card panel", aria_label=title) as self.card:
             Tag("h2", title)
             self.build()
 
@@ -91,7 +95,7 @@ class Part:
         question: str | None = None,
         classes: str = "mode",
     ) -> Tag:
-        """click: does it and answers with what is to be told. question: asked before."""
+        """click: does it and answers with what is to be told, or raises Refused. question: asked before."""
         button = Tag("button", text, classes, type="button")
 
         async def pressed(_: events.GenericEventArguments) -> None:
@@ -120,8 +124,10 @@ class Part:
         pressed.be(busy=True)
         try:
             told = await work
-        except CsmsError as refusal:
-            self.tell(refusal_in_words(refusal), "negative")
+        except CsmsError as fault:
+            self.tell(refusal_in_words(fault), "negative")
+        except Refused as refusal:
+            self.tell(str(refusal), "negative")
         else:
             self.tell(told, "positive")
         finally:
@@ -131,7 +137,7 @@ class Part:
     def tell(self, text: str, kind: Any) -> None:
         """Told to whoever pressed, also if the button has gone meanwhile."""
         with self.card:
-            ui.notify(sentence(text), type=kind, multi_line=True)
+            ui.notify(sentence(text), type=kind)
 
 
 def field(label: str, name: str, kind: str = "text", **attributes: Any) -> Tag:
@@ -182,7 +188,7 @@ class Listing(Generic[T]):
     ) -> None:
         self._key, self._make = key, make
         self._empty = Tag("p", empty, classes="quiet-line")
-        self._list = Tag("ul", classes="rows", aria_label=label)
+        self._list = Tag("ul", classes="entries", aria_label=label)
         self._rows: dict[Hashable, Shows[T]] = {}
 
     def show(self, items: Sequence[T]) -> None:
@@ -201,12 +207,12 @@ class Line:
     """What it is and how it stands, below it what else is known, and what can be done about it."""
 
     def __init__(self) -> None:
-        with Tag("li", classes="row") as self.item:
-            with Tag("div", classes="row-head"):
-                self._title = Tag("span", classes="row-title")
+        with Tag("li", classes="entry") as self.item:
+            with Tag("div", classes="entry-head"):
+                self._title = Tag("span", classes="entry-title")
                 self._state = Tag("span", classes="state")
             self._detail = Tag("span", classes="quiet-line")
-            self.actions = Tag("div", classes="row-actions")
+            self.actions = Tag("div", classes="entry-actions")
 
     def say(self, title: str, detail: str, state: str = "", colour: str = "off") -> None:
         """colour: a state of the theme: on, waiting, fault or off."""

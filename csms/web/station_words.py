@@ -26,6 +26,13 @@ _RESERVE_ANSWERS = {
     "Rejected": "it takes no reservations, or not this one",
     "Unavailable": "the connector is out of service",
 }
+CONNECTOR_STATES = {
+    "Available": "Free",
+    "Preparing": "Plugged in",
+    "SuspendedEV": "Paused by the vehicle",
+    "SuspendedEVSE": "Paused by the station",
+    "Unavailable": "Out of service",
+}
 RESERVATION_STATES = {
     "Asked": ("No answer", "waiting"),
     "Accepted": ("Stands", "on"),
@@ -94,7 +101,7 @@ def reservation_answer(answer: str | None) -> str:
 
 def spaced(word: str) -> str:
     """ "TamperDetectionActivated": "Tamper detection activated"; OCPP's words are made of words."""
-    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+|[^A-Za-z0-9]+", word) or [word]
+    parts = re.findall(r"[A-Z]+(?![a-z])|[A-Z][a-z0-9]*|[a-z0-9]+|[^A-Za-z0-9\s]+", word) or [word]
     told = [part if part.isupper() and len(part) > 1 else part.lower() for part in parts]
     text = " ".join(told)
     return text[:1].upper() + text[1:]

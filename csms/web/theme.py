@@ -60,7 +60,7 @@ p:empty { display: none; }
 .quiet-button:hover { color: var(--ink); }
 
 .page { display: block; max-width: 1180px; margin: 0 auto; padding: 20px 20px 48px; }
-.page-title { margin: 4px 0 16px; }
+.page-title { margin: 4px 0 16px; overflow-wrap: anywhere; }
 .body { display: grid; gap: 18px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 20px; box-shadow: var(--shadow); }
 .empty { padding: 72px 16px; text-align: center; color: var(--muted); }
@@ -167,14 +167,14 @@ p:empty { display: none; }
 .target summary { cursor: pointer; color: var(--muted); font-size: 14px; }
 .target summary::before { content: "▸"; display: inline-block; width: 1.2em; }
 .target[open] summary::before { content: "▾"; }
-.target form, .part form { display: flex; flex-wrap: wrap; gap: 8px 10px; align-items: flex-end; margin: 10px 0; }
-.target label, .part label { display: grid; gap: 4px; font-size: 12.5px; color: var(--muted); min-width: 0; }
-.target input, .part input, .part select, .part textarea { min-height: 42px; width: 120px; padding: 6px 10px; border: 1px solid var(--line);
+.target form, .panel form { display: flex; flex-wrap: wrap; gap: 8px 10px; align-items: flex-end; margin: 10px 0; }
+.target label, .panel label { display: grid; gap: 4px; font-size: 12.5px; color: var(--muted); min-width: 0; }
+.target input, .panel input, .panel select, .panel textarea { min-height: 42px; width: 120px; padding: 6px 10px; border: 1px solid var(--line);
   border-radius: 12px; background: var(--paper); color: var(--ink); font: inherit; font-size: 16px; }
 .target input[type=time] { width: 148px; }
-.part input, .part select { width: 216px; max-width: 100%; } .part label { max-width: 100%; } .part label.wide, .part textarea { width: 100%; }
-.part textarea { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 12px; }
-.part form details { flex-basis: 100%; display: grid; gap: 8px; } .part form details[open] > label { margin-top: 8px; }
+.panel input, .panel select { width: 240px; max-width: 100%; } .panel label { max-width: 100%; } .panel label.wide, .panel textarea { width: 100%; }
+.panel textarea { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 12px; }
+.panel form details { flex-basis: 100%; display: grid; gap: 8px; } .panel form details[open] > label { margin-top: 8px; }
 .busy { opacity: .5; pointer-events: none; }
 
 .chart-card { padding: 18px 18px 8px; min-width: 0; }
@@ -201,14 +201,14 @@ p:empty { display: none; }
 .said-of-it[open] summary::before { content: "▾"; }
 .said-of-it ul { display: grid; gap: 8px; margin-top: 10px; font-size: 14px; }
 .said-of-it li { display: grid; gap: 1px; overflow-wrap: anywhere; }
-.parts { display: grid; gap: 18px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); align-items: start; }
-.part { padding: 18px; display: grid; gap: 12px; min-width: 0; }
-.rows { display: grid; } .row { display: grid; gap: 4px; padding: 10px 0; border-top: 1px solid var(--line); min-width: 0; }
-.row:first-child { border-top: 0; padding-top: 0; }
-.row-head { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: baseline; }
-.row-title { font-weight: 600; overflow-wrap: anywhere; } .row .quiet-line { overflow-wrap: anywhere; }
-.row-actions { display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: center; } .row-actions:empty { display: none; }
-.row-actions details { min-width: 0; } .row-actions details[open] { flex-basis: 100%; }
+.panels { display: grid; gap: 18px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); align-items: start; }
+.panel { padding: 18px; display: grid; gap: 12px; min-width: 0; }
+.entries { display: grid; } .entry { display: grid; gap: 4px; padding: 10px 0; border-top: 1px solid var(--line); min-width: 0; }
+.entry:first-child { border-top: 0; padding-top: 0; }
+.entry-head { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: baseline; }
+.entry-title { font-weight: 600; overflow-wrap: anywhere; } .entry .quiet-line { overflow-wrap: anywhere; }
+.entry-actions { display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: center; } .entry-actions:empty { display: none; }
+.entry-actions details { min-width: 0; } .entry-actions details[open] { flex-basis: 100%; }
 .name-link { color: inherit; text-decoration: none; } .name-link:hover { text-decoration: underline; text-underline-offset: 3px; }
 .quiet-link { color: var(--muted); font-size: 13px; text-underline-offset: 3px; align-self: flex-start; }
 .quiet-link:hover { color: var(--ink); }
@@ -255,6 +255,7 @@ body.login { min-height: 100vh; display: grid; place-items: center; padding: 24p
   .top nav { order: 3; flex-basis: 100%; } .top form { margin-left: auto; }
   .hero { grid-template-columns: minmax(0, 1fr); }
   .flow { padding: 8px 2px 0; } .summary { padding: 12px 18px 20px; gap: 14px; } .figure .big { font-size: 32px; }
+  .panel form > label, .panel form details > label, .panel label.upload, .panel input, .panel select { width: 100%; }
   .chart { height: 260px; } .headline { font-size: 22px; } .mode { padding: 5px 9px; } .card { border-radius: 16px; }
 }
 @media (prefers-reduced-motion: reduce) { .stream { animation: none; } .petals { transition: none; } }
