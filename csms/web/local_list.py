@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from typing import Any
 
 from csms.web.elements import Tag
@@ -12,6 +13,7 @@ from csms.web.wording import sentence
 Row = dict[str, Any]
 MOST_SHOWN = 50
 NO_LIST = -1
+COMPARED_AGAIN_AFTER = timedelta(seconds=30)
 REFUSED = ("Failed", "NotSupported", "VersionMismatch", "TooLong", "Unanswered")
 EMPTY = (
     "While it is offline, the station knows no badge then, and whoever comes may not be able to charge. "
@@ -30,6 +32,9 @@ class DifferenceLine(Line):
 
 class LocalList(Part):
     def build(self) -> None:
+        self._compared: object = None  # which state of the list
+        self._compared_at: datetime | None = None
+        self._differing_now: list[Row] = []
         self._held = Tag("p")
         self._last = Tag("p", classes="quiet-line")
         with Tag("details", classes="said-of-it") as self._details:
@@ -46,7 +51,7 @@ class LocalList(Part):
 
     async def refresh(self) -> None:
         row = await self.services.local_lists.of_station(self.identity)
-        differing = await self.services.local_lists.differences(self.identity)
+        differing = await self._differing(row)
         self._held.say(held_in_words(row))
         self._last.say("" if row is None else self._last_in_words(row))
         is_known = row is not None and row["status"] not in ("VersionMismatch", "NotSupported")
@@ -57,6 +62,16 @@ class LocalList(Part):
         )
         self._differences.show(differing[:MOST_SHOWN])
         self._more.say(f"and {count - MOST_SHOWN:,} more" if count > MOST_SHOWN else "")
+
+    async def _differing(self, row: Row | None) -> list[Row]:
+        """Badges may be thousands: compared again when the list has changed, else twice a minute."""
+        now = self.services.clock.now()
+        state = (row["updated_at"], row["version"], row["status"]) if row is not None else None
+        is_fresh = self._compared_at is not None and now - self._compared_at < COMPARED_AGAIN_AFTER
+        if not is_fresh or state != self._compared:
+            self._compared, self._compared_at = state, now
+            self._differing_now = await self.services.local_lists.differences(self.identity)
+        return self._differing_now
 
     def _last_in_words(self, row: Row) -> str:
         if row["status"] == "NotSupported":

@@ -95,7 +95,7 @@ class Reservations(Part):
             raise InvalidInput("badge", id_tag, f"1 to {LONGEST_BADGE} characters")
         row = await self.services.reservations.reserve(
             self.identity,
-            int(connector) if connector.isdigit() else 0,
+            int(connector) if connector.isdecimal() else 0,
             id_tag,
             expires_at or self.services.clock.now() + USUAL_LENGTH,
         )

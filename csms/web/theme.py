@@ -245,6 +245,7 @@ body.login { min-height: 100vh; display: grid; place-items: center; padding: 24p
 .login main { width: min(100%, 340px); text-align: center; }
 .login-flower svg { width: 92px; height: 92px; } .login h1 { margin: 10px 0 22px; font-size: 26px; }
 .login form { padding: 22px; display: grid; gap: 14px; text-align: left; }
+.login p { overflow-wrap: anywhere; } .login a { color: inherit; text-underline-offset: 3px; }
 .login label { display: grid; gap: 5px; font-size: 13px; color: var(--muted); }
 .login input { min-height: 44px; padding: 8px 12px; border: 1px solid var(--line); border-radius: 12px;
   background: var(--paper); color: var(--ink); font-size: 16px; }
