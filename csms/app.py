@@ -60,6 +60,7 @@ from csms.services.station_messages import StationMessages
 from csms.services.station_passwords import StationPasswords
 from csms.services.stuck_connectors import StuckConnectors
 from csms.services.tag_phases import TagPhases
+from csms.services.transaction_closing import TransactionClosing
 from csms.services.unplugging import Unplugging
 from csms.services.wake_up import WakeUp
 from csms.settings import Settings
@@ -92,6 +93,7 @@ class App:
         self.reporting = Reporting(self.database)
         self.accounts = Accounts(self.database, self.clock, self.events)
         self.frame_log = FrameLog(self.database)
+        self.closing = TransactionClosing(self.database, self.charge_points, self.frame_log, self.clock)
         self.quirk_records = QuirkRecords(self.database, self.charge_points)
         self._build_ocpp_services()
         self.retention = Retention(self.database, self.clock, self.files, settings.frames_kept_days)
@@ -203,6 +205,7 @@ class App:
             sites=self.sites,
             live=self.live,
             reporting=self.reporting,
+            closing=self.closing,
             accounts=self.accounts,
             events=self.events,
             frames=self.frame_log,

@@ -59,6 +59,11 @@ async def by_id(conn: AsyncConnection, identity: str, transaction_id: int) -> Ro
     return _last(await _rows(conn, t.identity == identity, t.id == transaction_id))
 
 
+async def with_id(conn: AsyncConnection, transaction_id: int) -> Row | None:
+    """Whose ever it is."""
+    return _last(await _rows(conn, t.id == transaction_id))
+
+
 async def last_stopped(conn: AsyncConnection, identity: str, connector_id: int) -> Row | None:
     """The one of the connector that was stopped last."""
     newest = select(t.id).where(t.identity == identity, t.connector_id == connector_id)
@@ -213,20 +218,24 @@ async def adopt(conn: AsyncConnection, transaction_id: int, **values: Any) -> Ro
     return (await _rows(conn, t.id == transaction_id))[0]
 
 
-async def close_as_lost(conn: AsyncConnection, transaction: Row, at: datetime) -> None:
-    """End it with its best known register: when that was read, or `at` if nothing was."""
+async def close_as_lost(
+    conn: AsyncConnection, transaction: Row, at: datetime, note: str | None = None
+) -> None:
+    """End it with its best known register: when that was read, or `at` if nothing was. note: of a person."""
     await _set(
         conn,
         transaction["id"],
         stopped_at=transaction["last_register_at"] or at,
         meter_stop_wh=best_register_wh(transaction),
         stop_reason=LOST,
+        close_note=note,
     )
 
 
 async def reopen(conn: AsyncConnection, transaction_id: int) -> None:
     """It was closed as lost, but its station goes on with it."""
-    await _set(conn, transaction_id, stopped_at=None, meter_stop_wh=None, stop_reason=None)
+    nothing = dict.fromkeys(("stopped_at", "meter_stop_wh", "stop_reason", "close_note"))
+    await _set(conn, transaction_id, **nothing)
 
 
 async def stop(conn: AsyncConnection, transaction_id: int, **values: Any) -> None:
