@@ -19,7 +19,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    or_,
     select,
     update,
 )
@@ -148,18 +147,17 @@ async def stoppable(
 
 
 async def running_at(conn: AsyncConnection, identity: str, connector_id: int, at: datetime) -> Row | None:
-    """The transaction that ran on the connector at a time, or is still open."""
+    """The transaction that ran on the connector at a time, or is still open.
+
+    Only the last one begun before: where one was taken for lost, its end may be said later than that.
+    """
     query = (
         select(transactions)
-        .where(
-            t.identity == identity,
-            t.connector_id == connector_id,
-            t.started_at <= at,
-            or_(t.stopped_at.is_(None), t.stopped_at >= at),
-        )
+        .where(t.identity == identity, t.connector_id == connector_id, t.started_at <= at)
         .order_by(t.started_at.desc(), t.id.desc())
     )
-    return await _first(conn, query)
+    row = await _first(conn, query)
+    return row if row is None or row["stopped_at"] is None or row["stopped_at"] >= at else None
 
 
 async def successor(conn: AsyncConnection, transaction: Row) -> Row | None:
