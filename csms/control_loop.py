@@ -359,7 +359,7 @@ class SiteControl:
                     step_a=connector.step_a,
                     number_phases=decided[id].phase_count,
                     pauses=pauses[id],
-                    is_urgent=decided[id].reason.code == LIMITED_BY_FUSE,
+                    is_urgent=decided[id].is_urgent or decided[id].reason.code == LIMITED_BY_FUSE,
                     overrules=id in overruled,
                 )
             self._limits.want(point.id, wishes, point.max_profile_writes_per_day)

@@ -46,6 +46,7 @@ from optimizer.model import (
 from optimizer.needs import Claim, claims_of, remember_needs, usual_currents
 from optimizer.priorities import share_by_class
 from optimizer.reasons import Outlook, why_appliance, why_connector
+from optimizer.reductions import needed_reductions
 from optimizer.sky import watch
 from optimizer.starts import OUTLET, ElementKey, remember_runs
 from optimizer.sun import NOTHING_TO_CHOOSE
@@ -125,12 +126,15 @@ def _decision(
     sheds: bool,
     now: datetime,
 ) -> Decision:
+    urgent = needed_reductions(minute.outlets, minute.fuses)
     return Decision(
         at=now,
         surplus_w=surplus_w,
         available_w=available_w,
         appliances=tuple(_appliance_decision(plan, outlook) for plan in minute.plans),
-        connectors=tuple(_connector_decision(outlet, outlook) for outlet in minute.outlets),
+        connectors=tuple(
+            _connector_decision(outlet, outlook, outlet.connector.id in urgent) for outlet in minute.outlets
+        ),
         feasible=not minute.fuses.exceeded() and not minute.ceiling.exceeded(),
         method=method,
         load_shedding=sheds,
@@ -462,7 +466,7 @@ def _appliance_decision(plan: AppliancePlan, outlook: Outlook) -> ApplianceDecis
     )
 
 
-def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
+def _connector_decision(outlet: Outlet, outlook: Outlook, is_urgent: bool) -> ConnectorDecision:
     return ConnectorDecision(
         outlet.connector.id,
         outlet.limit_a,
@@ -472,4 +476,5 @@ def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
         need=outlet.need,
         wake=asks_for(outlet, outlook.now),
         ask=stop_or_start(outlet, outlook.now),
+        is_urgent=is_urgent,
     )

@@ -351,6 +351,7 @@ class ConnectorDecision:
     phase_count: how many phases the station is to use; None = all it has, it cannot choose.
     need: what its vehicle is to have got, and by when. wake: what its station is to be asked to do now, one
     of its connector's wake_by. ask: "stop" or "start" its session now, for a fuse that it exceeds.
+    is_urgent: it is offered more than that, which a fuse cannot carry beside all others.
     """
 
     id: str
@@ -361,6 +362,7 @@ class ConnectorDecision:
     need: NeedProgress | None = None
     wake: str | None = None
     ask: str | None = None
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,41 @@
+"""What a station still offers burdens its fuse until it has taken less, whatever keeps it from that."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from running_site import RunningSite, car, running, site, station
+
+CIRCUITS = [
+    {"id": "main", "limit_a": [100, 100, 100]},
+    {"id": "garage", "parent": "main", "limit_a": [25, 25, 25]},
+]
+
+
+def garage_a(home: RunningSite) -> float:
+    """What flows through the garage's fuse on L1, which nobody measures."""
+    return sum(home.building.connector_w(id, 1)[0] for id in home.points) / 230
+
+
+def place(id: str, **keys: Any) -> dict[str, Any]:
+    connector = {"phases": ["L1"], "max_a": 16, "safe_a": 6, **keys}
+    return station(id, "garage", **connector)
+
+
+async def test_a_reduction_that_makes_room_for_another_car_is_no_matter_of_the_write_budget(
+    folder: Path,
+) -> None:
+    """A second car in a hurry takes the sun of the first, which is to have less then."""
+    points = [{**place("CP1"), "max_profile_writes_per_day": 5}, place("CP2", mode="full")]
+    async with running(site(charge_points=points, circuits=CIRCUITS), folder) as home:
+        await home.arrive("CP1", car(phases=1), "a")
+        home.sun_w = 4000
+        await home.minute(3)
+        assert home.points["CP1"].limit_a(1) == 16
+        home.sun_w = (8 + 16) * 230 + 100
+        await home.arrive("CP2", car(phases=1), "b")
+        for _ in range(5):
+            await home.minute()
+            assert garage_a(home) <= 25.1
+        assert home.points["CP2"].limit_a(1) == 16
