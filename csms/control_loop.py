@@ -319,13 +319,17 @@ class SiteControl:
             transaction_id = transaction.id if transaction else None
             offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction_id)
             offered_a = self._safe_a[point.id, connector.id] if offered_a is None else offered_a
-        wish = self._sites.wishes.of(self._config.site.id, f"{point.id}/{connector.id}")
+        id, session = f"{point.id}/{connector.id}", str(transaction.id) if transaction else None
+        wish = self._sites.wishes.of(self._config.site.id, id)
+        is_unanswered = self._is_unanswered(id, session, live.offered_a)
+        if is_unanswered:  # it may have taken the new limit all the same, or go on as before
+            offered_a = max(offered_a or 0.0, live.offered_a or 0.0)
         return ConnectorDemand(
             state=ConnectorState(live.state(now, connected=station.connected)),
             power_w=reading.power_w if reading else None,
             current_a=reading.current_a if reading else None,
             offered_a=offered_a,
-            session=str(transaction.id) if transaction else None,
+            session=session,
             delivered_wh=transaction.energy_wh if transaction else 0.0,
             departs_at=wish.departs_at,
             requested_wh=wish.requested_wh,
@@ -336,7 +340,17 @@ class SiteControl:
             deaf=self._setpoints.is_deaf(point.id, connector.id),
             soc_percent=reading.soc_percent if reading else None,
             usual_phases=transaction.usual_phases if transaction else None,
+            is_unanswered=is_unanswered,
         )
+
+    def _is_unanswered(self, id: str, session: str | None, accepted_a: float | None) -> bool:
+        """Was the station told to give less than it last accepted in this session, and has not answered?"""
+        known = self._memory.connectors.get(id)
+        if known is None or accepted_a is None or known.session != session:
+            return False
+        identity, _, number = id.rpartition("/")
+        is_less = accepted_a - known.limit_a >= WIRE_RESOLUTION_A
+        return is_less and self._setpoints.is_unanswered(identity, int(number))
 
     def _wiring(self, connector: ConnectorConfig) -> ConnectorWiring:
         return ConnectorWiring(connector.id, len(connector.phases), self._config.site.voltage_v)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from optimizer.appliances import DEAREST_TOGGLE, Rank
-from optimizer.electrical import amps_from_watts, legal_current, phase_currents, watts_from_amps
+from optimizer.electrical import add_currents, amps_from_watts, legal_current, phase_currents, watts_from_amps
 from optimizer.fuses import Fuse
 from optimizer.import_limit import ImportLimit
 from optimizer.model import (
@@ -176,6 +176,22 @@ class Outlet:
     def draw(self) -> Draw:
         return Draw(self.connector.circuit, self.drawn_w if self.is_ours else 0.0, self.drawn_a, self.is_ours)
 
+    @property
+    def is_unanswered(self) -> bool:
+        return self.takes_part and self.demand.is_unanswered
+
+    def unanswered_a(self) -> PhaseTriple:
+        """What its station may go on giving, as it has not answered to less."""
+        if not self.is_unanswered:
+            return NO_CURRENT
+        offered_a = self.demand.offered_a or 0.0
+        own_a = self.min_a if self.must_on else 0.0  # is claimed as for all others
+        return phase_currents(max(0.0, offered_a - own_a), phases_in_use(self.connector, self.memory))
+
+    def beyond_limit_a(self) -> PhaseTriple:
+        """What burdens the fuses beside its limit."""
+        return add_currents(self.over_offered_a(), self.unanswered_a())
+
     def over_offered_a(self) -> PhaseTriple:
         """What a station that does not follow takes beyond its offer. Until it does, that remains."""
         offered_a = self.demand.offered_a
@@ -243,8 +259,9 @@ def _choose_phases(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> No
 
 def _apply_memory(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> None:
     connector, rule = outlet.connector, outlet.rule
-    if connector.modulates and outlet.is_on and not outlet.taking:
-        # it has not begun yet, or has had enough: only its minimum is kept for it
+    if connector.modulates and (outlet.is_unanswered or (outlet.is_on and not outlet.taking)):
+        # it has not begun yet, or has had enough: only its minimum is kept for it; nor does one get more that
+        # is deaf to less
         outlet.most_a = connector.min_a
     elif connector.modulates and memory.most_a is not None:
         outlet.most_a = min(connector.max_a, max(connector.min_a, memory.most_a))

@@ -239,7 +239,7 @@ def _claim_minima(minute: Minute) -> None:
     """Give what must run its least current, the most entitled first, and shed what then does not fit.
 
     A station that is not connected, or not controllable, cannot be shed: what it was last allowed, or is
-    measured to take, is reserved before all others; so is what one takes beyond its offer.
+    measured to take, is reserved before all others; so is what one takes beyond its offer, or still offers.
     """
     claims: list[tuple[Rank, float, int, bool, float, int, Switch | Outlet]] = []
     for plan in minute.plans:
@@ -250,7 +250,7 @@ def _claim_minima(minute: Minute) -> None:
                 claims.append((*rank, was_off, 0.0, len(claims), switch))
     for outlet in minute.outlets:
         circuit = outlet.connector.circuit
-        minute.fuses.take(circuit, outlet.over_offered_a() if outlet.is_ours else outlet.drawn_a)
+        minute.fuses.take(circuit, outlet.beyond_limit_a() if outlet.is_ours else outlet.drawn_a)
         if outlet.is_ours and outlet.must_on:
             served_wh = outlet.demand.delivered_wh
             rank = (outlet.rank, _due_s(outlet.rule, 0.0), -outlet.connector.priority)

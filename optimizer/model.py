@@ -282,7 +282,8 @@ class ConnectorDemand:
     to take more than what it was offered, by more than meters err. deaf: its station was found to follow no
     limit, so that at a fuse only the end of its session helps. from_grid: False = in `solar_only` the
     target forces nothing, it only says who needs the sun most. soc_percent: of its battery. usual_phases: how
-    many phases the vehicle that comes with this badge used before.
+    many phases the vehicle that comes with this badge used before. is_unanswered: less than offered_a was
+    decided, and its station has not answered to that.
     """
 
     state: ConnectorState
@@ -299,6 +300,7 @@ class ConnectorDemand:
     from_grid: bool = True
     soc_percent: float | None = None
     usual_phases: int | None = None
+    is_unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -173,6 +173,10 @@ class Setpoints:
         began_at = running.started_at if running is not None else None
         return offered_now(control.request, wiring, now, began_at, spread)
 
+    def is_unanswered(self, identity: str, connector_id: int) -> bool:
+        """Was a limit sent there last that the station has not accepted?"""
+        return connector_id in self._known(identity).writes.not_taken
+
     def verify(self, identity: str, connector_id: int) -> None:
         """Compare the newest measurement with what is offered. A way that is not followed has failed."""
         live = self._charge_points.station(identity)

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 from running_site import RunningSite, car, running, site, station
+
+from simulation.charge_point import SimulatedChargePoint
+from simulation.deviations import Deviation, Deviations, Payload
+from simulation.station_link import Answer
 
 CIRCUITS = [
     {"id": "main", "limit_a": [100, 100, 100]},
@@ -39,3 +44,33 @@ async def test_a_reduction_that_makes_room_for_another_car_is_no_matter_of_the_w
             await home.minute()
             assert garage_a(home) <= 25.1
         assert home.points["CP2"].limit_a(1) == 16
+
+
+class Mute(Deviation):
+    """It measures and tells, but no longer answers to profiles, and takes none."""
+
+    def answer(
+        self, station: SimulatedChargePoint, action: str, payload: Payload, usual: Callable[[], Answer]
+    ) -> Answer:
+        if action == "SetChargingProfile":
+            return Answer({"status": "Accepted"}, None, after_s=1e6)
+        return usual()
+
+
+async def test_what_a_mute_station_was_allowed_is_not_given_to_another(folder: Path) -> None:
+    points = [place("CP1", mode="full"), place("CP2", mode="full")]
+    async with running(site(charge_points=points, circuits=CIRCUITS), folder) as home:
+        await home.arrive("CP1", car(phases=1), "a")
+        await home.minute(3)
+        assert home.points["CP1"].limit_a(1) == 16
+        home.app.setpoints.writer.answered_within_s = 0.2
+        home.points["CP1"].deviations = Deviations([Mute()])
+        await home.arrive("CP2", car(phases=1), "b")
+        await home.minute(2)  # in the first both are told what they may have
+        for _ in range(4):
+            await home.minute()
+            assert garage_a(home) <= 25.1
+        assert home.points["CP2"].limit_a(1) > 0
+        home.points["CP1"].deviations = Deviations([])
+        await home.minute(8)
+        assert sorted(home.points[id].limit_a(1) for id in home.points) == [12, 13]
