@@ -46,7 +46,7 @@ from csms.station_check import StationsOfServer
 from csms.vehicle_events import tell_of_vehicles
 from drivers.device import DeviceConfigError
 from drivers.modbus_bus import BusPool
-from optimizer.memory import decision_to_dict, inputs_to_dict, memory_from_dict, memory_to_dict
+from optimizer.memory import decision_to_dict, inputs_to_dict, memory_from_dict, memory_to_dict, set_back
 from optimizer.model import ConnectorDemand, ConnectorState, Decision, Demands, Memory, Mode, Site
 from optimizer.schedule import open_until
 
@@ -91,6 +91,7 @@ class SiteControl:
         self._appliances = {a.id: a for a in config.appliance}
         self._safe_a = safe_currents(config)
         self._memory = Memory()
+        self._remembered_at: datetime | None = None
         self._site: Site | None = None
         self._decision: Decision | None = None
         self._faults: list[RelayFault] = []
@@ -152,7 +153,7 @@ class SiteControl:
         site_id = self._config.site.id
         try:
             if (stored := await self._reporting.load_memory(site_id)) is not None:
-                self._memory = memory_from_dict(stored[1])
+                self._remembered_at, self._memory = stored[0], memory_from_dict(stored[1])
         except (SQLAlchemyError, OSError, CsmsError, KeyError, TypeError, ValueError) as error:
             log.error("memory of the last minute not readable", site=site_id, why=repr(error))
 
@@ -204,6 +205,7 @@ class SiteControl:
     async def tick(self) -> Decision:
         """Read, decide, apply, record: one minute."""
         now = self._clock.now()
+        self._live_by(now)
         self._site = control_site(self._config, self._modes(), self._vehicle_min_a(), self._station_facts())
         window_s = self._window_s(now)
         readings = self.devices.readings(window_s, now, self._changed_at)
@@ -216,12 +218,22 @@ class SiteControl:
         tell_of_vehicles(self._charge_points.report, self._memory, memory, demands, decision)
         if _changes(decision, demands) or _changes_phases(decision, self._decision):
             self._changed_at = now
-        self._memory, self._decision = memory, decision
+        self._memory, self._decision, self._remembered_at = memory, decision, now
         minute = self._snapshot(demands, self.devices.measured(now, window_s), now)
         self._faults = await self._apply(decision, demands, overruled, now)
         self._publish()
         await self._record(minute, decision, inputs)
         return decision
+
+    def _live_by(self, now: datetime) -> None:
+        """By a clock that was set back the last minute is still to come: what is remembered moves with it."""
+        if self._remembered_at is None or now >= self._remembered_at:
+            return
+        ahead = self._remembered_at - now
+        log.warning("clock set back", site=self._config.site.id, by_s=ahead.total_seconds())
+        self._memory = set_back(self._memory, ahead)
+        if self._changed_at is not None:
+            self._changed_at -= ahead
 
     def _publish(self) -> None:
         """Show the newest measurements under the last decision."""
@@ -311,7 +323,7 @@ class SiteControl:
         now = self._clock.now()
         self._setpoints.verify(point.id, connector.id)
         transaction, reading = live.transaction, live.trusted_reading(now)
-        if reading is not None and live.offered_at is not None:
+        if reading is not None and live.offered_at is not None and live.offered_at <= now:
             settled_at = live.offered_at + timedelta(seconds=SETTLE_S)
             reading = reading if reading.at >= settled_at else None  # it shows what was offered before
         offered_a, is_limited = None, station.is_limited_at(connector.id)

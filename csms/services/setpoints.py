@@ -184,8 +184,11 @@ class Setpoints:
         if connector is None or not live.is_limited_at(connector_id) or connector.following.offer is None:
             return
         now, before = self._clock.now(), connector.following
+        offer = connector.following.offer
+        if offer.at > now:  # by a clock that was set back
+            offer = replace(offer, at=now)
         reading = _in_our_time(connector.trusted_reading(now), live, now)
-        after = observe(before, connector.following.offer, reading)
+        after = observe(before, offer, reading)
         connector.following = after
         rung = self._ladder.known_rung(identity)
         if rung is None or self.is_outranked(identity, connector_id):
