@@ -23,6 +23,7 @@ from csms.clock import Clock
 from csms.control_model import control_site
 from csms.decide_at_fuses import LIMITED_BY_FUSE, decide_at_fuses
 from csms.domain.charging_profile import ConnectorWiring
+from csms.domain.charge_point import Station
 from csms.domain.check_report import CheckReport
 from csms.domain.control_slot import Wish
 from csms.domain.site import ChargePointConfig, ConnectorConfig, SiteConfig, safe_currents
@@ -53,6 +54,7 @@ from optimizer.schedule import open_until
 log = structlog.get_logger()
 
 LIVE_INTERVAL_S = 5.0
+AWAY_AFTER = timedelta(minutes=3)  # by then a station is back from its own restart, or from ours
 SETTLE_S = 10.0  # after a change, samples younger than this still show the old state
 WOKEN_AT_MOST_EVERY_S = 2.0
 WIRE_RESOLUTION_A = 0.1
@@ -96,6 +98,7 @@ class SiteControl:
         self._decision: Decision | None = None
         self._faults: list[RelayFault] = []
         self._changed_at: datetime | None = None
+        self._away_since: dict[str, datetime] = {}
         self._wake = asyncio.Event()
         self._switching = asyncio.Lock()
         self._under_test: frozenset[str] = frozenset()
@@ -232,6 +235,7 @@ class SiteControl:
         ahead = self._remembered_at - now
         log.warning("clock set back", site=self._config.site.id, by_s=ahead.total_seconds())
         self._memory = set_back(self._memory, ahead)
+        self._away_since.clear()
         if self._changed_at is not None:
             self._changed_at -= ahead
 
@@ -316,21 +320,22 @@ class SiteControl:
             station = self._charge_points.station(point.id)
         except NotFound:
             return ConnectorDemand(ConnectorState.OFFLINE)
-        live = station.connectors.get(connector.id)
+        live, now = station.connectors.get(connector.id), self._clock.now()
+        safe_a = self._safe_a[point.id, connector.id]
+        by_itself_a = safe_a if self._is_away(station, now) else None
         if live is None:
             state = ConnectorState.FREE if station.connected else ConnectorState.OFFLINE
-            return ConnectorDemand(state)
-        now = self._clock.now()
+            return ConnectorDemand(state, offered_a=by_itself_a)
         self._setpoints.verify(point.id, connector.id)
         transaction, reading = live.transaction, live.trusted_reading(now)
         if reading is not None and live.offered_at is not None and live.offered_at <= now:
             settled_at = live.offered_at + timedelta(seconds=SETTLE_S)
             reading = reading if reading.at >= settled_at else None  # it shows what was offered before
-        offered_a, is_limited = None, station.is_limited_at(connector.id)
+        offered_a, is_limited = by_itself_a, station.is_limited_at(connector.id)
         if is_limited:
             transaction_id = transaction.id if transaction else None
             offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction_id)
-            offered_a = self._safe_a[point.id, connector.id] if offered_a is None else offered_a
+            offered_a = safe_a if offered_a is None else offered_a
         id, session = f"{point.id}/{connector.id}", str(transaction.id) if transaction else None
         wish = self._sites.wishes.of(self._config.site.id, id)
         is_unanswered = self._is_unanswered(id, session, live.offered_a)
@@ -354,6 +359,13 @@ class SiteControl:
             usual_phases=transaction.usual_phases if transaction else None,
             is_unanswered=is_unanswered,
         )
+
+    def _is_away(self, station: Station, now: datetime) -> bool:
+        """Has the station not been connected for long? Then who plugs in there gets what it gives by itself."""
+        if station.connected:
+            self._away_since.pop(station.identity, None)
+            return False
+        return now - self._away_since.setdefault(station.identity, now) >= AWAY_AFTER
 
     def _is_unanswered(self, id: str, session: str | None, accepted_a: float | None) -> bool:
         """Was the station told to give less than it last accepted in this session, and has not answered?"""

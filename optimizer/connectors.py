@@ -435,12 +435,9 @@ def _phases_used(connector: Connector, demand: ConnectorDemand, voltage_v: float
 def _drawn_a(
     connector: Connector, demand: ConnectorDemand, memory: ConnectorMemory | None, voltage_v: float
 ) -> PhaseTriple:
-    """What flows now on the site's phases; of a station that is not connected, what it was last allowed."""
+    """What flows now on the site's phases; of a station that is not connected, what may flow."""
     if demand.state is ConnectorState.OFFLINE:
-        was_charging = memory is not None and memory.limit_a > 0 and memory.taking_at is not None
-        if memory is None or not was_charging:
-            return NO_CURRENT
-        return phase_currents(memory.limit_a, memory.phases or connector.phases)
+        return _reserved_a(connector, demand, memory)
     phases = counted_phases(connector, memory)
     if demand.current_a is not None and _all_told(connector, demand, voltage_v):
         amps = [0.0, 0.0, 0.0]
@@ -453,6 +450,17 @@ def _drawn_a(
     if demand.state is not ConnectorState.CHARGING or memory is None:
         return NO_CURRENT
     return phase_currents(memory.limit_a if demand.offered_a is None else demand.offered_a, phases)
+
+
+def _reserved_a(connector: Connector, demand: ConnectorDemand, memory: ConnectorMemory | None) -> PhaseTriple:
+    """For a station that is not connected: what it was last allowed if a vehicle took it, and what it offers
+    by itself, be it to the next vehicle."""
+    by_itself = phase_currents(demand.offered_a or 0.0, connector.phases)
+    if memory is None or memory.limit_a == 0 or memory.taking_at is None:
+        return by_itself
+    allowed = phase_currents(memory.limit_a, memory.phases or connector.phases)
+    l1, l2, l3 = map(max, by_itself, allowed)
+    return (l1, l2, l3)
 
 
 def _all_told(connector: Connector, demand: ConnectorDemand, voltage_v: float) -> bool:

@@ -276,7 +276,8 @@ class ConnectorDemand:
 
     power_w, current_a: measured, None = the station does not say. current_a is the one exception to
     (L1, L2, L3) of the site: it is in the station's own order, see `Connector.phases`. session: changes
-    with each transaction. offered_a: the limit the station last accepted. departs_at, requested_wh: what
+    with each transaction. offered_a: the limit the station last accepted; while it is not connected, what it
+    offers by itself. departs_at, requested_wh: what
     the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
     controllable: False = its limit is not ours to set; what it takes is the house's. is_over: it is measured
     to take more than what it was offered, by more than meters err. deaf: its station was found to follow no
