@@ -22,8 +22,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from csms.clock import Clock
 from csms.control_model import control_site
 from csms.decide_at_fuses import LIMITED_BY_FUSE, decide_at_fuses
-from csms.domain.charging_profile import ConnectorWiring
 from csms.domain.charge_point import Station
+from csms.domain.charging_profile import ConnectorWiring
 from csms.domain.check_report import CheckReport
 from csms.domain.control_slot import Wish
 from csms.domain.site import ChargePointConfig, ConnectorConfig, SiteConfig, safe_currents
@@ -361,7 +361,7 @@ class SiteControl:
         )
 
     def _is_away(self, station: Station, now: datetime) -> bool:
-        """Has the station not been connected for long? Then who plugs in there gets what it gives by itself."""
+        """Was it not connected for long? Then who plugs in there gets what it gives by itself."""
         if station.connected:
             self._away_since.pop(station.identity, None)
             return False

@@ -225,6 +225,9 @@ def _plan(
 
 def _draws(plans: Sequence[AppliancePlan], outlets: Sequence[Outlet]) -> list[Draw]:
     draws = [switch.draw() for plan in plans for switch in plan.switches]
+    draws += [
+        Draw(p.appliance.circuit, 0.0, p.latched_a(), controlled=False) for p in plans if not p.reachable
+    ]
     return draws + [outlet.draw() for outlet in outlets]
 
 
@@ -239,10 +242,12 @@ def _claim_minima(minute: Minute) -> None:
     """Give what must run its least current, the most entitled first, and shed what then does not fit.
 
     A station that is not connected, or not controllable, cannot be shed: what it was last allowed, or is
-    measured to take, is reserved before all others; so is what one takes beyond its offer, or still offers.
+    measured to take, is reserved before all others, as is what was closed behind relays that do not answer;
+    so is what one takes beyond its offer, or still offers.
     """
     claims: list[tuple[Rank, float, int, bool, float, int, Switch | Outlet]] = []
     for plan in minute.plans:
+        minute.fuses.take(plan.appliance.circuit, plan.latched_a())
         for switch in plan.switches:
             if switch.states[0].elements:
                 was_off = not switch.states[0].elements <= switch.present.elements
