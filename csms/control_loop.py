@@ -20,7 +20,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from csms.clock import Clock
-from csms.control_model import control_site
+from csms.control_model import control_site, with_undescribed
 from csms.decide_at_fuses import LIMITED_BY_FUSE, decide_at_fuses
 from csms.domain.charge_point import Station
 from csms.domain.charging_profile import ConnectorWiring
@@ -209,7 +209,8 @@ class SiteControl:
         """Read, decide, apply, record: one minute."""
         now = self._clock.now()
         self._live_by(now)
-        self._site = control_site(self._config, self._modes(), self._vehicle_min_a(), self._station_facts())
+        site = control_site(self._config, self._modes(), self._vehicle_min_a(), self._station_facts())
+        self._site = with_undescribed(site, self._undescribed(now))
         window_s = self._window_s(now)
         readings = self.devices.readings(window_s, now, self._changed_at)
         demands, outranked = self._demands(now), self._outranked()
@@ -262,6 +263,7 @@ class SiteControl:
             self._faults,
             now,
             self.devices.lines(),
+            self._undescribed(now),
         )
 
     def _modes(self) -> dict[str, tuple[str, object]]:
@@ -296,14 +298,32 @@ class SiteControl:
         return max(1.0, min(self.interval_s, since_s))
 
     def _demands(self, now: datetime) -> Demands:
-        return Demands(
-            appliances={a.id: self.devices.appliance(a, now) for a in self._config.appliance},
-            connectors={
-                f"{point.id}/{connector.id}": self._connector_demand(point, connector)
-                for point in self._config.charge_point
-                for connector in point.connectors
-            },
-        )
+        connectors = {
+            f"{point.id}/{connector.id}": self._connector_demand(point, connector)
+            for point in self._config.charge_point
+            for connector in point.connectors
+        }
+        for identity, number in self._undescribed(now):
+            reading = self._charge_points.station(identity).connector(number).trusted_reading(now)
+            connectors[f"{identity}/{number}"] = ConnectorDemand(
+                ConnectorState.CHARGING,
+                power_w=reading.power_w if reading else None,
+                current_a=reading.current_a if reading else None,
+                controllable=False,
+            )
+        return Demands({a.id: self.devices.appliance(a, now) for a in self._config.appliance}, connectors)
+
+    def _undescribed(self, now: datetime) -> list[tuple[str, int]]:
+        """(identity, connector) where a vehicle charges, at a station of which only others are described."""
+        found = []
+        for point in self._config.charge_point:
+            described = {connector.id for connector in point.connectors}
+            with contextlib.suppress(NotFound):  # it has never called
+                station = self._charge_points.station(point.id)
+                for number, live in sorted(station.connectors.items()):
+                    if number > 0 and number not in described and live.state(now) == "charging":
+                        found.append((point.id, number))
+        return found
 
     def _outranked(self) -> set[str]:
         """Connectors where an operator's own charging profile rules."""
