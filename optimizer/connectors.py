@@ -342,10 +342,13 @@ def observe(
         known = replace(known, offered_at=now)
     if not _is_taking(demand):
         return replace(known, less_at=None) if known.less_at is not None else known
-    if has_settled(known, now) and (guess := guess_by_power(connector, demand, voltage_v)) is not None:
+    guess = guess_by_power(connector, demand, voltage_v) if has_settled(known, now) else None
+    if guess is not None:
         known = replace(known, phase_guess=guess)
     less_at, most_a = _appetite(connector, demand, known, voltage_v, now)
     phases, phase_count = known.phases, known.phase_count
+    if phase_count == 1 and guess not in (None, 1):
+        phase_count = len(connector.phases)  # it tells no currents, but its power is too much for one
     if has_settled(known, now) and (used := _phases_used(connector, demand, voltage_v)):
         if phase_count == 1 and len(used) > 1:
             phase_count = len(connector.phases)  # the station did not obey: its fuses must know
