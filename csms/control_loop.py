@@ -21,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from csms.clock import Clock
 from csms.control_model import control_site, with_undescribed
-from csms.decide_at_fuses import LIMITED_BY_FUSE, decide_at_fuses
+from csms.decide_at_fuses import decide_at_fuses
 from csms.domain.charge_point import Station
 from csms.domain.charging_profile import ConnectorWiring
 from csms.domain.check_report import CheckReport
@@ -58,6 +58,10 @@ AWAY_AFTER = timedelta(minutes=3)  # by then a station is back from its own rest
 SETTLE_S = 10.0  # after a change, samples younger than this still show the old state
 WOKEN_AT_MOST_EVERY_S = 2.0
 WIRE_RESOLUTION_A = 0.1
+MAY_NOT_WAIT = ("limited", "import_limit", "load_shedding")
+"""Reasons of reductions: a fuse, a contract, the grid operator."""
+BY_HAND = (Mode.OFF, Mode.ON, Mode.FULL, Mode.MANUAL)
+ASKED_FOR = ("timer", "need")
 WAKING_EVENTS = {
     "load.mode",
     "load.target",
@@ -405,6 +409,7 @@ class SiteControl:
         assert self._site is not None
         decided = {c.id: c for c in decision.connectors}
         pauses = {c.id: c.pauses for c in self._site.connectors}
+        modes = {c.id: c.mode for c in self._site.connectors}
         for point in self._config.charge_point:
             wishes = {}
             for connector in point.connectors:
@@ -417,7 +422,8 @@ class SiteControl:
                     step_a=connector.step_a,
                     number_phases=decided[id].phase_count,
                     pauses=pauses[id],
-                    is_urgent=decided[id].is_urgent or decided[id].reason.code == LIMITED_BY_FUSE,
+                    is_urgent=decided[id].is_urgent or decided[id].reason.code in MAY_NOT_WAIT,
+                    is_asked_for=modes[id] in BY_HAND or decided[id].reason.code in ASKED_FOR,
                     overrules=id in overruled,
                 )
             self._limits.want(point.id, wishes, point.max_profile_writes_per_day)

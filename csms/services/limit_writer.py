@@ -212,6 +212,7 @@ class LimitWriter:
         if old_a == new_a:
             return None
         is_urgent = is_forced or (wish.is_urgent and old_a is not None and new_a < old_a)
+        is_urgent = is_urgent or (wish.is_asked_for and (old_a is None or (old_a == 0) != (new_a == 0)))
         change = LimitChange(old_a, new_a, wish.step_a, is_urgent)
         return pace.waits_for(change, self._ladder.written(identity), self._clock.now())
 

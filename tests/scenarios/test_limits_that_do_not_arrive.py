@@ -74,3 +74,47 @@ async def test_what_a_mute_station_was_allowed_is_not_given_to_another(folder: P
         home.points["CP1"].deviations = Deviations([])
         await home.minute(8)
         assert sorted(home.points[id].limit_a(1) for id in home.points) == [12, 13]
+
+
+async def test_the_grid_operators_signal_is_no_matter_of_the_write_budget(folder: Path) -> None:
+    point = {**place("CP1", mode="full"), "max_profile_writes_per_day": 5}
+    shedding = {"input": "io1/1", "limit_a": 6}
+    async with running(
+        site(charge_points=[point], circuits=CIRCUITS, load_shedding=shedding), folder
+    ) as home:
+        await home.arrive(vehicle=car(phases=1))
+        await home.minute(3)
+        assert home.points["CP1"].limit_a(1) == 16
+        home.building.relay_modules["io1"].set_input(1, True)
+        await home.minute()
+        assert home.points["CP1"].limit_a(1) == 6
+
+
+async def test_the_import_limit_is_no_matter_of_the_write_budget(folder: Path) -> None:
+    point = {**place("CP1", mode="full"), "max_profile_writes_per_day": 5}
+    config = site(charge_points=[point], circuits=CIRCUITS)
+    config = config.model_copy(update={"site": config.site.model_copy(update={"import_limit_w": 4000})})
+    async with running(config, folder) as home:
+        await home.arrive(vehicle=car(phases=1))
+        await home.minute(3)
+        assert home.points["CP1"].limit_a(1) == 16
+        home.house_w = 2000
+        await home.minute(2)
+        assert home.points["CP1"].limit_a(1) == 8
+
+
+async def test_a_driver_in_a_hurry_is_charged_though_the_days_writes_are_used_up(folder: Path) -> None:
+    """Clouds have used them; what is kept for pauses would not let a car begin before midnight."""
+    point = {**place("CP1"), "max_profile_writes_per_day": 5}
+    async with running(site(charge_points=[point], circuits=CIRCUITS), folder) as home:
+        await home.arrive(vehicle=car(phases=1))
+        await home.minute(2)
+        for _ in range(5):
+            home.app.setpoints.writer._ladder.wrote("CP1")
+        assert home.points["CP1"].limit_a(1) == 0
+        await home.app.sites.set_connector_mode("CP1", 1, "full")
+        await home.minute(2)
+        assert home.points["CP1"].limit_a(1) == 16
+        await home.app.sites.set_connector_mode("CP1", 1, "off")
+        await home.minute()
+        assert home.points["CP1"].limit_a(1) == 0
