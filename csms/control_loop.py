@@ -41,7 +41,7 @@ from csms.services.site_checks import Tell
 from csms.services.sites import Sites
 from csms.site_check import SETTLE_S as CHECK_SETTLE_S
 from csms.site_check import Progress, SiteCheck, appliances_under_test
-from csms.site_devices import RelayFault, SiteDevices, relay_places
+from csms.site_devices import STALE_S, RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
 from csms.station_check import StationsOfServer
 from csms.vehicle_events import tell_of_vehicles
@@ -167,7 +167,8 @@ class SiteControl:
     async def pause(self) -> None:
         """Until the next full interval, or until woken; but not before meters show the last change.
 
-        Meanwhile the live picture is kept fresh. A clock that is set back ends the pause.
+        Meanwhile the live picture is kept fresh. A clock that is set back ends the pause. After one that is
+        set forward, or a machine that slept, devices are asked anew: what they told before looks old.
         """
         now = self._clock.now()
         until = now + timedelta(seconds=self.interval_s - now.timestamp() % self.interval_s)
@@ -182,6 +183,8 @@ class SiteControl:
             if self._operator_speaks():
                 self.wake()
         self._wake.clear()
+        if (self._clock.now() - until).total_seconds() > STALE_S:
+            await self.devices.poll()
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep by the site's clock, or until woken."""

@@ -103,3 +103,30 @@ async def test_a_server_that_starts_with_the_right_clock_lives_with_what_a_wrong
         home.sun_w = 0
         await home.minute(12)
         assert home.closed() == set()
+
+
+async def test_a_car_is_not_paused_because_the_clock_was_set_forward(folder: Path) -> None:
+    """A machine without a clock of its own gets the time a while after it has started."""
+    config = site(charge_points=[station(phases=["L2"], safe_a=6)])
+    async with running(config, folder) as home:
+        await home.stop_server()
+        clock = home.clock = ServersClock(home.clock)
+        await home.start_server()
+        await home.pass_time(60)
+        await until(lambda: home.app.charge_points.is_connected("CP1"), "the station is back")
+        await home.arrive(vehicle=car(phases=1))
+        home.sun_w = 3000
+        await home.minute(3)
+        assert home.points["CP1"].limit_a(1) == 13
+        first = asyncio.create_task(home.control.pause())  # ends at once: somebody has just arrived
+        await clock.advance(60)
+        await until(first.done, "woken")
+        await home.minute()
+        pause = asyncio.create_task(home.control.pause())
+        await clock.advance(5)
+        clock.behind = -timedelta(days=3)
+        await clock.advance(10)
+        await until(pause.done, "decides again")
+        await home.control.tick()
+        await home.app.setpoints.settle()
+        assert (home.load("CP1/1").setpoint_a or 0) >= 6
