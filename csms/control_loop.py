@@ -365,9 +365,10 @@ class SiteControl:
             offered_a = safe_a if offered_a is None else offered_a
         id, session = f"{point.id}/{connector.id}", str(transaction.id) if transaction else None
         wish = self._sites.wishes.of(self._config.site.id, id)
-        is_unanswered = self._is_unanswered(id, session, live.offered_a)
+        most_a = max(offered_a or 0.0, live.offered_a or 0.0)
+        is_unanswered = self._is_unanswered(id, session, most_a)
         if is_unanswered:  # it may have taken the new limit all the same, or go on as before
-            offered_a = max(offered_a or 0.0, live.offered_a or 0.0)
+            offered_a = most_a
         return ConnectorDemand(
             state=ConnectorState(live.state(now, connected=station.connected)),
             power_w=reading.power_w if reading else None,
@@ -394,13 +395,13 @@ class SiteControl:
             return False
         return now - self._away_since.setdefault(station.identity, now) >= AWAY_AFTER
 
-    def _is_unanswered(self, id: str, session: str | None, accepted_a: float | None) -> bool:
-        """Was the station told to give less than it last accepted in this session, and has not answered?"""
+    def _is_unanswered(self, id: str, session: str | None, offered_a: float) -> bool:
+        """Was the station told to give less than it does in this session, and has not accepted it?"""
         known = self._memory.connectors.get(id)
-        if known is None or accepted_a is None or known.session != session:
+        if known is None or known.session != session:
             return False
         identity, _, number = id.rpartition("/")
-        is_less = accepted_a - known.limit_a >= WIRE_RESOLUTION_A
+        is_less = offered_a - known.limit_a >= WIRE_RESOLUTION_A
         return is_less and self._setpoints.is_unanswered(identity, int(number))
 
     def _wiring(self, connector: ConnectorConfig) -> ConnectorWiring:

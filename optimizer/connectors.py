@@ -174,7 +174,9 @@ class Outlet:
         return self.demand.state is not ConnectorState.OFFLINE and self.demand.controllable
 
     def draw(self) -> Draw:
-        return Draw(self.connector.circuit, self.drawn_w if self.is_ours else 0.0, self.drawn_a, self.is_ours)
+        is_sure = self.demand.state is not ConnectorState.OFFLINE or _was_charging(self.memory)
+        drawn_w = self.drawn_w if self.is_ours else 0.0
+        return Draw(self.connector.circuit, drawn_w, self.drawn_a, self.is_ours, is_sure)
 
     @property
     def is_unanswered(self) -> bool:
@@ -459,11 +461,15 @@ def _reserved_a(connector: Connector, demand: ConnectorDemand, memory: Connector
     """For a station that is not connected: what it was last allowed if a vehicle took it, and what it offers
     by itself, be it to the next vehicle."""
     by_itself = phase_currents(demand.offered_a or 0.0, connector.phases)
-    if memory is None or memory.limit_a == 0 or memory.taking_at is None:
+    if memory is None or not _was_charging(memory):
         return by_itself
     allowed = phase_currents(memory.limit_a, memory.phases or connector.phases)
     l1, l2, l3 = map(max, by_itself, allowed)
     return (l1, l2, l3)
+
+
+def _was_charging(memory: ConnectorMemory | None) -> bool:
+    return memory is not None and memory.limit_a > 0 and memory.taking_at is not None
 
 
 def _all_told(connector: Connector, demand: ConnectorDemand, voltage_v: float) -> bool:

@@ -10,7 +10,17 @@ from closed_loop import Car, House, connector, element, heater, limit_a, site, s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer import Circuit, ConnectorState, Mode, PowerReading, Readings
+from optimizer import (
+    Circuit,
+    ConnectorDemand,
+    ConnectorState,
+    Demands,
+    Memory,
+    Mode,
+    PowerReading,
+    Readings,
+    decide,
+)
 from optimizer.electrical import heater_without_neutral
 
 ZONE = (Circuit("main", None, (160.0, 160.0, 160.0)), Circuit("garage", "main", (63.0, 63.0, 63.0)))
@@ -178,3 +188,18 @@ def test_on_a_fuse_that_is_measured_it_is_what_the_meter_says() -> None:
     assert limit_a(house.minute(0)) == 10
     house.on["boiler"] = frozenset()  # it opens by itself
     assert limit_a(house.minute(0)) == 20
+
+
+@pytest.mark.parametrize("tells_phases", [True, False])
+def test_empty_stations_out_of_reach_leave_the_boiler_on_where_a_meter_watches_the_fuse(
+    tells_phases: bool,
+) -> None:
+    """The network of the garage is down: eight stations might begin at 6 A each, the meter sees none."""
+    main = (Circuit("main", None, (40.0, 40.0, 40.0)),)
+    house = House(site(heater(mode=Mode.ON), *(connector(f"CP{n}/1") for n in range(8)), circuits=main))
+    away = ConnectorDemand(ConnectorState.OFFLINE, offered_a=6.0)
+    demands = Demands(house.demands().appliances, {c.id: away for c in house.site.connectors})
+    reading = PowerReading(300.0, (1.0, 0.0, 0.0) if tells_phases else None, house.now)
+    decision, _ = decide(house.site, Readings(reading), demands, Memory(), house.now)
+    assert steps_on(decision) == "1"
+    assert decision.feasible
