@@ -211,7 +211,8 @@ class LimitWriter:
         old_a, new_a, wish = draft.old_a, draft.limit_a, slot.wish
         if old_a == new_a:
             return None
-        is_urgent = is_forced or (wish.is_urgent and old_a is not None and new_a < old_a)
+        is_less = old_a is not None and (new_a < old_a or _has_fewer_phases(draft))
+        is_urgent = is_forced or (wish.is_urgent and is_less)
         is_urgent = is_urgent or (wish.is_asked_for and (old_a is None or (old_a == 0) != (new_a == 0)))
         change = LimitChange(old_a, new_a, wish.step_a, is_urgent)
         return pace.waits_for(change, self._ladder.written(identity), self._clock.now())
@@ -413,6 +414,12 @@ def _number_phases(request: dict[str, Any]) -> int | None:
     row = request["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]
     found: int | None = row.get("numberPhases")
     return found
+
+
+def _has_fewer_phases(draft: _Draft) -> bool:
+    before = _number_phases(draft.written.request) if draft.written is not None else None
+    after = _number_phases(draft.request)
+    return before is not None and after is not None and after < before
 
 
 def _shape(request: dict[str, Any]) -> tuple[Any, ...]:

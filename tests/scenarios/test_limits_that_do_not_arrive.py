@@ -118,3 +118,27 @@ async def test_a_driver_in_a_hurry_is_charged_though_the_days_writes_are_used_up
         await home.app.sites.set_connector_mode("CP1", 1, "off")
         await home.minute()
         assert home.points["CP1"].limit_a(1) == 0
+
+
+async def test_fewer_phases_that_make_room_for_another_car_are_no_matter_of_the_write_budget(
+    folder: Path,
+) -> None:
+    """From three phases at 7 A to one at more: what that leaves of L2 the other car gets at once."""
+    switching = station("CP1", "garage", phase_switching=True, max_a=16, safe_a=0, mode="min_and_solar")
+    points = [
+        {**switching, "max_profile_writes_per_day": 5},
+        station("CP2", "garage", phases=["L2"], max_a=25, safe_a=0, mode="full"),
+    ]
+    async with running(site(charge_points=points, circuits=CIRCUITS), folder) as home:
+        await home.arrive("CP1", car(), "a")
+        home.sun_w = 5200
+        await home.minute(10)
+        flows = home.building.connector_w("CP1", 1)
+        assert min(flows) > 6 * 230
+        home.sun_w = 2500 + 25 * 230
+        await home.arrive("CP2", car(phases=1, max_a=32), "b")
+        for minute in range(6):
+            await home.minute()
+            l2_a = sum(home.building.connector_w(id, 1)[1] for id in home.points) / 230
+            assert l2_a <= 25.1 or minute == 0
+        assert home.load("CP1/1").phase_count == 1
