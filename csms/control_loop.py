@@ -20,8 +20,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from csms.clock import Clock
-from csms.control_model import control_site
-from csms.decide_at_fuses import LIMITED_BY_FUSE, decide_at_fuses
+from csms.control_model import control_site, with_undescribed
+from csms.decide_at_fuses import decide_at_fuses
+from csms.domain.charge_point import Station
 from csms.domain.charging_profile import ConnectorWiring
 from csms.domain.check_report import CheckReport
 from csms.domain.control_slot import Wish
@@ -40,22 +41,27 @@ from csms.services.site_checks import Tell
 from csms.services.sites import Sites
 from csms.site_check import SETTLE_S as CHECK_SETTLE_S
 from csms.site_check import Progress, SiteCheck, appliances_under_test
-from csms.site_devices import RelayFault, SiteDevices, relay_places
+from csms.site_devices import STALE_S, RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
 from csms.station_check import StationsOfServer
 from csms.vehicle_events import tell_of_vehicles
 from drivers.device import DeviceConfigError
 from drivers.modbus_bus import BusPool
-from optimizer.memory import decision_to_dict, inputs_to_dict, memory_from_dict, memory_to_dict
+from optimizer.memory import decision_to_dict, inputs_to_dict, memory_from_dict, memory_to_dict, set_back
 from optimizer.model import ConnectorDemand, ConnectorState, Decision, Demands, Memory, Mode, Site
 from optimizer.schedule import open_until
 
 log = structlog.get_logger()
 
 LIVE_INTERVAL_S = 5.0
+AWAY_AFTER = timedelta(minutes=3)  # by then a station is back from its own restart, or from ours
 SETTLE_S = 10.0  # after a change, samples younger than this still show the old state
 WOKEN_AT_MOST_EVERY_S = 2.0
 WIRE_RESOLUTION_A = 0.1
+MAY_NOT_WAIT = ("limited", "import_limit", "load_shedding")
+"""Reasons of reductions: a fuse, a contract, the grid operator."""
+BY_HAND = (Mode.OFF, Mode.ON, Mode.FULL, Mode.MANUAL)
+ASKED_FOR = ("timer", "need")
 WAKING_EVENTS = {
     "load.mode",
     "load.target",
@@ -91,10 +97,12 @@ class SiteControl:
         self._appliances = {a.id: a for a in config.appliance}
         self._safe_a = safe_currents(config)
         self._memory = Memory()
+        self._remembered_at: datetime | None = None
         self._site: Site | None = None
         self._decision: Decision | None = None
         self._faults: list[RelayFault] = []
         self._changed_at: datetime | None = None
+        self._away_since: dict[str, datetime] = {}
         self._wake = asyncio.Event()
         self._switching = asyncio.Lock()
         self._under_test: frozenset[str] = frozenset()
@@ -152,14 +160,15 @@ class SiteControl:
         site_id = self._config.site.id
         try:
             if (stored := await self._reporting.load_memory(site_id)) is not None:
-                self._memory = memory_from_dict(stored[1])
+                self._remembered_at, self._memory = stored[0], memory_from_dict(stored[1])
         except (SQLAlchemyError, OSError, CsmsError, KeyError, TypeError, ValueError) as error:
             log.error("memory of the last minute not readable", site=site_id, why=repr(error))
 
     async def pause(self) -> None:
         """Until the next full interval, or until woken; but not before meters show the last change.
 
-        Meanwhile the live picture is kept fresh. A clock that is set back ends the pause.
+        Meanwhile the live picture is kept fresh. A clock that is set back ends the pause. After one that is
+        set forward, or a machine that slept, devices are asked anew: what they told before looks old.
         """
         now = self._clock.now()
         until = now + timedelta(seconds=self.interval_s - now.timestamp() % self.interval_s)
@@ -174,6 +183,8 @@ class SiteControl:
             if self._operator_speaks():
                 self.wake()
         self._wake.clear()
+        if (self._clock.now() - until).total_seconds() > STALE_S:
+            await self.devices.poll()
 
     async def _sleep(self, seconds: float) -> None:
         """Sleep by the site's clock, or until woken."""
@@ -204,7 +215,9 @@ class SiteControl:
     async def tick(self) -> Decision:
         """Read, decide, apply, record: one minute."""
         now = self._clock.now()
-        self._site = control_site(self._config, self._modes(), self._vehicle_min_a(), self._station_facts())
+        self._live_by(now)
+        site = control_site(self._config, self._modes(), self._vehicle_min_a(), self._station_facts())
+        self._site = with_undescribed(site, self._undescribed(now))
         window_s = self._window_s(now)
         readings = self.devices.readings(window_s, now, self._changed_at)
         demands, outranked = self._demands(now), self._outranked()
@@ -216,12 +229,23 @@ class SiteControl:
         tell_of_vehicles(self._charge_points.report, self._memory, memory, demands, decision)
         if _changes(decision, demands) or _changes_phases(decision, self._decision):
             self._changed_at = now
-        self._memory, self._decision = memory, decision
+        self._memory, self._decision, self._remembered_at = memory, decision, now
         minute = self._snapshot(demands, self.devices.measured(now, window_s), now)
         self._faults = await self._apply(decision, demands, overruled, now)
         self._publish()
         await self._record(minute, decision, inputs)
         return decision
+
+    def _live_by(self, now: datetime) -> None:
+        """By a clock that was set back the last minute is still to come: what is remembered moves with it."""
+        if self._remembered_at is None or now >= self._remembered_at:
+            return
+        ahead = self._remembered_at - now
+        log.warning("clock set back", site=self._config.site.id, by_s=ahead.total_seconds())
+        self._memory = set_back(self._memory, ahead)
+        self._away_since.clear()
+        if self._changed_at is not None:
+            self._changed_at -= ahead
 
     def _publish(self) -> None:
         """Show the newest measurements under the last decision."""
@@ -246,6 +270,7 @@ class SiteControl:
             self._faults,
             now,
             self.devices.lines(),
+            self._undescribed(now),
         )
 
     def _modes(self) -> dict[str, tuple[str, object]]:
@@ -280,14 +305,32 @@ class SiteControl:
         return max(1.0, min(self.interval_s, since_s))
 
     def _demands(self, now: datetime) -> Demands:
-        return Demands(
-            appliances={a.id: self.devices.appliance(a, now) for a in self._config.appliance},
-            connectors={
-                f"{point.id}/{connector.id}": self._connector_demand(point, connector)
-                for point in self._config.charge_point
-                for connector in point.connectors
-            },
-        )
+        connectors = {
+            f"{point.id}/{connector.id}": self._connector_demand(point, connector)
+            for point in self._config.charge_point
+            for connector in point.connectors
+        }
+        for identity, number in self._undescribed(now):
+            reading = self._charge_points.station(identity).connector(number).trusted_reading(now)
+            connectors[f"{identity}/{number}"] = ConnectorDemand(
+                ConnectorState.CHARGING,
+                power_w=reading.power_w if reading else None,
+                current_a=reading.current_a if reading else None,
+                controllable=False,
+            )
+        return Demands({a.id: self.devices.appliance(a, now) for a in self._config.appliance}, connectors)
+
+    def _undescribed(self, now: datetime) -> list[tuple[str, int]]:
+        """(identity, connector) where a vehicle charges, at a station of which only others are described."""
+        found = []
+        for point in self._config.charge_point:
+            described = {connector.id for connector in point.connectors}
+            with contextlib.suppress(NotFound):  # it has never called
+                station = self._charge_points.station(point.id)
+                for number, live in sorted(station.connectors.items()):
+                    if number > 0 and number not in described and live.state(now) == "charging":
+                        found.append((point.id, number))
+        return found
 
     def _outranked(self) -> set[str]:
         """Connectors where an operator's own charging profile rules."""
@@ -304,28 +347,34 @@ class SiteControl:
             station = self._charge_points.station(point.id)
         except NotFound:
             return ConnectorDemand(ConnectorState.OFFLINE)
-        live = station.connectors.get(connector.id)
+        live, now = station.connectors.get(connector.id), self._clock.now()
+        safe_a = self._safe_a[point.id, connector.id]
+        by_itself_a = safe_a if self._is_away(station, now) else None
         if live is None:
             state = ConnectorState.FREE if station.connected else ConnectorState.OFFLINE
-            return ConnectorDemand(state)
-        now = self._clock.now()
+            return ConnectorDemand(state, offered_a=by_itself_a)
         self._setpoints.verify(point.id, connector.id)
         transaction, reading = live.transaction, live.trusted_reading(now)
-        if reading is not None and live.offered_at is not None:
+        if reading is not None and live.offered_at is not None and live.offered_at <= now:
             settled_at = live.offered_at + timedelta(seconds=SETTLE_S)
             reading = reading if reading.at >= settled_at else None  # it shows what was offered before
-        offered_a, is_limited = None, station.is_limited_at(connector.id)
+        offered_a, is_limited = by_itself_a, station.is_limited_at(connector.id)
         if is_limited:
             transaction_id = transaction.id if transaction else None
             offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction_id)
-            offered_a = self._safe_a[point.id, connector.id] if offered_a is None else offered_a
-        wish = self._sites.wishes.of(self._config.site.id, f"{point.id}/{connector.id}")
+            offered_a = safe_a if offered_a is None else offered_a
+        id, session = f"{point.id}/{connector.id}", str(transaction.id) if transaction else None
+        wish = self._sites.wishes.of(self._config.site.id, id)
+        most_a = max(offered_a or 0.0, live.offered_a or 0.0)
+        is_unanswered = self._is_unanswered(id, session, most_a)
+        if is_unanswered:  # it may have taken the new limit all the same, or go on as before
+            offered_a = most_a
         return ConnectorDemand(
             state=ConnectorState(live.state(now, connected=station.connected)),
             power_w=reading.power_w if reading else None,
             current_a=reading.current_a if reading else None,
             offered_a=offered_a,
-            session=str(transaction.id) if transaction else None,
+            session=session,
             delivered_wh=transaction.energy_wh if transaction else 0.0,
             departs_at=wish.departs_at,
             requested_wh=wish.requested_wh,
@@ -336,7 +385,24 @@ class SiteControl:
             deaf=self._setpoints.is_deaf(point.id, connector.id),
             soc_percent=reading.soc_percent if reading else None,
             usual_phases=transaction.usual_phases if transaction else None,
+            is_unanswered=is_unanswered,
         )
+
+    def _is_away(self, station: Station, now: datetime) -> bool:
+        """Was it not connected for long? Then who plugs in there gets what it gives by itself."""
+        if station.connected:
+            self._away_since.pop(station.identity, None)
+            return False
+        return now - self._away_since.setdefault(station.identity, now) >= AWAY_AFTER
+
+    def _is_unanswered(self, id: str, session: str | None, offered_a: float) -> bool:
+        """Was the station told to give less than it does in this session, and has not accepted it?"""
+        known = self._memory.connectors.get(id)
+        if known is None or known.session != session:
+            return False
+        identity, _, number = id.rpartition("/")
+        is_less = offered_a - known.limit_a >= WIRE_RESOLUTION_A
+        return is_less and self._setpoints.is_unanswered(identity, int(number))
 
     def _wiring(self, connector: ConnectorConfig) -> ConnectorWiring:
         return ConnectorWiring(connector.id, len(connector.phases), self._config.site.voltage_v)
@@ -347,6 +413,7 @@ class SiteControl:
         assert self._site is not None
         decided = {c.id: c for c in decision.connectors}
         pauses = {c.id: c.pauses for c in self._site.connectors}
+        modes = {c.id: c.mode for c in self._site.connectors}
         for point in self._config.charge_point:
             wishes = {}
             for connector in point.connectors:
@@ -359,7 +426,8 @@ class SiteControl:
                     step_a=connector.step_a,
                     number_phases=decided[id].phase_count,
                     pauses=pauses[id],
-                    is_urgent=decided[id].reason.code == LIMITED_BY_FUSE,
+                    is_urgent=decided[id].is_urgent or decided[id].reason.code in MAY_NOT_WAIT,
+                    is_asked_for=modes[id] in BY_HAND or decided[id].reason.code in ASKED_FOR,
                     overrules=id in overruled,
                 )
             self._limits.want(point.id, wishes, point.max_profile_writes_per_day)

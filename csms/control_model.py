@@ -6,7 +6,8 @@ Element ids: steps are "1", "2", … in the order of the site file; a heater wit
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from csms.domain.phase_rotation import phase_order
@@ -73,6 +74,19 @@ def control_site(
         ),
         response=preset.response,
     )
+
+
+def with_undescribed(site: model.Site, seen: Collection[tuple[str, int]]) -> model.Site:
+    """The site with connectors that its description leaves out. seen: (identity, connector).
+
+    Nobody limits them: each is thought to take as much as the largest that is described of its station.
+    """
+    found = []
+    for identity, number in seen:
+        of_station = [c for c in site.connectors if c.id.rpartition("/")[0] == identity]
+        largest = max(of_station, key=lambda c: (len(c.phases), c.max_a))
+        found.append(replace(largest, id=f"{identity}/{number}", min_a=largest.max_a, needs=()))
+    return replace(site, connectors=(*site.connectors, *found))
 
 
 def _battery(config: SiteConfig) -> model.BatteryRule | None:

@@ -9,8 +9,6 @@ from datetime import datetime
 from optimizer import decide
 from optimizer.model import Decision, Demands, Memory, Readings, Site
 
-LIMITED_BY_FUSE = "limited"
-
 
 def decide_at_fuses(
     site: Site,

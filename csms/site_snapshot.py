@@ -76,7 +76,9 @@ def site_snapshot(
     faults: list[RelayFault],
     now: datetime,
     lines: Sequence[LineSnapshot] = (),
+    undescribed: Sequence[tuple[str, int]] = (),
 ) -> SiteSnapshot:
+    """undescribed: (identity, connector) of those that charge and are not in the site's description."""
     problems = {fault.appliance_id: fault.problem for fault in faults}
     appliances = {a.id: a for a in site.appliances}
     outlets = {connector.id: connector for connector in site.connectors}
@@ -119,7 +121,12 @@ def site_snapshot(
         available_w=decision.available_w,
         loads=tuple(loads),
         devices=tuple(health),
-        warnings=(*_shedding_words(config, decision), *_device_words(health), *_vehicle_words(loads)),
+        warnings=(
+            *_shedding_words(config, decision),
+            *_device_words(health),
+            *_undescribed_words(undescribed),
+            *_vehicle_words(loads),
+        ),
         load_shedding=decision.load_shedding if config.load_shedding else None,
         lines=tuple(lines),
     )
@@ -134,6 +141,13 @@ def _shedding_words(config: SiteConfig, decision: Decision) -> list[str]:
 
 def _device_words(health: list[DeviceSnapshot]) -> list[str]:
     return [f"{d.label}: {d.problem}" for d in health if d.problem and d.kind != "charge_point"]
+
+
+def _undescribed_words(undescribed: Sequence[tuple[str, int]]) -> list[str]:
+    return [
+        f"{identity}: connector {number} charges and is not in the site's description: it is not limited"
+        for identity, number in undescribed
+    ]
 
 
 def _vehicle_words(loads: list[LoadSnapshot]) -> list[str]:

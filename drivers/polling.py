@@ -93,6 +93,8 @@ class MeterPoller(_Poller):
     async def _read(self) -> None:
         reading = await self._meter.read()
         self.latest = reading
+        while self._history and self._history[-1].read_at > reading.read_at:  # by a clock that was set back
+            self._history.pop()
         self._history.append(reading)
         while self._history[0].age_s(reading.read_at) > _HISTORY_S:
             self._history.popleft()

@@ -107,6 +107,12 @@ class AppliancePlan:
     need: NeedProgress | None = None
     spent: dict[str, StartsUsed] = field(default_factory=dict)
 
+    def latched_a(self) -> PhaseTriple:
+        """What may flow behind relays that do not answer: most stay as they were. [A]"""
+        if self.reachable:
+            return NO_CURRENT
+        return nominal_current(self.appliance, frozenset(id for id, known in self.memory.items() if known.on))
+
     def closed(self) -> frozenset[str]:
         """What is to be closed; where nothing can be switched, what was asked for last."""
         if self.reachable:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from optimizer.appliances import DEAREST_TOGGLE, Rank
-from optimizer.electrical import amps_from_watts, legal_current, phase_currents, watts_from_amps
+from optimizer.electrical import add_currents, amps_from_watts, legal_current, phase_currents, watts_from_amps
 from optimizer.fuses import Fuse
 from optimizer.import_limit import ImportLimit
 from optimizer.model import (
@@ -174,7 +174,25 @@ class Outlet:
         return self.demand.state is not ConnectorState.OFFLINE and self.demand.controllable
 
     def draw(self) -> Draw:
-        return Draw(self.connector.circuit, self.drawn_w if self.is_ours else 0.0, self.drawn_a, self.is_ours)
+        is_sure = self.demand.state is not ConnectorState.OFFLINE or _was_charging(self.memory)
+        drawn_w = self.drawn_w if self.is_ours else 0.0
+        return Draw(self.connector.circuit, drawn_w, self.drawn_a, self.is_ours, is_sure)
+
+    @property
+    def is_unanswered(self) -> bool:
+        return self.takes_part and self.demand.is_unanswered
+
+    def unanswered_a(self) -> PhaseTriple:
+        """What its station may go on giving, as it has not answered to less."""
+        if not self.is_unanswered:
+            return NO_CURRENT
+        offered_a = self.demand.offered_a or 0.0
+        own_a = self.min_a if self.must_on else 0.0  # is claimed as for all others
+        return phase_currents(max(0.0, offered_a - own_a), phases_in_use(self.connector, self.memory))
+
+    def beyond_limit_a(self) -> PhaseTriple:
+        """What burdens the fuses beside its limit."""
+        return add_currents(self.over_offered_a(), self.unanswered_a())
 
     def over_offered_a(self) -> PhaseTriple:
         """What a station that does not follow takes beyond its offer. Until it does, that remains."""
@@ -243,8 +261,9 @@ def _choose_phases(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> No
 
 def _apply_memory(outlet: Outlet, memory: ConnectorMemory, now: datetime) -> None:
     connector, rule = outlet.connector, outlet.rule
-    if connector.modulates and outlet.is_on and not outlet.taking:
-        # it has not begun yet, or has had enough: only its minimum is kept for it
+    if connector.modulates and (outlet.is_unanswered or (outlet.is_on and not outlet.taking)):
+        # it has not begun yet, or has had enough: only its minimum is kept for it; nor does one get more that
+        # is deaf to less
         outlet.most_a = connector.min_a
     elif connector.modulates and memory.most_a is not None:
         outlet.most_a = min(connector.max_a, max(connector.min_a, memory.most_a))
@@ -325,10 +344,13 @@ def observe(
         known = replace(known, offered_at=now)
     if not _is_taking(demand):
         return replace(known, less_at=None) if known.less_at is not None else known
-    if has_settled(known, now) and (guess := guess_by_power(connector, demand, voltage_v)) is not None:
+    guess = guess_by_power(connector, demand, voltage_v) if has_settled(known, now) else None
+    if guess is not None:
         known = replace(known, phase_guess=guess)
     less_at, most_a = _appetite(connector, demand, known, voltage_v, now)
     phases, phase_count = known.phases, known.phase_count
+    if phase_count == 1 and guess not in (None, 1):
+        phase_count = len(connector.phases)  # it tells no currents, but its power is too much for one
     if has_settled(known, now) and (used := _phases_used(connector, demand, voltage_v)):
         if phase_count == 1 and len(used) > 1:
             phase_count = len(connector.phases)  # the station did not obey: its fuses must know
@@ -418,12 +440,9 @@ def _phases_used(connector: Connector, demand: ConnectorDemand, voltage_v: float
 def _drawn_a(
     connector: Connector, demand: ConnectorDemand, memory: ConnectorMemory | None, voltage_v: float
 ) -> PhaseTriple:
-    """What flows now on the site's phases; of a station that is not connected, what it was last allowed."""
+    """What flows now on the site's phases; of a station that is not connected, what may flow."""
     if demand.state is ConnectorState.OFFLINE:
-        was_charging = memory is not None and memory.limit_a > 0 and memory.taking_at is not None
-        if memory is None or not was_charging:
-            return NO_CURRENT
-        return phase_currents(memory.limit_a, memory.phases or connector.phases)
+        return _reserved_a(connector, demand, memory)
     phases = counted_phases(connector, memory)
     if demand.current_a is not None and _all_told(connector, demand, voltage_v):
         amps = [0.0, 0.0, 0.0]
@@ -436,6 +455,21 @@ def _drawn_a(
     if demand.state is not ConnectorState.CHARGING or memory is None:
         return NO_CURRENT
     return phase_currents(memory.limit_a if demand.offered_a is None else demand.offered_a, phases)
+
+
+def _reserved_a(connector: Connector, demand: ConnectorDemand, memory: ConnectorMemory | None) -> PhaseTriple:
+    """For a station that is not connected: what it was last allowed if a vehicle took it, and what it offers
+    by itself, be it to the next vehicle."""
+    by_itself = phase_currents(demand.offered_a or 0.0, connector.phases)
+    if memory is None or not _was_charging(memory):
+        return by_itself
+    allowed = phase_currents(memory.limit_a, memory.phases or connector.phases)
+    l1, l2, l3 = map(max, by_itself, allowed)
+    return (l1, l2, l3)
+
+
+def _was_charging(memory: ConnectorMemory | None) -> bool:
+    return memory is not None and memory.limit_a > 0 and memory.taking_at is not None
 
 
 def _all_told(connector: Connector, demand: ConnectorDemand, voltage_v: float) -> bool:

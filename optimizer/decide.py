@@ -46,6 +46,7 @@ from optimizer.model import (
 from optimizer.needs import Claim, claims_of, remember_needs, usual_currents
 from optimizer.priorities import share_by_class
 from optimizer.reasons import Outlook, why_appliance, why_connector
+from optimizer.reductions import needed_reductions
 from optimizer.sky import watch
 from optimizer.starts import OUTLET, ElementKey, remember_runs
 from optimizer.sun import NOTHING_TO_CHOOSE
@@ -125,12 +126,15 @@ def _decision(
     sheds: bool,
     now: datetime,
 ) -> Decision:
+    urgent = needed_reductions(minute.outlets, minute.fuses)
     return Decision(
         at=now,
         surplus_w=surplus_w,
         available_w=available_w,
         appliances=tuple(_appliance_decision(plan, outlook) for plan in minute.plans),
-        connectors=tuple(_connector_decision(outlet, outlook) for outlet in minute.outlets),
+        connectors=tuple(
+            _connector_decision(outlet, outlook, outlet.connector.id in urgent) for outlet in minute.outlets
+        ),
         feasible=not minute.fuses.exceeded() and not minute.ceiling.exceeded(),
         method=method,
         load_shedding=sheds,
@@ -221,6 +225,9 @@ def _plan(
 
 def _draws(plans: Sequence[AppliancePlan], outlets: Sequence[Outlet]) -> list[Draw]:
     draws = [switch.draw() for plan in plans for switch in plan.switches]
+    draws += [
+        Draw(p.appliance.circuit, 0.0, p.latched_a(), controlled=False) for p in plans if not p.reachable
+    ]
     return draws + [outlet.draw() for outlet in outlets]
 
 
@@ -235,10 +242,12 @@ def _claim_minima(minute: Minute) -> None:
     """Give what must run its least current, the most entitled first, and shed what then does not fit.
 
     A station that is not connected, or not controllable, cannot be shed: what it was last allowed, or is
-    measured to take, is reserved before all others; so is what one takes beyond its offer.
+    measured to take, is reserved before all others, as is what was closed behind relays that do not answer;
+    so is what one takes beyond its offer, or still offers.
     """
     claims: list[tuple[Rank, float, int, bool, float, int, Switch | Outlet]] = []
     for plan in minute.plans:
+        minute.fuses.take(plan.appliance.circuit, plan.latched_a())
         for switch in plan.switches:
             if switch.states[0].elements:
                 was_off = not switch.states[0].elements <= switch.present.elements
@@ -246,7 +255,7 @@ def _claim_minima(minute: Minute) -> None:
                 claims.append((*rank, was_off, 0.0, len(claims), switch))
     for outlet in minute.outlets:
         circuit = outlet.connector.circuit
-        minute.fuses.take(circuit, outlet.over_offered_a() if outlet.is_ours else outlet.drawn_a)
+        minute.fuses.take(circuit, outlet.beyond_limit_a() if outlet.is_ours else outlet.drawn_a)
         if outlet.is_ours and outlet.must_on:
             served_wh = outlet.demand.delivered_wh
             rank = (outlet.rank, _due_s(outlet.rule, 0.0), -outlet.connector.priority)
@@ -462,7 +471,7 @@ def _appliance_decision(plan: AppliancePlan, outlook: Outlook) -> ApplianceDecis
     )
 
 
-def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
+def _connector_decision(outlet: Outlet, outlook: Outlook, is_urgent: bool) -> ConnectorDecision:
     return ConnectorDecision(
         outlet.connector.id,
         outlet.limit_a,
@@ -472,4 +481,5 @@ def _connector_decision(outlet: Outlet, outlook: Outlook) -> ConnectorDecision:
         need=outlet.need,
         wake=asks_for(outlet, outlook.now),
         ask=stop_or_start(outlet, outlook.now),
+        is_urgent=is_urgent,
     )

@@ -131,8 +131,10 @@ def _unexplained(site: Site, circuit: str, reading: PowerReading, draws: Iterabl
     if reading.current_a is None or not all(map(math.isfinite, reading.current_a)):
         other_w = reading.power_w - sum(draw.power_w for draw in ours)
         amps = max(0.0, other_w) * SHARE_OF_ONE_PHASE / site.voltage_v
-        return (amps, amps, amps)
-    l1, l2, l3 = reading.current_a
+        ours = [draw for draw in ours if not draw.is_sure]
+        l1, l2, l3 = (amps, amps, amps)
+    else:
+        l1, l2, l3 = reading.current_a
     for draw in ours:
         a1, a2, a3 = draw.current_a
         l1, l2, l3 = l1 - a1, l2 - a2, l3 - a3

@@ -80,7 +80,7 @@ def _is_deaf(outlet: Outlet) -> bool:
 def _reserved(outlet: Outlet) -> PhaseTriple:
     if not outlet.is_ours:
         return outlet.drawn_a
-    return add_currents(outlet.over_offered_a(), outlet.current_at(outlet.limit_a))
+    return add_currents(outlet.beyond_limit_a(), outlet.current_at(outlet.limit_a))
 
 
 def _running(outlet: Outlet, before: StopMemory, fuse: Fuse | None, now: datetime) -> StopMemory:

@@ -7,8 +7,8 @@ texts, and mappings whose keys are pairs become lists of [key, value]. The way b
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import fields, is_dataclass
-from datetime import datetime, time
+from dataclasses import fields, is_dataclass, replace
+from datetime import datetime, time, timedelta
 from enum import Enum
 from functools import cache
 from types import NoneType, UnionType
@@ -59,6 +59,28 @@ def inputs_from_dict(data: Mapping[str, Any]) -> tuple[Site, Readings, Demands, 
         from_plain(Memory, data["memory"]),
         datetime.fromisoformat(data["now"]),
     )
+
+
+DUE = ("due_at",)
+"""Fields that name a time of the calendar, whatever a clock showed."""
+
+
+def set_back(memory: Memory, by: timedelta) -> Memory:
+    """The same memory by a clock that was ahead by so much: what was a minute ago still was."""
+    return _set_back(memory, by)  # type: ignore[no-any-return]
+
+
+def _set_back(value: Any, by: timedelta) -> Any:
+    if isinstance(value, datetime):
+        return value - by
+    if isinstance(value, tuple):
+        return tuple(_set_back(item, by) for item in value)
+    if isinstance(value, Mapping):
+        return {key: _set_back(item, by) for key, item in value.items()}
+    if not is_dataclass(value) or isinstance(value, type):
+        return value
+    moved = {n: _set_back(getattr(value, n), by) for n in _field_names(type(value)) if n not in DUE}
+    return replace(value, **moved)
 
 
 def to_plain(value: Any) -> Any:

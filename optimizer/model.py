@@ -276,13 +276,15 @@ class ConnectorDemand:
 
     power_w, current_a: measured, None = the station does not say. current_a is the one exception to
     (L1, L2, L3) of the site: it is in the station's own order, see `Connector.phases`. session: changes
-    with each transaction. offered_a: the limit the station last accepted. departs_at, requested_wh: what
+    with each transaction. offered_a: the limit the station last accepted; while it is not connected, what it
+    offers by itself. departs_at, requested_wh: what
     the driver has told, if anything: when the vehicle leaves, and what it is to have got in this session.
     controllable: False = its limit is not ours to set; what it takes is the house's. is_over: it is measured
     to take more than what it was offered, by more than meters err. deaf: its station was found to follow no
     limit, so that at a fuse only the end of its session helps. from_grid: False = in `solar_only` the
     target forces nothing, it only says who needs the sun most. soc_percent: of its battery. usual_phases: how
-    many phases the vehicle that comes with this badge used before.
+    many phases the vehicle that comes with this badge used before. is_unanswered: less than offered_a was
+    decided, and its station has not answered to that.
     """
 
     state: ConnectorState
@@ -299,6 +301,7 @@ class ConnectorDemand:
     from_grid: bool = True
     soc_percent: float | None = None
     usual_phases: int | None = None
+    is_unanswered: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -351,6 +354,7 @@ class ConnectorDecision:
     phase_count: how many phases the station is to use; None = all it has, it cannot choose.
     need: what its vehicle is to have got, and by when. wake: what its station is to be asked to do now, one
     of its connector's wake_by. ask: "stop" or "start" its session now, for a fuse that it exceeds.
+    is_urgent: it is offered more than that, which a fuse cannot carry beside all others.
     """
 
     id: str
@@ -361,6 +365,7 @@ class ConnectorDecision:
     need: NeedProgress | None = None
     wake: str | None = None
     ask: str | None = None
+    is_urgent: bool = False
 
 
 @dataclass(frozen=True, slots=True)

@@ -202,7 +202,9 @@ def _not_taking_part(outlet: Outlet) -> Reason:
         return Reason("not_controllable", text, {"taken_a": max(outlet.drawn_a)})
     reserved_a = max(outlet.drawn_a)
     if reserved_a > 0:
-        text = f"station not connected: {reserved_a:g} A reserved, as it was charging"
+        gives_a = outlet.demand.offered_a or 0.0
+        why = "which it gives by itself" if reserved_a <= gives_a else "as it was charging"
+        text = f"station not connected: {reserved_a:g} A reserved, {why}"
         return Reason("offline", text, {"reserved_a": reserved_a})
     return Reason("offline", "station not connected")
 

@@ -24,12 +24,16 @@ class Freshness(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Draw:
-    """What one load takes now. controlled: whether its power is this system's to add back. [W, A]"""
+    """What one load takes now. controlled: whether its power is this system's to add back. [W, A]
+
+    is_sure: False = it may flow, but nobody has seen that; a meter will.
+    """
 
     circuit: str
     power_w: float
     current_a: PhaseTriple
     controlled: bool = True
+    is_sure: bool = True
 
 
 def age_s(reading: PowerReading | None, now: datetime) -> float | None:

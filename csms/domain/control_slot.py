@@ -15,8 +15,9 @@ from csms.domain.site import SiteConfig, safe_currents
 class Wish:
     """What a connector should be held to. [A] safe_a: what it falls back to when nobody speaks to it.
 
-    step_a: less of a change is not worth a write. is_urgent: a fuse needs the reduction. overrules: it needs
-    it even against an operator's own profile. number_phases: 1 or 3, for a station that switches. pauses: it
+    step_a: less of a change is not worth a write. is_urgent: a fuse, a contract or the grid operator needs it
+    lower. is_asked_for: a person, a timer or a need wants it so, not the sun. overrules: a fuse needs it
+    even against an operator's own profile. number_phases: 1 or 3, for a station that switches. pauses: it
     bears a limit of 0.
     """
 
@@ -25,6 +26,7 @@ class Wish:
     safe_a: float
     step_a: float = 1.0
     is_urgent: bool = False
+    is_asked_for: bool = False
     overrules: bool = False
     number_phases: int | None = None
     pauses: bool = True
@@ -82,7 +84,7 @@ def control_slots(rung: Rung, wishes: Mapping[int, Wish], station: Station) -> l
         live = station.connectors.get(connector_id) or LiveConnector()
         is_taken = station.is_limited_at(connector_id)
         if not is_taken:
-            wish = replace(wish, limit_a=wish.safe_a, is_urgent=False, overrules=False)
+            wish = replace(wish, limit_a=wish.safe_a, is_urgent=False, is_asked_for=False, overrules=False)
         used = live.following.phases_used
         found.append(ControlSlot(wish, (connector_id,), live.transaction, used, is_taken))
     if rung.on_station:
@@ -109,6 +111,7 @@ def _of_station(rung: Rung, slots: list[ControlSlot]) -> ControlSlot:
         safe_a=joined(slot.wish.safe_a for slot in slots),
         step_a=min(slot.wish.step_a for slot in running),
         is_urgent=any(slot.wish.is_urgent for slot in running),
+        is_asked_for=any(slot.wish.is_asked_for for slot in running),
         overrules=any(slot.wish.overrules for slot in running),
     )
     used = [slot.phases_used for slot in running if slot.phases_used is not None]

@@ -1,9 +1,9 @@
 """How often limits are written to a station: deadband, pauses between writes, a budget for a day. Pure.
 
 Each accepted profile wears the flash memory of many stations, and some refuse those that come too fast.
-With a budget only what matters is written: reductions that a fuse needs, always; pauses, and the first
-starts of a day; other changes coarsely, spread over the hours of sun. The dead-man is longer then and not
-renewed for its own sake.
+With a budget only what matters is written: reductions that a fuse, a contract or the grid operator needs and
+starts and pauses that people ask for, always; pauses, and the first starts of a day; other changes coarsely,
+spread over the hours of sun. The dead-man is longer then and not renewed for its own sake.
 """
 
 from __future__ import annotations
@@ -95,7 +95,7 @@ class WritesToday:
 
 @dataclass(frozen=True, slots=True)
 class LimitChange:
-    """old_a: what the station is offering, None = nothing of ours yet. is_urgent: a fuse needs it."""
+    """old_a: what the station is offering, None = nothing of ours yet. is_urgent: it may not wait."""
 
     old_a: float | None
     new_a: float

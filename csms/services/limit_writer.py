@@ -52,7 +52,8 @@ class StationWrites:
     """What is wanted of a station, and how its last answers were.
 
     refused, unanswered: control profiles in a row. to_rewrite: connectors whose limit is to be written at
-    once, even if nothing differs: they do not follow. is_switching: one offers nothing for a moment before it
+    once, even if nothing differs: they do not follow. not_taken: connectors whose limit was sent and has not
+    been accepted. is_switching: one offers nothing for a moment before it
     changes its phases, so that there is more to write.
     """
 
@@ -61,6 +62,7 @@ class StationWrites:
     refused: int = 0
     unanswered: int = 0
     to_rewrite: set[int] = field(default_factory=set)
+    not_taken: set[int] = field(default_factory=set)
     is_switching: bool = False
 
 
@@ -126,12 +128,15 @@ class LimitWriter:
         self._ladder.hold_back(identity, why)
         floor_a = slot.wish.safe_a if rung.has_floor_beneath else None
         if not is_needed or why is not None:
+            station.not_taken.difference_update(slot.connectors)
             self._offer(slot, connectors, draft.old_a, floor_a)
             return True
+        station.not_taken.update(slot.connectors)
         if not await self._send(identity, station, rung, slot, draft):
             return station.refused > 0  # to be tried again as it is, with the next minute
         self._offer(slot, connectors, draft.limit_a, floor_a, is_new=is_forced)
         station.to_rewrite.difference_update(slot.connectors)
+        station.not_taken.difference_update(slot.connectors)
         await self._clear_leftovers(identity, rung, draft.request["csChargingProfiles"]["chargingProfileId"])
         return True
 
@@ -206,7 +211,9 @@ class LimitWriter:
         old_a, new_a, wish = draft.old_a, draft.limit_a, slot.wish
         if old_a == new_a:
             return None
-        is_urgent = is_forced or (wish.is_urgent and old_a is not None and new_a < old_a)
+        is_less = old_a is not None and (new_a < old_a or _has_fewer_phases(draft))
+        is_urgent = is_forced or (wish.is_urgent and is_less)
+        is_urgent = is_urgent or (wish.is_asked_for and (old_a is None or (old_a == 0) != (new_a == 0)))
         change = LimitChange(old_a, new_a, wish.step_a, is_urgent)
         return pace.waits_for(change, self._ladder.written(identity), self._clock.now())
 
@@ -407,6 +414,12 @@ def _number_phases(request: dict[str, Any]) -> int | None:
     row = request["csChargingProfiles"]["chargingSchedule"]["chargingSchedulePeriod"][0]
     found: int | None = row.get("numberPhases")
     return found
+
+
+def _has_fewer_phases(draft: _Draft) -> bool:
+    before = _number_phases(draft.written.request) if draft.written is not None else None
+    after = _number_phases(draft.request)
+    return before is not None and after is not None and after < before
 
 
 def _shape(request: dict[str, Any]) -> tuple[Any, ...]:

@@ -173,6 +173,10 @@ class Setpoints:
         began_at = running.started_at if running is not None else None
         return offered_now(control.request, wiring, now, began_at, spread)
 
+    def is_unanswered(self, identity: str, connector_id: int) -> bool:
+        """Was a limit sent there last that the station has not accepted?"""
+        return connector_id in self._known(identity).writes.not_taken
+
     def verify(self, identity: str, connector_id: int) -> None:
         """Compare the newest measurement with what is offered. A way that is not followed has failed."""
         live = self._charge_points.station(identity)
@@ -180,8 +184,11 @@ class Setpoints:
         if connector is None or not live.is_limited_at(connector_id) or connector.following.offer is None:
             return
         now, before = self._clock.now(), connector.following
+        offer = connector.following.offer
+        if offer.at > now:  # by a clock that was set back
+            offer = replace(offer, at=now)
         reading = _in_our_time(connector.trusted_reading(now), live, now)
-        after = observe(before, connector.following.offer, reading)
+        after = observe(before, offer, reading)
         connector.following = after
         rung = self._ladder.known_rung(identity)
         if rung is None or self.is_outranked(identity, connector_id):

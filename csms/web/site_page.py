@@ -49,8 +49,9 @@ class SitePage:
             self._cards[load.id].show(load)
         self._devices.show(snapshot, now)
         self._check.show()
-        timezone = self._site.site.timezone
-        day = await self._days.today(self._site.site.id, timezone, now)
+        site = self._site.site
+        timezone = site.timezone
+        day = await self._days.today(site.id, timezone, now, site.control_interval_s)
         self._summary.show(snapshot, day.sun)
         self._chart.show(day, timezone)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from math import ceil
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -79,23 +80,25 @@ class Days:
         self._reporting = reporting
         self._kept: dict[str, tuple[datetime, Day]] = {}
 
-    async def today(self, site_id: str, timezone: str, now: datetime) -> Day:
+    async def today(self, site_id: str, timezone: str, now: datetime, interval_s: float = MINUTE_S) -> Day:
+        """interval_s: between two of the site's decisions; each tells the mean of the time before it."""
         minute = now.replace(second=0, microsecond=0)
         kept = self._kept.get(site_id)
         if kept is None or kept[0] != minute:
-            kept = (minute, await self._read(site_id, timezone, now))
+            kept = (minute, await self._read(site_id, timezone, now, interval_s))
             self._kept[site_id] = kept
         return kept[1]
 
-    async def _read(self, site_id: str, timezone: str, now: datetime) -> Day:
+    async def _read(self, site_id: str, timezone: str, now: datetime, interval_s: float) -> Day:
+        step_s = max(MINUTE_S, ceil(interval_s))
         start = local_midnight(now, timezone).astimezone(now.tzinfo)
         end = local_midnight(start + timedelta(hours=36), timezone).astimezone(now.tzinfo)
-        minutes = await self._reporting.history(site_id, start, end, MINUTE_S)
+        minutes = await self._reporting.history(site_id, start, end, step_s)
         steps = await self._reporting.history(site_id, start, end, CHART_STEP_S)
         slots = tuple(
             start + timedelta(seconds=n) for n in range(0, int((end - start).total_seconds()), CHART_STEP_S)
         )
-        return Day(sun_today(minutes, MINUTE_S), slots, {row["at"]: row for row in steps})
+        return Day(sun_today(minutes, step_s), slots, {row["at"]: row for row in steps})
 
 
 def headline(snapshot: SiteSnapshot) -> str:

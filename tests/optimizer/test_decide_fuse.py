@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -9,7 +10,17 @@ from closed_loop import Car, House, connector, element, heater, limit_a, site, s
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from optimizer import Circuit, ConnectorState, Mode, PowerReading, Readings
+from optimizer import (
+    Circuit,
+    ConnectorDemand,
+    ConnectorState,
+    Demands,
+    Memory,
+    Mode,
+    PowerReading,
+    Readings,
+    decide,
+)
 from optimizer.electrical import heater_without_neutral
 
 ZONE = (Circuit("main", None, (160.0, 160.0, 160.0)), Circuit("garage", "main", (63.0, 63.0, 63.0)))
@@ -151,3 +162,44 @@ def test_a_station_that_lost_its_connection_while_charging_keeps_its_current_res
         assert limit_a(decision, "CP0/1") == 0
         assert limit_a(decision, "CP1/1") == 31 or limit_a(decision, "CP1/1") == 6
         assert why(decision, "CP0/1") == "station not connected: 32 A reserved, as it was charging"
+
+
+def test_a_boiler_behind_a_silent_relay_module_keeps_its_current_on_a_fuse_that_nobody_measures() -> None:
+    """Most modules leave their relays as they are when their line breaks."""
+    garage = (Circuit("main", None, (99.0, 99.0, 99.0)), Circuit("garage", "main", (20.0, 20.0, 20.0)))
+    boiler = replace(heater(elements=(element("1", 2300),), mode=Mode.ON), circuit="garage")
+    car = connector(phases=(0,), circuit="garage", mode=Mode.FULL, max_a=32.0)
+    house = House(site(boiler, car, circuits=garage), {"CP1/1": Car(phases=1)})
+    assert [limit_a(house.minute(0)) for _ in range(2)] == [10, 10]
+    house.unreachable.add("boiler")
+    assert [limit_a(house.minute(0)) for _ in range(3)] == [10, 10, 10]
+    house.unreachable.clear()
+    house.set_modes(boiler=Mode.OFF)
+    assert [limit_a(house.minute(0)) for _ in range(2)] == [20, 20]
+
+
+def test_on_a_fuse_that_is_measured_it_is_what_the_meter_says() -> None:
+    car = connector(phases=(0,), mode=Mode.FULL, max_a=32.0)
+    boiler = heater(elements=(element("1", 2300),), mode=Mode.ON)
+    main = (Circuit("main", None, (20.0, 20.0, 20.0)),)
+    house = House(site(boiler, car, circuits=main), {"CP1/1": Car(phases=1)})
+    assert [limit_a(house.minute(0)) for _ in range(2)] == [10, 10]
+    house.unreachable.add("boiler")
+    assert limit_a(house.minute(0)) == 10
+    house.on["boiler"] = frozenset()  # it opens by itself
+    assert limit_a(house.minute(0)) == 20
+
+
+@pytest.mark.parametrize("tells_phases", [True, False])
+def test_empty_stations_out_of_reach_leave_the_boiler_on_where_a_meter_watches_the_fuse(
+    tells_phases: bool,
+) -> None:
+    """The network of the garage is down: eight stations might begin at 6 A each, the meter sees none."""
+    main = (Circuit("main", None, (40.0, 40.0, 40.0)),)
+    house = House(site(heater(mode=Mode.ON), *(connector(f"CP{n}/1") for n in range(8)), circuits=main))
+    away = ConnectorDemand(ConnectorState.OFFLINE, offered_a=6.0)
+    demands = Demands(house.demands().appliances, {c.id: away for c in house.site.connectors})
+    reading = PowerReading(300.0, (1.0, 0.0, 0.0) if tells_phases else None, house.now)
+    decision, _ = decide(house.site, Readings(reading), demands, Memory(), house.now)
+    assert steps_on(decision) == "1"
+    assert decision.feasible

@@ -2,14 +2,29 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from itertools import pairwise
 
-from closed_loop import Car, connector, heater, limit_a, load, site, triple, why
+from closed_loop import NOON, Car, connector, heater, limit_a, load, site, triple, why
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from limited_house import LimitedHouse
 
-from optimizer import Circuit, ConnectorDecision, Decision, Mode
+from optimizer import (
+    NO_CURRENT,
+    Circuit,
+    ConnectorDecision,
+    ConnectorDemand,
+    ConnectorState,
+    Decision,
+    Demands,
+    Memory,
+    Mode,
+    PowerReading,
+    Readings,
+    decide,
+)
+from optimizer.model import ConnectorMemory
 
 
 def garage(mode: Mode = Mode.SOLAR_ONLY, phases: int = 3, **fields: object) -> LimitedHouse:
@@ -184,3 +199,27 @@ def test_a_station_that_does_not_switch_is_taken_for_what_it_draws() -> None:
         home.phase_counts["CP1/1"] = 3
         home.minute(3000)
     assert home.memory.connectors["CP1/1"].phase_count == 3
+
+
+def test_a_station_that_does_not_switch_and_tells_power_only_is_taken_for_what_it_draws() -> None:
+    """Told 10 A on one phase it draws 6.9 kW: another car's fuse must bear three times 10 A."""
+    garage = (Circuit("main", None, (99.0, 99.0, 99.0)), Circuit("garage", "main", (20.0, 20.0, 20.0)))
+    switching = connector(mode=Mode.MIN_AND_SOLAR, phase_switching=True, circuit="garage", min_a=10.0)
+    other = connector("CP2/1", Mode.FULL, phases=(1,), circuit="garage", max_a=20.0)
+    now = NOON + timedelta(minutes=5)
+    known = ConnectorMemory(
+        10.0, NOON, "1", offered_at=NOON, taking_at=NOON, phase_count=1, phase_changes=(NOON,)
+    )
+    demands = Demands(
+        {},
+        {
+            "CP1/1": ConnectorDemand(ConnectorState.CHARGING, 6900.0, None, 10.0, "1"),
+            "CP2/1": ConnectorDemand(ConnectorState.READY, 0.0, NO_CURRENT, 6.0, "2"),
+        },
+    )
+    reading = Readings(PowerReading(6900.0, (10.0, 10.0, 10.0), now))
+    decision, memory = decide(
+        site(switching, other, circuits=garage), reading, demands, Memory(connectors={"CP1/1": known}), now
+    )
+    assert memory.connectors["CP1/1"].phase_count == 3
+    assert limit_a(decision, "CP2/1") == 10

@@ -29,6 +29,22 @@ def test_a_night_has_no_shares_and_a_gap_counts_for_nothing() -> None:
     assert sun_today([{"pv_w": -600.0, "grid_w": None, "controlled_w": None}], 60).produced_wh == 0
 
 
+@pytest.mark.parametrize("interval_s", [20, 60, 300, 900])
+async def test_a_site_that_decides_rarely_has_as_much_sun(tmp_path: Path, interval_s: int) -> None:
+    """Each row tells the mean of the time since the one before."""
+    url = f"sqlite+aiosqlite:///{tmp_path / 'csms.db'}"
+    await upgrade(url)
+    database = Database(url)
+    await database.start()
+    reporting, now = Reporting(database), datetime(2026, 6, 1, 12, tzinfo=UTC)
+    powers = {"pv_w": -3000.0, "grid_w": -1000.0, "house_w": 500.0, "controlled_w": 1500.0, "loads_w": {}}
+    for back_s in range(interval_s, 3601, interval_s):
+        await reporting.record_minute("home", now - timedelta(seconds=back_s), powers, {}, {}, {})
+    day = await Days(reporting).today("home", ZURICH, now, interval_s)
+    await database.stop()
+    assert day.sun.produced_wh == pytest.approx(3000)
+
+
 @pytest.mark.parametrize(
     ("now", "hours", "midnight"),
     [
