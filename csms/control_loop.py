@@ -9,7 +9,6 @@ A tick never waits for a station, never dies of a broken device and goes on when
 from __future__ import annotations
 
 import asyncio
-import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -22,13 +21,10 @@ from sqlalchemy.exc import SQLAlchemyError
 from csms.clock import Clock
 from csms.control_model import control_site, with_undescribed
 from csms.decide_at_fuses import decide_at_fuses
-from csms.domain.charge_point import Station
-from csms.domain.charging_profile import ConnectorWiring
 from csms.domain.check_report import CheckReport
 from csms.domain.control_slot import Wish
-from csms.domain.site import ChargePointConfig, ConnectorConfig, SiteConfig, safe_currents
+from csms.domain.site import SiteConfig
 from csms.domain.snapshot import MeasuredPower, SiteSnapshot
-from csms.domain.station_facts import StationFacts, facts_of
 from csms.domain.wiring import Finding
 from csms.errors import CsmsError, NotFound
 from csms.held_limits import HeldLimits
@@ -44,6 +40,7 @@ from csms.site_check import Progress, SiteCheck, appliances_under_test
 from csms.site_devices import STALE_S, RelayFault, SiteDevices, relay_places
 from csms.site_snapshot import site_snapshot
 from csms.station_check import StationsOfServer
+from csms.station_demands import SETTLE_S, WIRE_RESOLUTION_A, StationDemands
 from csms.vehicle_events import tell_of_vehicles
 from drivers.device import DeviceConfigError
 from drivers.modbus_bus import BusPool
@@ -54,10 +51,7 @@ from optimizer.schedule import open_until
 log = structlog.get_logger()
 
 LIVE_INTERVAL_S = 5.0
-AWAY_AFTER = timedelta(minutes=3)  # by then a station is back from its own restart, or from ours
-SETTLE_S = 10.0  # after a change, samples younger than this still show the old state
 WOKEN_AT_MOST_EVERY_S = 2.0
-WIRE_RESOLUTION_A = 0.1
 MAY_NOT_WAIT = ("limited", "import_limit", "load_shedding")
 """Reasons of reductions: a fuse, a contract, the grid operator."""
 BY_HAND = (Mode.OFF, Mode.ON, Mode.FULL, Mode.MANUAL)
@@ -89,20 +83,19 @@ class SiteControl:
         lines: BusPool | None = None,
     ) -> None:
         self._config = config
-        self._sites, self._charge_points, self._setpoints = sites, charge_points, setpoints
+        self._sites, self._charge_points = sites, charge_points
         self._reporting, self._live, self._clock = reporting, live, clock
         self.devices = SiteDevices(config, clock.now, clock.sleep, lines)
         self._limits = HeldLimits(setpoints)
         self._stations = StationsOfServer(config, charge_points, setpoints, self._limits, clock)
         self._appliances = {a.id: a for a in config.appliance}
-        self._safe_a = safe_currents(config)
+        self._asking = StationDemands(config, sites, charge_points, setpoints)
         self._memory = Memory()
         self._remembered_at: datetime | None = None
         self._site: Site | None = None
         self._decision: Decision | None = None
         self._faults: list[RelayFault] = []
         self._changed_at: datetime | None = None
-        self._away_since: dict[str, datetime] = {}
         self._wake = asyncio.Event()
         self._switching = asyncio.Lock()
         self._under_test: frozenset[str] = frozenset()
@@ -216,11 +209,12 @@ class SiteControl:
         """Read, decide, apply, record: one minute."""
         now = self._clock.now()
         self._live_by(now)
-        site = control_site(self._config, self._modes(), self._vehicle_min_a(), self._station_facts())
-        self._site = with_undescribed(site, self._undescribed(now))
+        asking = self._asking
+        site = control_site(self._config, self._modes(), asking.vehicle_min_a(), asking.facts())
+        self._site = with_undescribed(site, asking.undescribed(now))
         window_s = self._window_s(now)
         readings = self.devices.readings(window_s, now, self._changed_at)
-        demands, outranked = self._demands(now), self._outranked()
+        demands, outranked = self._demands(now), asking.outranked()
         decision, memory, demands = decide_at_fuses(
             self._site, readings, demands, self._memory, now, outranked
         )
@@ -243,7 +237,7 @@ class SiteControl:
         ahead = self._remembered_at - now
         log.warning("clock set back", site=self._config.site.id, by_s=ahead.total_seconds())
         self._memory = set_back(self._memory, ahead)
-        self._away_since.clear()
+        self._asking.forget_absences()
         if self._changed_at is not None:
             self._changed_at -= ahead
 
@@ -255,22 +249,18 @@ class SiteControl:
     def _snapshot(self, demands: Demands, measured: MeasuredPower, now: datetime) -> SiteSnapshot:
         assert self._site is not None
         assert self._decision is not None
-        stations = {}
-        for point in self._config.charge_point:
-            with contextlib.suppress(NotFound):  # it has never called
-                stations[point.id] = self._charge_points.station(point.id)
         return site_snapshot(
             self._config,
             self._site,
             self._decision,
             demands,
             measured,
-            stations,
+            self._asking.stations(),
             self.devices.snapshots(now),
             self._faults,
             now,
             self.devices.lines(),
-            self._undescribed(now),
+            self._asking.undescribed(now),
         )
 
     def _modes(self) -> dict[str, tuple[str, object]]:
@@ -278,24 +268,6 @@ class SiteControl:
         loads = [a.id for a in self._config.appliance]
         loads += [f"{p.id}/{c.id}" for p in self._config.charge_point for c in p.connectors]
         return {load: self._sites.effective_mode(site_id, load) for load in loads}
-
-    def _vehicle_min_a(self) -> dict[str, float]:
-        """What the vehicles that charge right now need, told from their badges."""
-        needed = {}
-        for point in self._config.charge_point:
-            with contextlib.suppress(NotFound):  # it has never called
-                for number, live in self._charge_points.station(point.id).connectors.items():
-                    if live.transaction is not None and live.transaction.min_a is not None:
-                        needed[f"{point.id}/{number}"] = live.transaction.min_a
-        return needed
-
-    def _station_facts(self) -> dict[str, StationFacts]:
-        facts = {}
-        for point in self._config.charge_point:
-            with contextlib.suppress(NotFound):  # it has never called
-                station = self._charge_points.station(point.id)
-                facts[point.id] = facts_of(station, self._setpoints.never_pauses(point.id))
-        return facts
 
     def _window_s(self, now: datetime) -> float:
         """Mean over the interval, but only of samples taken after the last change has settled."""
@@ -305,107 +277,8 @@ class SiteControl:
         return max(1.0, min(self.interval_s, since_s))
 
     def _demands(self, now: datetime) -> Demands:
-        connectors = {
-            f"{point.id}/{connector.id}": self._connector_demand(point, connector)
-            for point in self._config.charge_point
-            for connector in point.connectors
-        }
-        for identity, number in self._undescribed(now):
-            reading = self._charge_points.station(identity).connector(number).trusted_reading(now)
-            connectors[f"{identity}/{number}"] = ConnectorDemand(
-                ConnectorState.CHARGING,
-                power_w=reading.power_w if reading else None,
-                current_a=reading.current_a if reading else None,
-                controllable=False,
-            )
-        return Demands({a.id: self.devices.appliance(a, now) for a in self._config.appliance}, connectors)
-
-    def _undescribed(self, now: datetime) -> list[tuple[str, int]]:
-        """(identity, connector) where a vehicle charges, at a station of which only others are described."""
-        found = []
-        for point in self._config.charge_point:
-            described = {connector.id for connector in point.connectors}
-            with contextlib.suppress(NotFound):  # it has never called
-                station = self._charge_points.station(point.id)
-                for number, live in sorted(station.connectors.items()):
-                    if number > 0 and number not in described and live.state(now) == "charging":
-                        found.append((point.id, number))
-        return found
-
-    def _outranked(self) -> set[str]:
-        """Connectors where an operator's own charging profile rules."""
-        found = set()
-        for point in self._config.charge_point:
-            for connector in point.connectors:
-                with contextlib.suppress(NotFound):  # it has never called
-                    if self._setpoints.is_outranked(point.id, connector.id):
-                        found.add(f"{point.id}/{connector.id}")
-        return found
-
-    def _connector_demand(self, point: ChargePointConfig, connector: ConnectorConfig) -> ConnectorDemand:
-        try:
-            station = self._charge_points.station(point.id)
-        except NotFound:
-            return ConnectorDemand(ConnectorState.OFFLINE)
-        live, now = station.connectors.get(connector.id), self._clock.now()
-        safe_a = self._safe_a[point.id, connector.id]
-        by_itself_a = safe_a if self._is_away(station, now) else None
-        if live is None:
-            state = ConnectorState.FREE if station.connected else ConnectorState.OFFLINE
-            return ConnectorDemand(state, offered_a=by_itself_a)
-        self._setpoints.verify(point.id, connector.id)
-        transaction, reading = live.transaction, live.trusted_reading(now)
-        if reading is not None and live.offered_at is not None and live.offered_at <= now:
-            settled_at = live.offered_at + timedelta(seconds=SETTLE_S)
-            reading = reading if reading.at >= settled_at else None  # it shows what was offered before
-        offered_a, is_limited = by_itself_a, station.is_limited_at(connector.id)
-        if is_limited:
-            transaction_id = transaction.id if transaction else None
-            offered_a = self._setpoints.offered_a(point.id, self._wiring(connector), transaction_id)
-            offered_a = safe_a if offered_a is None else offered_a
-        id, session = f"{point.id}/{connector.id}", str(transaction.id) if transaction else None
-        wish = self._sites.wishes.of(self._config.site.id, id)
-        most_a = max(offered_a or 0.0, live.offered_a or 0.0)
-        is_unanswered = self._is_unanswered(id, session, most_a)
-        if is_unanswered:  # it may have taken the new limit all the same, or go on as before
-            offered_a = most_a
-        return ConnectorDemand(
-            state=ConnectorState(live.state(now, connected=station.connected)),
-            power_w=reading.power_w if reading else None,
-            current_a=reading.current_a if reading else None,
-            offered_a=offered_a,
-            session=session,
-            delivered_wh=transaction.energy_wh if transaction else 0.0,
-            departs_at=wish.departs_at,
-            requested_wh=wish.requested_wh,
-            controllable=self._setpoints.is_controllable(point.id, connector.id)
-            if is_limited
-            else not live.takes_unbooked(now),
-            is_over=live.following.is_over,
-            deaf=self._setpoints.is_deaf(point.id, connector.id),
-            soc_percent=reading.soc_percent if reading else None,
-            usual_phases=transaction.usual_phases if transaction else None,
-            is_unanswered=is_unanswered,
-        )
-
-    def _is_away(self, station: Station, now: datetime) -> bool:
-        """Was it not connected for long? Then who plugs in there gets what it gives by itself."""
-        if station.connected:
-            self._away_since.pop(station.identity, None)
-            return False
-        return now - self._away_since.setdefault(station.identity, now) >= AWAY_AFTER
-
-    def _is_unanswered(self, id: str, session: str | None, offered_a: float) -> bool:
-        """Was the station told to give less than it does in this session, and has not accepted it?"""
-        known = self._memory.connectors.get(id)
-        if known is None or known.session != session:
-            return False
-        identity, _, number = id.rpartition("/")
-        is_less = offered_a - known.limit_a >= WIRE_RESOLUTION_A
-        return is_less and self._setpoints.is_unanswered(identity, int(number))
-
-    def _wiring(self, connector: ConnectorConfig) -> ConnectorWiring:
-        return ConnectorWiring(connector.id, len(connector.phases), self._config.site.voltage_v)
+        appliances = {a.id: self.devices.appliance(a, now) for a in self._config.appliance}
+        return Demands(appliances, self._asking.of_connectors(self._memory, now))
 
     async def _apply(
         self, decision: Decision, demands: Demands, overruled: set[str], now: datetime
@@ -418,9 +291,9 @@ class SiteControl:
             wishes = {}
             for connector in point.connectors:
                 id = f"{point.id}/{connector.id}"
-                safe_a = self._safe_a[point.id, connector.id]
+                safe_a = self._asking.safe_a[point.id, connector.id]
                 wishes[connector.id] = Wish(
-                    self._wiring(connector),
+                    self._asking.wiring(connector),
                     decided[id].limit_a if demands.connectors[id].controllable else safe_a,
                     safe_a,
                     step_a=connector.step_a,

@@ -18,9 +18,10 @@ from pathlib import Path
 from typing import Any
 
 from csms.app import App
-from csms.control_loop import SETTLE_S, WAKING_EVENTS, SiteControl
+from csms.control_loop import WAKING_EVENTS, SiteControl
 from csms.domain.site import SiteConfig
 from csms.settings import Settings
+from csms.station_demands import SETTLE_S
 from optimizer.model import Decision
 from simulation.building import Building, Physics
 from simulation.charge_point import SimulatedChargePoint

@@ -33,7 +33,7 @@ def test_a_night_has_no_shares_and_a_gap_counts_for_nothing() -> None:
 async def test_a_site_that_decides_rarely_has_as_much_sun(tmp_path: Path, interval_s: int) -> None:
     """Each row tells the mean of the time since the one before."""
     url = f"sqlite+aiosqlite:///{tmp_path / 'csms.db'}"
-    await upgrade(url)
+    migrated(url)
     database = Database(url)
     await database.start()
     reporting, now = Reporting(database), datetime(2026, 6, 1, 12, tzinfo=UTC)
