@@ -6,7 +6,6 @@ the same kinds is those, with other numbers (`Samples`). It reads like the list 
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -29,8 +28,8 @@ from csms.domain.meter_value import (
 )
 
 Sample = dict[str, Any]
+PLAIN_NUMBER = r"-?\d{1,14}(?:\.\d{1,20})?"  # none is beyond LARGEST
 _NEUTRAL = "0"
-_PLAIN_NUMBERS = re.compile(r"(?a:(?:-?\d{1,14}(?:\.\d{1,20})?;)+)")  # none is beyond LARGEST
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -67,22 +66,25 @@ class SampleKinds:
             canonical=_template(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)),
         )
 
-    def with_values(self, texts: tuple[str, ...]) -> Samples | None:
-        """None if there is anything about the numbers that asks for a closer look."""
-        if len(texts) != len(self.said) or not _PLAIN_NUMBERS.fullmatch(f"{';'.join(texts)};"):
-            return None
-        numbers = tuple(map(float, texts))
+    def with_values(self, texts: tuple[str, ...], at: datetime) -> Samples | None:
+        """texts: a plain number for each. None if there is anything about one that asks for a closer look."""
         for position in self.registers:
-            if texts[position][0] == "-" or register_wh(numbers[position]) is None:
+            if texts[position][0] == "-" or register_wh(float(texts[position])) is None:
                 return None
-        return Samples(self, texts, numbers)
+        return Samples(self, texts, at)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Samples(Sequence[Sample]):
+    """texts: their numbers, as received. at: when they were measured."""
+
     kinds: SampleKinds
     texts: tuple[str, ...]
-    numbers: tuple[float, ...]
+    at: datetime
+
+    def __eq__(self, other: object) -> bool:
+        """Also to a list: a frame may be repeated that was read the ordinary way at first."""
+        return isinstance(other, Sequence) and [*self] == [*other]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -104,13 +106,13 @@ class Samples(Sequence[Sample]):
     def _sample(self, index: int) -> Sample:
         return {**self.kinds.said[index], "value": self.texts[index]}
 
-    def reading(self, at: datetime) -> ConnectorReading:
+    def reading(self) -> ConnectorReading:
         """What `read_sampled_values` reads from the list."""
-        numbers = self.numbers
-        values = {key: numbers[position] * scale for key, position, scale in self.kinds.read}
+        texts = self.texts
+        values = {key: float(texts[position]) * scale for key, position, scale in self.kinds.read}
         if self.kinds.is_unitless_power:
             repair_kilowatts(values)
-        return reading_of(values, at)
+        return reading_of(values, self.at)
 
     def not_held(self) -> str | None:
         """Those that a reading does not hold, as a JSON list; None: there are none."""
