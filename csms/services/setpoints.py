@@ -16,7 +16,7 @@ enough for a fuse does the profile have to make way, and people are told.
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 import structlog
@@ -322,4 +322,4 @@ def _in_our_time(
         return None
     behind = station.clock.behind()
     at = reading.at + behind if abs(behind) <= EXACT_ENOUGH else reading.at
-    return replace(reading, at=at) if at <= now + AT_ONCE else None
+    return reading._replace(at=at) if at <= now + AT_ONCE else None
