@@ -22,7 +22,7 @@ from csms.storage.frames import Wanted as Wanted
 log = structlog.get_logger()
 
 QUEUE_LIMIT = 20_000
-WRITTEN_AT_ONCE = 1000
+WRITTEN_AT_ONCE = 4000
 LONGEST_TEXT = 16_384
 WRITE_EVERY_S = 1.0
 EVERYTHING = Wanted()
