@@ -6,9 +6,10 @@ the same kinds is those, with other numbers (`Samples`). It reads like the list 
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, overload
 
 import orjson
@@ -35,13 +36,13 @@ _NEUTRAL = "0"
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleKinds:
     """said: each sample, but for its number. read: what is read from which position, and its scale.
-    kept: positions of those that a reading does not hold, and their JSON, %s for each number. canonical: the
-    JSON of all, with the fields in order."""
+    kept: picks the numbers of those that a reading does not hold, None if it holds all. kept_json: these, %s
+    for each number. canonical: the JSON of all, with the fields in order."""
 
     said: tuple[Sample, ...]
     read: tuple[tuple[tuple[str, str], int, float], ...]
     is_unitless_power: bool
-    kept: tuple[int, ...]
+    kept: Callable[[tuple[str, ...]], Any] | None
     kept_json: str
     registers: tuple[int, ...]
     context: str | None
@@ -59,7 +60,7 @@ class SampleKinds:
             said=said,
             read=_read(said),
             is_unitless_power=any(m.is_unitless_power for m in map(meaning_of, said) if m is not None),
-            kept=kept,
+            kept=itemgetter(*kept) if kept else None,
             kept_json=_template(orjson.dumps([said[n] for n in kept])),
             registers=tuple(n for n, name in enumerate(measurands) if name == DEFAULT_MEASURAND),
             context=next((sample["context"] for sample in said if sample.get("context")), None),
@@ -117,7 +118,7 @@ class Samples(Sequence[Sample]):
     def not_held(self) -> str | None:
         """Those that a reading does not hold, as a JSON list; None: there are none."""
         kinds = self.kinds
-        return kinds.kept_json % tuple([self.texts[n] for n in kinds.kept]) if kinds.kept else None
+        return kinds.kept_json % kinds.kept(self.texts) if kinds.kept is not None else None
 
     def canonical(self) -> bytes:
         """Their JSON with the fields in order, as orjson writes it."""
