@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections import Counter, deque
 from datetime import datetime
+from operator import itemgetter
 from typing import Any
 
 import structlog
@@ -83,6 +84,7 @@ class FrameLog:
         async with self._writing:
             while self._waiting:
                 rows = [self._waiting.popleft() for _ in range(min(WRITTEN_AT_ONCE, len(self._waiting)))]
+                rows.sort(key=itemgetter(0))  # a station's side by side: its page of the index is found once
                 try:
                     await self._database.write(lambda conn, rows=rows: frames.save(conn, rows))  # type: ignore[misc]
                 except STORAGE_FAULTS as error:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from operator import itemgetter
 from typing import Any
 
 from sqlalchemy import delete, or_, select
@@ -22,8 +21,7 @@ _COLUMNS = ("identity", "at", "direction", "action", "message_id", "text", "note
 
 
 async def save(conn: AsyncConnection, rows: Sequence[Frame]) -> None:
-    """In order. Those of a station go side by side: many rows then touch each page of its index once."""
-    await insert_tuples(conn, frames, _COLUMNS, sorted(rows, key=itemgetter(0)))
+    await insert_tuples(conn, frames, _COLUMNS, rows)
 
 
 @dataclass(frozen=True, slots=True)
