@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from central_backend import NOON, Backend, later
 
@@ -38,6 +40,21 @@ async def test_frames_of_one_moment_keep_their_order_among_those_of_other_statio
     last = (await frames.messages("CP1", limit=2))[-1]
     older = await frames.messages("CP1", Wanted(before_id=last["id"]))
     assert [m["message_id"] for m in older] == ["CP1-1", "CP1-0"]
+
+
+async def test_what_comes_while_frames_are_written_waits_for_the_next_time(
+    frames: FrameLog, backend: Backend
+) -> None:
+    """Else the log of a busy server would be part of every commit that meter values wait for."""
+
+    async def say_more() -> None:
+        add(frames, 3)
+
+    for n in range(3):
+        add(frames, n)
+    await asyncio.gather(frames.flush(), say_more())
+    assert len(backend.rows("frames")) == 3
+    assert [m["message_id"] for m in await frames.messages("CP1")] == ["m3", "m2", "m1", "m0"]
 
 
 async def test_what_waits_at_the_end_is_written(frames: FrameLog, backend: Backend) -> None:
