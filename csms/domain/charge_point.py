@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from csms.domain.following import Following
 from csms.domain.station_clock import ClockOffset
@@ -88,8 +88,7 @@ def has_begun_anew(meter_start_wh: float, register_wh: float) -> bool:
     return 0 <= register_wh < meter_start_wh / 2 and meter_start_wh - register_wh > SMALLEST_FALL_WH
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectorReading:
+class ConnectorReading(NamedTuple):
     """Measured by the station at `at`. None = it did not say. energy_wh: the meter's register.
 
     offered_a: what the station says it offers [A per phase]; some go on saying what they offered before.
@@ -113,13 +112,13 @@ class ConnectorReading:
         """This reading, with what it leaves out taken from `other`."""
         left_out = [name for name in _MEASURED if getattr(self, name) is None]
         told = {name: value for name in left_out if (value := getattr(other, name)) is not None}
-        return replace(self, **told) if told else self
+        return self._replace(**told) if told else self
 
     def after(self, last: ConnectorReading) -> ConnectorReading:
         """This reading, with what still holds of the `last` one. Its time is that of the power or current."""
         gap = abs(self.at - last.at)
         if self.is_taking() is None and last.is_taking() is not None and gap <= READING_TRUSTED_FOR:
-            return replace(self.completed_by(last), at=last.at)
+            return self.completed_by(last)._replace(at=last.at)
         return self.completed_by(last) if gap <= SAME_SAMPLE else self
 
 
@@ -150,10 +149,10 @@ def with_power(
     grown_wh, passed_s = reading.energy_wh - since.energy_wh, (reading.at - since.at).total_seconds()
     if passed_s >= COARSE_COUNT_S or (passed_s >= COUNTED_S and grown_wh >= CLEAR_GROWTH_WH):
         power_w = grown_wh * 3600 / passed_s
-        return replace(reading, power_w=power_w), replace(here, power_w=power_w)
+        return reading._replace(power_w=power_w), replace(here, power_w=power_w)
     if since.power_w is None:
         return reading, since
-    return replace(reading, power_w=since.power_w), since
+    return reading._replace(power_w=since.power_w), since
 
 
 @dataclass(slots=True)
@@ -313,9 +312,12 @@ class Station:
 
     def connector(self, connector_id: int) -> LiveConnector:
         """The connector's record, made when it is first heard of; beyond CONNECTORS_KEPT it is not kept."""
-        if not self.keeps(connector_id):
-            return LiveConnector()
-        return self.connectors.setdefault(connector_id, LiveConnector())
+        if (known := self.connectors.get(connector_id)) is not None:
+            return known
+        connector = LiveConnector()
+        if self.keeps(connector_id):
+            self.connectors[connector_id] = connector
+        return connector
 
     def connector_state(self, connector_id: int, now: datetime) -> str:
         return self.connectors.get(connector_id, LiveConnector()).state(now, self.connected)

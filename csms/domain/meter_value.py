@@ -28,6 +28,7 @@ NO_REGISTER_WH = 2**31 - 1  # some stations say this for "not known"
 SCALES = {"kw": 1000.0, "kwh": 1000.0, "mw": 1e6, "mwh": 1e6, "ma": 0.001, "mv": 0.001}
 LARGEST = 1e15  # what is beyond it no meter measures; so no product of values is infinite
 TOTAL = ""
+CURRENTS = tuple((CURRENT, phase) for phase in PHASES)
 
 Sample = Mapping[str, Any]
 Values = dict[tuple[str, str], float]  # (measurand, phase, TOTAL = no phase) -> W, A, V, Wh or %
@@ -155,9 +156,10 @@ def _voltage_v(values: Values) -> float:
 
 
 def _currents(values: Values, power_w: float | None) -> PhaseTriple | None:
+    first, second, third = map(values.get, CURRENTS)
+    if first is not None and second is not None and third is not None:
+        return first, second, third
     told = {phase: values[CURRENT, phase] for phase in PHASES if (CURRENT, phase) in values}
-    if len(told) == len(PHASES):
-        return told["L1"], told["L2"], told["L3"]
     if not told and (single := values.get((CURRENT, TOTAL))) is not None:
         count = _summed_phases(single, values.get((OFFERED, TOTAL)))
         told = dict.fromkeys(PHASES[:count], single / count)

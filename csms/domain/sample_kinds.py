@@ -6,10 +6,10 @@ the same kinds is those, with other numbers (`Samples`). It reads like the list 
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from operator import itemgetter
 from typing import Any, overload
 
 import orjson
@@ -29,20 +29,20 @@ from csms.domain.meter_value import (
 )
 
 Sample = dict[str, Any]
+PLAIN_NUMBER = r"-?\d{1,14}(?:\.\d{1,20})?"  # none is beyond LARGEST
 _NEUTRAL = "0"
-_PLAIN_NUMBERS = re.compile(r"(?a:(?:-?\d{1,14}(?:\.\d{1,20})?;)+)")  # none is beyond LARGEST
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class SampleKinds:
     """said: each sample, but for its number. read: what is read from which position, and its scale.
-    kept: positions of those that a reading does not hold, and their JSON, %s for each number. canonical: the
-    JSON of all, with the fields in order."""
+    kept: picks the numbers of those that a reading does not hold, None if it holds all. kept_json: these, %s
+    for each number. canonical: the JSON of all, with the fields in order."""
 
     said: tuple[Sample, ...]
     read: tuple[tuple[tuple[str, str], int, float], ...]
     is_unitless_power: bool
-    kept: tuple[int, ...]
+    kept: Callable[[tuple[str, ...]], Any] | None
     kept_json: str
     registers: tuple[int, ...]
     context: str | None
@@ -60,29 +60,32 @@ class SampleKinds:
             said=said,
             read=_read(said),
             is_unitless_power=any(m.is_unitless_power for m in map(meaning_of, said) if m is not None),
-            kept=kept,
+            kept=itemgetter(*kept) if kept else None,
             kept_json=_template(orjson.dumps([said[n] for n in kept])),
             registers=tuple(n for n, name in enumerate(measurands) if name == DEFAULT_MEASURAND),
             context=next((sample["context"] for sample in said if sample.get("context")), None),
             canonical=_template(orjson.dumps(said, option=orjson.OPT_SORT_KEYS)),
         )
 
-    def with_values(self, texts: tuple[str, ...]) -> Samples | None:
-        """None if there is anything about the numbers that asks for a closer look."""
-        if len(texts) != len(self.said) or not _PLAIN_NUMBERS.fullmatch(f"{';'.join(texts)};"):
-            return None
-        numbers = tuple(map(float, texts))
+    def with_values(self, texts: tuple[str, ...], at: datetime) -> Samples | None:
+        """texts: a plain number for each. None if there is anything about one that asks for a closer look."""
         for position in self.registers:
-            if texts[position][0] == "-" or register_wh(numbers[position]) is None:
+            if texts[position][0] == "-" or register_wh(float(texts[position])) is None:
                 return None
-        return Samples(self, texts, numbers)
+        return Samples(self, texts, at)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Samples(Sequence[Sample]):
+    """texts: their numbers, as received. at: when they were measured."""
+
     kinds: SampleKinds
     texts: tuple[str, ...]
-    numbers: tuple[float, ...]
+    at: datetime
+
+    def __eq__(self, other: object) -> bool:
+        """Also to a list: a frame may be repeated that was read the ordinary way at first."""
+        return isinstance(other, Sequence) and [*self] == [*other]
 
     def __len__(self) -> int:
         return len(self.texts)
@@ -104,18 +107,18 @@ class Samples(Sequence[Sample]):
     def _sample(self, index: int) -> Sample:
         return {**self.kinds.said[index], "value": self.texts[index]}
 
-    def reading(self, at: datetime) -> ConnectorReading:
+    def reading(self) -> ConnectorReading:
         """What `read_sampled_values` reads from the list."""
-        numbers = self.numbers
-        values = {key: numbers[position] * scale for key, position, scale in self.kinds.read}
+        texts = self.texts
+        values = {key: float(texts[position]) * scale for key, position, scale in self.kinds.read}
         if self.kinds.is_unitless_power:
             repair_kilowatts(values)
-        return reading_of(values, at)
+        return reading_of(values, self.at)
 
     def not_held(self) -> str | None:
         """Those that a reading does not hold, as a JSON list; None: there are none."""
         kinds = self.kinds
-        return kinds.kept_json % tuple([self.texts[n] for n in kinds.kept]) if kinds.kept else None
+        return kinds.kept_json % kinds.kept(self.texts) if kinds.kept is not None else None
 
     def canonical(self) -> bytes:
         """Their JSON with the fields in order, as orjson writes it."""

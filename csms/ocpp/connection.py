@@ -143,7 +143,8 @@ class StationConnection:
         """Begin to handle a call; `_answer` follows when that is done, and then the next call."""
         while call is not None:
             try:
-                self.handling = asyncio.ensure_future(self._work_on(call))
+                work = self._work_on(call)
+                self.handling = work if isinstance(work, asyncio.Future) else asyncio.ensure_future(work)
                 self.handling.add_done_callback(partial(self._answer, call))
                 return
             except Exception as fault:  # supervisor, as in `_answer`
@@ -184,7 +185,7 @@ class StationConnection:
     def _carry_out(self, effects: list[Effect], text: str = "") -> HandleCall | None:
         """Do what the link says; returns the call that is to be handled now."""
         next_call = None
-        is_noise = any(map(_is_noise, effects))
+        is_noise = any([_is_noise(effect) for effect in effects])  # noqa: C419 - few effects, many frames
         is_logged = not is_noise or self._server.may_log_noise(self.identity)
         for effect in effects:
             if isinstance(effect, HandleCall):

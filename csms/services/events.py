@@ -32,6 +32,7 @@ class EventBus:
 
     def __init__(self) -> None:
         self._listeners: dict[asyncio.Queue[Event], tuple[str, ...]] = {}
+        self._heard: dict[str, bool] = {}  # by kind; asked for with each message of a station
 
     def publish(self, kind: str, at: datetime, **data: Any) -> None:
         event = Event(kind, at, data)
@@ -43,7 +44,10 @@ class EventBus:
                 queue.put_nowait(event)
 
     def is_heard(self, kind: str) -> bool:
-        return any(kind.startswith(kinds) for kinds in self._listeners.values())
+        if (is_heard := self._heard.get(kind)) is None:
+            is_heard = any(kind.startswith(kinds) for kinds in self._listeners.values())
+            self._heard[kind] = is_heard
+        return is_heard
 
     @asynccontextmanager
     async def subscribe(self, *kinds: str) -> AsyncIterator[asyncio.Queue[Event]]:
@@ -57,10 +61,12 @@ class EventBus:
     def open(self, *kinds: str) -> asyncio.Queue[Event]:
         queue: asyncio.Queue[Event] = asyncio.Queue(QUEUE_LIMIT)
         self._listeners[queue] = kinds or ("",)
+        self._heard.clear()
         return queue
 
     def close(self, queue: asyncio.Queue[Event]) -> None:
         self._listeners.pop(queue, None)
+        self._heard.clear()
 
 
 class Listener:

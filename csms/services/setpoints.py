@@ -329,4 +329,4 @@ def _in_our_time(
         return None
     behind = station.clock.behind()
     at = reading.at + behind if abs(behind) <= EXACT_ENOUGH else reading.at
-    return replace(reading, at=at) if at <= now + AT_ONCE else None
+    return reading._replace(at=at) if at <= now + AT_ONCE else None

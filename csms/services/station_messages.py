@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -141,18 +140,19 @@ class StationMessages:
         data = records.elements(identity, connector_id, payload["meterValue"], received_at)
         if not data:
             return self._nothing_told(identity, received_at)
-        connector = self._connector(identity, connector_id)
+        station = self._charge_points.station(identity)
+        connector = station.connectors.get(connector_id) or LiveConnector()
         newest = data[0].measured_at if len(data) == 1 else max(element.measured_at for element in data)
         if (clock := self._clocks.get(identity)) is None:
             clock = self._clocks[identity] = StationClock()
         seen_at = clock.true_time(newest, received_at)
-        self._charge_points.station(identity).clock.told_measurement(newest, received_at)
+        station.clock.told_measurement(newest, received_at)
         if clock.is_off:
             self._charge_points.mended(identity, ["MeterValues.timestamp: clock steadily off"])
 
         def tell() -> Payload:
             reading = _read(data, newest)
-            reading = reading if seen_at == newest else replace(reading, at=seen_at)
+            reading = reading if seen_at == newest else reading._replace(at=seen_at)
             self._charge_points.metered(identity, connector_id, reading)
             self._charge_points.seen(identity, received_at)
             return {}

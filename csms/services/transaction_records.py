@@ -397,18 +397,18 @@ def _element(
     received_at: datetime,
 ) -> Element:
     samples = element["sampledValue"]
-    measured_at = _time(element.get("timestamp"), received_at)
-    key = (measured_at, identity, connector_id)
     others: JsonText | list[Any] | None
     if isinstance(samples, Samples):
-        reading, context, not_held = samples.reading(measured_at), samples.kinds.context, samples.not_held()
+        measured_at, reading, context = samples.at, samples.reading(), samples.kinds.context
+        not_held, key = samples.not_held(), orjson.dumps((measured_at, identity, connector_id))
         others = JsonText(not_held) if not_held is not None else None
-        digest = _digest_by_time(measured_at, b"%s,%s]" % (orjson.dumps(key)[:-1], samples.canonical()))
+        digest = _digest_by_time(measured_at, b"%s,%s]" % (key[:-1], samples.canonical()))
     else:
+        measured_at = _time(element.get("timestamp"), received_at)
         reading = read_sampled_values(samples, measured_at)
         others = [sample for sample in samples if not is_covered(sample)] or None
         context = next((s["context"] for s in samples if s.get("context")), None)
-        digest = _digest_by_time(measured_at, _canonical(*key, samples))
+        digest = _digest_by_time(measured_at, _canonical(measured_at, identity, connector_id, samples))
     amps = reading.current_a or (None, None, None)
     row = {
         "identity": identity,

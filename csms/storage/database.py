@@ -39,7 +39,7 @@ Job = Callable[[AsyncConnection], Awaitable[T]]
 
 MAX_JOBS_PER_COMMIT = 500
 READ_CONNECTIONS = 5
-LONGEST_WINDOW_S = 0.02
+LONGEST_WINDOW_S = 0.008
 
 
 class DatabaseStopped(CsmsError):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from central_backend import NOON, Backend, later
 
@@ -30,12 +32,37 @@ async def test_messages_are_read_newest_first_with_what_still_waits(frames: Fram
     assert some[0]["at"] == later(seconds=4)
 
 
+async def test_frames_of_one_moment_keep_their_order_among_those_of_other_stations(frames: FrameLog) -> None:
+    for n in range(4):
+        for identity in ("CP2", "CP1", "CP3"):
+            frames.add(identity, NOON, "in", "Heartbeat", f"{identity}-{n}", "[]", None)
+    assert [m["message_id"] for m in await frames.messages("CP1")] == ["CP1-3", "CP1-2", "CP1-1", "CP1-0"]
+    last = (await frames.messages("CP1", limit=2))[-1]
+    older = await frames.messages("CP1", Wanted(before_id=last["id"]))
+    assert [m["message_id"] for m in older] == ["CP1-1", "CP1-0"]
+
+
+async def test_what_comes_while_frames_are_written_waits_for_the_next_time(
+    frames: FrameLog, backend: Backend
+) -> None:
+    """Else the log of a busy server would be part of every commit that meter values wait for."""
+
+    async def say_more() -> None:
+        add(frames, 3)
+
+    for n in range(3):
+        add(frames, n)
+    await asyncio.gather(frames.flush(), say_more())
+    assert len(backend.rows("frames")) == 3
+    assert [m["message_id"] for m in await frames.messages("CP1")] == ["m3", "m2", "m1", "m0"]
+
+
 async def test_what_waits_at_the_end_is_written(frames: FrameLog, backend: Backend) -> None:
     await frames.start()
-    for n in range(2500):
+    for n in range(4500):
         add(frames, n)
     await frames.stop()
-    assert len(backend.rows("frames")) == 2500
+    assert len(backend.rows("frames")) == 4500
     assert frames.dropped == 0
 
 
