@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from csms.errors import CsmsError, InvalidInput
 from csms.settings import Settings, load_settings
@@ -39,8 +40,8 @@ for name, part in (
     cli.add_typer(part, name=name, no_args_is_help=True)
 
 Role = Literal["admin", "operator", "viewer"]
-out = Console()
-err = Console(stderr=True, highlight=False)
+out = Console(markup=False)  # names and values of people may hold brackets: they are no markup
+err = Console(stderr=True, highlight=False, markup=False)
 
 
 def main() -> None:
@@ -48,8 +49,12 @@ def main() -> None:
     try:
         cli()
     except CsmsError as error:
-        err.print(f"[red]csms:[/red] {error}", soft_wrap=True)
+        _say_fault(str(error))
         sys.exit(1)
+
+
+def _say_fault(text: str) -> None:
+    err.print(Text("csms:", style="red"), text, soft_wrap=True)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -219,7 +224,7 @@ def doctor(
     try:
         _run(run())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        err.print("[red]csms:[/red] broken off; what had been switched was brought back")
+        _say_fault("broken off; what had been switched was brought back")
         raise typer.Exit(130) from None
     if faults:
         raise typer.Exit(2)
@@ -356,7 +361,7 @@ def device_scan(
         unit = "" if device.unit is None else str(device.unit)
         table.add_row(place, unit, device.what.name, device.what.certainty, device.what.detail)
     out.print(table)
-    out.print(f"\n{scanning.snippet(found)}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"\n{scanning.snippet(found)}", highlight=False, soft_wrap=True)
 
 
 @device_cli.command("read")

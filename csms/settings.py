@@ -14,7 +14,13 @@ from csms.errors import StartupError
 class Settings(BaseSettings):
     """Defaults give an embedded single node: one folder, one SQLite file, ports 9000 and 8080."""
 
-    model_config = SettingsConfigDict(env_prefix="CSMS_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CSMS_",
+        env_file=".env",
+        env_ignore_empty=True,  # as compose files leave what nobody set
+        extra="ignore",
+        frozen=True,
+    )
 
     database_url: SecretStr | None = Field(
         default=None, description="default: SQLite file csms.db in DATA_DIR"

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 from fastapi import Body as JsonBody
 from pydantic import BaseModel, Field
 
@@ -15,7 +15,6 @@ from csms.api.tokens import ServicesHere, admin, operator, viewer
 from csms.domain.charge_point import LiveConnector, Station
 from csms.domain.ocpp_schemas import ACTIONS_TO_STATION
 from csms.domain.quirk_words import in_words
-from csms.errors import NotFound
 from csms.services.bundle import Services
 from csms.services.frame_log import Wanted
 
@@ -302,5 +301,5 @@ async def send_command(
 ) -> dict[str, Any]:
     station = services.charge_points.station(identity)
     if action not in ACTIONS_TO_STATION:
-        raise NotFound("action", f"{action} (there are: {KNOWN_ACTIONS})")
+        raise HTTPException(404, f"action {action!r} does not exist; there are: {KNOWN_ACTIONS}")
     return await services.commands.send(station.identity, action, payload, timeout_s)

@@ -159,6 +159,8 @@ def _field_problems(fault: Mapping[str, Any]) -> list[FieldProblem]:
         where, expected = (), f"valid JSON expected: {fault['ctx']['error']}"
     if fault["type"] == "timezone_aware":
         expected = "a time with its offset expected, such as 2026-06-01T12:00:00Z"
+    if isinstance(fault["input"], bytes):  # a body that was not said to be JSON
+        expected = "a JSON body with the header `Content-Type: application/json`"
     return [FieldProblem(field=".".join(map(str, where)), value=_shown(fault["input"]), expected=expected)]
 
 

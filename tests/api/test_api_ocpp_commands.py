@@ -143,3 +143,10 @@ async def test_the_state_of_the_station_is_told(api: Api, station: ClientConnect
     assert (told["connected"], told["site"], told["registration"]) == (True, "home", "Accepted")
     assert [(c["connector_id"], c["state"]) for c in told["connectors"]] == [(1, "plugged")]
     assert len((await api.viewer.get("/api/v1/charge-points")).json()) == 1
+
+
+async def test_an_unknown_action_is_told_with_those_there_are(api: Api, station: ClientConnection) -> None:
+    refused = await api.operator.post("/api/v1/charge-points/CP1/ocpp/Restart", json={})
+    assert refused.status_code == 404
+    told = "action 'Restart' does not exist; there are: CancelReservation,"
+    assert refused.json()["detail"].startswith(told)

@@ -155,6 +155,35 @@ def test_a_simulation_without_its_series(data: Path, tmp_path: Path) -> None:
     refused(csms(data, "simulate", HOUSE, "--series", empty, "--out", out), "load_w")
 
 
+def five_minutes(folder: Path) -> Path:
+    series = folder / "minutes.csv"
+    minutes = "".join(f"2024-06-03T10:0{minute}:00Z,3000,400\n" for minute in range(5))
+    series.write_text(f"timestamp_utc,pv_w,load_w\n{minutes}")
+    return series
+
+
+def test_a_simulation_whose_result_has_nowhere_to_go_is_refused_before_the_work(
+    data: Path, tmp_path: Path
+) -> None:
+    taken = tmp_path / "notes.txt"
+    taken.write_text("a file, no folder")
+    missing = tmp_path / "missing.csv"
+    refused(csms(data, "simulate", HOUSE, "--series", missing, "--out", taken), "--out", str(taken), "folder")
+
+
+def test_words_in_brackets_are_told_as_they_are(data: Path, tmp_path: Path) -> None:
+    """The name of a table was taken for a colour: "a site file with  expected"."""
+    words = ("--series", five_minutes(tmp_path), "--out", tmp_path / "out", "--load-shedding", "17:00-18:30")
+    refused(csms(data, "simulate", HOUSE, *words), "a site file with [load_shedding] expected")
+
+
+def test_what_a_compose_file_leaves_empty_is_as_if_unset(data: Path) -> None:
+    """`CSMS_SITE_FILE: ${SITE}` without SITE is an empty variable."""
+    done = csms(data, "settings", web_port="", site_file="", ocpp_tls_hostname="", database_url="")
+    assert done.returncode == 0, done.stderr
+    assert "8080" in done.stdout
+
+
 @pytest.mark.parametrize("setting", ["ocpp_port", "web_port"])
 def test_a_port_in_use(data: Path, setting: str) -> None:
     others = {"ocpp_host": "127.0.0.1", "web_host": "127.0.0.1", "ocpp_port": 0, "web_port": 0}
