@@ -90,11 +90,19 @@ class Accounts:
     def _matches(self, password: str, kept: str | None) -> bool:
         return self._passwords.verify(password, kept or self._nobody) and kept is not None
 
-    async def user_role(self, name: str) -> Role | None:
-        """None: no such user (any more)."""
+    async def password_mark(self, name: str) -> str | None:
+        """Another one with every password; it tells nothing about it. None: no such user (any more)."""
         async with self._database.read() as conn:
             row = await access.user(conn, name)
-        return cast(Role, row["role"]) if row is not None else None
+        return _hash(row["password_hash"])[:32] if row is not None else None
+
+    async def user_role(self, name: str, password_mark: str) -> Role | None:
+        """None: no such user (any more), or one who got another password since."""
+        async with self._database.read() as conn:
+            row = await access.user(conn, name)
+        if row is None or _hash(row["password_hash"])[:32] != password_mark:
+            return None
+        return cast(Role, row["role"])
 
     async def has_users(self) -> bool:
         async with self._database.read() as conn:
@@ -169,5 +177,5 @@ def _role(text: str) -> Role:
     return text
 
 
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

@@ -133,8 +133,8 @@ async def test_unknown_station_and_unknown_action(api: Api, station: ClientConne
     assert (nobody.status_code, nobody.json()["detail"]) == (404, "charge point 'CP9' does not exist")
     action: httpx.Response = await api.operator.post("/api/v1/charge-points/CP1/ocpp/SelfDestruct", json={})
     assert action.status_code == 404
-    assert "SelfDestruct" in action.json()["detail"]
-    assert "TriggerMessage" in action.json()["detail"]
+    told = "action 'SelfDestruct' does not exist; there are: CancelReservation,"
+    assert action.json()["detail"].startswith(told)
 
 
 async def test_the_state_of_the_station_is_told(api: Api, station: ClientConnection) -> None:
@@ -143,10 +143,3 @@ async def test_the_state_of_the_station_is_told(api: Api, station: ClientConnect
     assert (told["connected"], told["site"], told["registration"]) == (True, "home", "Accepted")
     assert [(c["connector_id"], c["state"]) for c in told["connectors"]] == [(1, "plugged")]
     assert len((await api.viewer.get("/api/v1/charge-points")).json()) == 1
-
-
-async def test_an_unknown_action_is_told_with_those_there_are(api: Api, station: ClientConnection) -> None:
-    refused = await api.operator.post("/api/v1/charge-points/CP1/ocpp/Restart", json={})
-    assert refused.status_code == 404
-    told = "action 'Restart' does not exist; there are: CancelReservation,"
-    assert refused.json()["detail"].startswith(told)
