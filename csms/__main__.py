@@ -452,6 +452,63 @@ def token_create(
     _run(create())
 
 
+@token_cli.command("list")
+def token_list() -> None:
+    """Tell which tokens there are; a token itself is nowhere kept."""
+
+    async def tell() -> None:
+        async with _opened() as records:
+            table = Table("id", "what it is for", "role", "made", "last used", box=None)
+            for token in await records.accounts.tokens():
+                made, used = _day(token["created_at"]), _day(token["last_used_at"])
+                table.add_row(str(token["id"]), token["name"], token["role"], made, used)
+        out.print(table)
+
+    _run(tell())
+
+
+@token_cli.command("remove")
+def token_remove(token_id: Annotated[int, typer.Argument(help="As `csms token list` tells it.")]) -> None:
+    """Take a token back. It opens nothing any more, at once."""
+
+    async def remove() -> None:
+        async with _opened() as records:
+            await records.accounts.remove_token_of(token_id)
+        out.print(f"token {token_id} is removed")
+
+    _run(remove())
+
+
+def _day(moment: datetime | None) -> str:
+    return "never" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+@user_cli.command("list")
+def user_list() -> None:
+    """Tell who may log in to the page."""
+
+    async def tell() -> None:
+        async with _opened() as records:
+            table = Table("name", "role", "added", box=None)
+            for user in await records.accounts.users():
+                table.add_row(user["name"], user["role"], _day(user["created_at"]))
+        out.print(table)
+
+    _run(tell())
+
+
+@user_cli.command("remove")
+def user_remove(name: Annotated[str, typer.Argument(help="Login name.")]) -> None:
+    """Let a person in no more. Open pages end when they are loaded again."""
+
+    async def remove() -> None:
+        async with _opened() as records:
+            await records.accounts.remove_user(name)
+        out.print(f"user {name!r} is removed")
+
+    _run(remove())
+
+
 @user_cli.command("add")
 def user_add(
     name: Annotated[str, typer.Argument(help="Login name.")],
@@ -460,7 +517,7 @@ def user_add(
         str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="CSMS_NEW_PASSWORD")
     ] = "",
 ) -> None:
-    """Add a person who may log in to the page."""
+    """Add a person who may log in to the page, or give one a new password and role."""
 
     async def add() -> None:
         async with _opened() as records:

@@ -53,6 +53,16 @@ class Accounts:
     async def remove_token(self, token: str) -> None:
         await self._database.write(lambda conn: access.remove_token(conn, _hash(token)))
 
+    async def tokens(self) -> list[dict[str, Any]]:
+        """Each with its id, name, role, created_at, last_used_at."""
+        async with self._database.read() as conn:
+            return await access.all_tokens(conn)
+
+    async def remove_token_of(self, token_id: int) -> None:
+        """Raises NotFound."""
+        if not await self._database.write(lambda conn: access.remove_token_of(conn, token_id)):
+            raise NotFound("token", str(token_id))
+
     async def token_role(self, token: str) -> Role | None:
         """None: no such token."""
         async with self._database.read() as conn:
@@ -89,6 +99,16 @@ class Accounts:
 
     def _matches(self, password: str, kept: str | None) -> bool:
         return self._passwords.verify(password, kept or self._nobody) and kept is not None
+
+    async def users(self) -> list[dict[str, Any]]:
+        """Each with name, role, created_at."""
+        async with self._database.read() as conn:
+            return await access.all_users(conn)
+
+    async def remove_user(self, name: str) -> None:
+        """Raises NotFound."""
+        if not await self._database.write(lambda conn: access.remove_user(conn, name.strip())):
+            raise NotFound("user", name)
 
     async def password_mark(self, name: str) -> str | None:
         """Another one with every password; it tells nothing about it. None: no such user (any more)."""

@@ -221,6 +221,29 @@ def test_a_printed_token_opens_the_api_and_a_stopped_server_says_nothing_odd(dat
         assert "[error" not in said  # the level; "no connection" to the example's devices is a warning
 
 
+def test_a_token_that_was_lost_is_taken_back_while_the_server_runs(data: Path) -> None:
+    assert csms(data, "site", "apply", HOUSE).returncode == 0
+    kept = csms(data, "token", "create", "--role", "viewer", "--name", "wall [hall]").stdout.strip()
+    lost = csms(data, "token", "create", "--role", "admin", "--name", "laptop").stdout.strip()
+    with serving(data) as (_, port):
+        assert status_of(port, "/api/v1/sites", lost) == 200
+        listed = csms(data, "token", "list").stdout
+        assert "wall [hall]" in listed
+        assert lost not in listed
+        token_id = next(line.split()[0] for line in listed.splitlines() if "laptop" in line)
+        assert csms(data, "token", "remove", token_id).returncode == 0
+        assert status_of(port, "/api/v1/sites", lost) == 401
+        assert status_of(port, "/api/v1/sites", kept) == 200
+    refused(csms(data, "token", "remove", token_id), f"token '{token_id}' does not exist")
+
+
+def test_people_are_listed_and_removed(data: Path) -> None:
+    assert csms(data, "user", "add", "anna", "--role", "admin", new_password="sunflower").returncode == 0
+    assert csms(data, "user", "list").stdout.split("\n")[1].split()[:2] == ["anna", "admin"]
+    assert csms(data, "user", "remove", "anna").returncode == 0
+    refused(csms(data, "user", "remove", "anna"), "user 'anna' does not exist")
+
+
 def test_a_backup_brings_back_what_was_there(data: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy.db"
     assert csms(data, "site", "apply", HOUSE).returncode == 0
