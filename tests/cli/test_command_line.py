@@ -193,6 +193,16 @@ def test_a_port_in_use(data: Path, setting: str) -> None:
     refused(done, str(port), "in use")
 
 
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_certificate_of_the_page_that_is_none(data: Path, tmp_path: Path, content: str | None) -> None:
+    chain = tmp_path / "page.pem"
+    if content is not None:
+        chain.write_text(content)
+    ports = {"ocpp_host": "127.0.0.1", "web_host": "127.0.0.1", "ocpp_port": 0, "web_port": 0}
+    done = csms(data, "serve", log_level="ERROR", web_tls_cert=chain, web_tls_key=chain, **ports)
+    refused(done, "CSMS_WEB_TLS_CERT", str(chain))
+
+
 @pytest.mark.parametrize("command", [["serve"], ["site", "export"], ["token", "create", "--role", "admin"]])
 def test_a_data_folder_that_is_a_file(data: Path, command: list[str]) -> None:
     data.write_text("not a folder")
