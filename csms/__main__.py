@@ -112,6 +112,8 @@ def settings() -> None:
     effective = load_settings()
     for name, field in Settings.model_fields.items():
         value = getattr(effective, name)
+        if name == "database_url" and value is None:
+            value = effective.effective_database_url()  # a file: no secret in it
         table.add_row(f"CSMS_{name.upper()}", "" if value is None else str(value), field.description or "")
     out.print(table)
 

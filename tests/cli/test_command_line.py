@@ -22,7 +22,7 @@ TIME_LIMIT_S = 60
 
 def environment(data_dir: Path, **settings: object) -> dict[str, str]:
     own = {k: v for k, v in os.environ.items() if not k.startswith("CSMS_")}
-    own |= {"CSMS_DATA_DIR": str(data_dir), "NO_COLOR": "1", "COLUMNS": "200"}
+    own |= {"CSMS_DATA_DIR": str(data_dir), "NO_COLOR": "1", "COLUMNS": "300"}
     return own | {f"CSMS_{name.upper()}": str(value) for name, value in settings.items()}
 
 
@@ -101,6 +101,10 @@ def test_settings_are_shown_without_secrets(data: Path) -> None:
     assert "CSMS_OCPP_PORT" in done.stdout
     assert "9001" in done.stdout
     assert "hunter2" not in done.stdout
+
+
+def test_settings_tell_where_the_database_is_if_nobody_said_so(data: Path) -> None:
+    assert f"sqlite+aiosqlite:///{data}/csms.db" in csms(data, "settings", log_level="ERROR").stdout
 
 
 def test_a_wrong_setting_is_named(data: Path) -> None:
