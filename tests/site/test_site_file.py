@@ -70,6 +70,14 @@ def test_a_fault_is_told_with_its_line(written: str, instead: str, message: str)
     assert all(fault.startswith("line ") for fault in told), told
 
 
+def test_a_table_that_there_is_not_is_told_with_its_line() -> None:
+    text = HOUSE + '\n[[charger]]\nid = "CP2"\n\n[weather]\nplace = "Bern"\n'
+    assert faults(text) == [
+        f'line {line_of(text, "[[charger]]")}: charger = [{{"id": "CP2"}}]: unknown key',
+        f'line {line_of(text, "[weather]")}: weather = {{"place": "Bern"}}: unknown key',
+    ]
+
+
 def test_the_line_is_the_one_of_the_key() -> None:
     text = HOUSE.replace('model = "wellpro_wp8024adam"', 'modell = "wellpro_wp8024adam"')
     told = faults(text)
