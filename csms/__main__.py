@@ -291,6 +291,8 @@ def site_export(
     async def export() -> None:
         async with _opened() as records:
             known = [site.site.id for site in records.sites.all()]
+            if not known:
+                raise CsmsError("no site is described yet: csms site apply FILE")
             if site_id is None and len(known) != 1:
                 raise InvalidInput("SITE_ID", site_id, f"one of {known}")
             print(write_site(records.sites.get(site_id or known[0])), end="")

@@ -141,6 +141,10 @@ def test_a_site_file_that_cannot_be_read(
         refused(csms(data, "site", command, file), str(file), part)
 
 
+def test_an_export_before_anything_was_described(data: Path) -> None:
+    refused(csms(data, "site", "export"), "no site is described yet: csms site apply FILE")
+
+
 def test_a_site_goes_into_the_database_and_out_again(data: Path, tmp_path: Path) -> None:
     assert csms(data, "site", "apply", HOUSE).returncode == 0
     exported = csms(data, "site", "export")
