@@ -26,6 +26,7 @@ from websockets.typing import Subprotocol
 
 from benchmarks.figures import Figure, at_most, exactly, show
 from benchmarks.frame_mutation import ERROR_CODES, VIOLATIONS, Mutation, handshake_of, mutated_answers
+from benchmarks.memory_trace import MemoryTrace
 from benchmarks.server_process import ServerProcess, central_system, stored
 
 OCPP = Subprotocol("ocpp1.6")
@@ -33,6 +34,7 @@ OCPP = Subprotocol("ocpp1.6")
 FRAMES, FUZZERS, GOOD_STATIONS, BATCH = 20_000, 4, 5, 50
 PATIENCE_S, ENDS_WITHIN_S, PAUSE_S = 30.0, 0.5, 0.05
 EVERY_VIOLATION = 200  # frames
+WARM_UP = 50_000  # frames: by then every cache is full, SQLite's last
 
 
 @dataclass
@@ -45,7 +47,6 @@ class Tally:
     good_calls: int = 0
     good_unanswered: int = 0
     slowest_s: float = 0.0
-    memory: list[int] = field(default_factory=list)
 
 
 class Fuzzer:
@@ -202,7 +203,7 @@ def _end_of(heard: bytes) -> str:
     return f"closed with {int.from_bytes(code, 'big')}" if code else "ended"
 
 
-async def fuzz(server: ServerProcess, frames: int, seed: int) -> Tally:
+async def fuzz(server: ServerProcess, frames: int, seed: int, memory: MemoryTrace) -> Tally:
     tally, rng, url = Tally(), random.Random(seed), f"ws://127.0.0.1:{server.port}"
     good = [
         asyncio.create_task(GoodStation(f"GOOD{n}", url, tally).run()) for n in range(1, GOOD_STATIONS + 1)
@@ -211,19 +212,13 @@ async def fuzz(server: ServerProcess, frames: int, seed: int) -> Tally:
         asyncio.create_task(Fuzzer(f"FUZZ{n}", url, frames // FUZZERS, tally, seed + n).run())
         for n in range(1, FUZZERS + 1)
     ]
-    violated, began_s, shown = 0, time.monotonic(), 0
+    violated = 0
     while not all(task.done() for task in bad):
         await asyncio.wait(bad, timeout=0.1)
-        if tally.sent >= frames / 10 and not tally.memory:
-            tally.memory.append(server.memory_bytes())
+        memory.note(tally.sent)
         while violated < tally.sent // EVERY_VIOLATION:
             violated += 1
             await violate(server.port, tally, rng)
-        if tally.sent - shown >= frames / 10:
-            shown = tally.sent
-            rate = tally.sent / (time.monotonic() - began_s)
-            print(f"{tally.sent} frames, {rate:.0f}/s, {server.memory_bytes() / 1e6:.0f} MB", flush=True)
-    tally.memory.append(server.memory_bytes())
     for task in (*bad, *(task for task in good if task.done())):
         task.result()  # raises what ended it
     for task in good:
@@ -232,8 +227,7 @@ async def fuzz(server: ServerProcess, frames: int, seed: int) -> Tally:
     return tally
 
 
-def figures(tally: Tally, log: str, integrity: str) -> list[Figure]:
-    early, late = tally.memory[0] / 1e6, tally.memory[-1] / 1e6
+def figures(tally: Tally, memory: MemoryTrace, log: str, integrity: str) -> list[Figure]:
     lines = log.splitlines()
     faults = sum("Traceback" in line or "[error" in line for line in lines)
     return [
@@ -245,8 +239,7 @@ def figures(tally: Tally, log: str, integrity: str) -> list[Figure]:
         Figure("calls of the undisturbed stations", str(tally.good_calls)),
         exactly("of these not answered with a result", tally.good_unanswered),
         at_most("slowest answer to an undisturbed station", tally.slowest_s, 2.0, " s"),
-        Figure("memory after 10 % of the frames", f"{early:.0f} MB"),
-        at_most("memory at the end", late, early + 60, " MB", 0),
+        *memory.figures(),
         Figure("lines in the log", str(len(lines))),
         exactly("exceptions in the log", faults),
         Figure("database", integrity, "ok", integrity == "ok"),
@@ -255,8 +248,9 @@ def figures(tally: Tally, log: str, integrity: str) -> list[Figure]:
 
 def run(frames: int = FRAMES, seed: int = 1, keep_log: Path | None = None) -> list[Figure]:
     with TemporaryDirectory(prefix="csms-fuzz-") as name, central_system(Path(name)) as server:
+        memory = MemoryTrace(server, "frames", frames, WARM_UP)
         try:
-            tally = asyncio.run(fuzz(server, frames, seed))
+            tally = asyncio.run(fuzz(server, frames, seed, memory))
         finally:
             log = server.log.read_text(errors="replace")
             if keep_log is not None:
@@ -267,7 +261,7 @@ def run(frames: int = FRAMES, seed: int = 1, keep_log: Path | None = None) -> li
         print("odd answer:", text)
     for end, count in tally.ended.items():
         print(f"connection ended {count} times: {end}")
-    return figures(tally, log, integrity)
+    return figures(tally, memory, log, integrity)
 
 
 def _integrity(database: sqlite3.Connection) -> str:

@@ -62,6 +62,7 @@ from csms.services.station_messages import StationMessages
 from csms.services.station_passwords import StationPasswords
 from csms.services.stuck_connectors import StuckConnectors
 from csms.services.tag_phases import TagPhases
+from csms.services.transaction_closing import TransactionClosing
 from csms.services.unplugging import Unplugging
 from csms.services.wake_up import WakeUp
 from csms.settings import Settings
@@ -94,6 +95,7 @@ class App:
         self.reporting = Reporting(self.database)
         self.accounts = Accounts(self.database, self.clock, self.events)
         self.frame_log = FrameLog(self.database)
+        self.closing = TransactionClosing(self.database, self.charge_points, self.frame_log, self.clock)
         self.quirk_records = QuirkRecords(self.database, self.charge_points)
         self._build_ocpp_services()
         self.retention = Retention(self.database, self.clock, self.files, settings.frames_kept_days)
@@ -205,6 +207,7 @@ class App:
             sites=self.sites,
             live=self.live,
             reporting=self.reporting,
+            closing=self.closing,
             accounts=self.accounts,
             events=self.events,
             frames=self.frame_log,
@@ -300,11 +303,12 @@ class App:
 
 
 def _spare_the_collector() -> None:
-    """What was built by now stays for good, and messages leave no cycles behind: looking through all
-    of it after every 700 objects would cost a tenth of the time."""
+    """What was built by now stays for good, and messages leave few cycles behind: looking through all
+    of it after every 700 objects would cost a tenth of the time. What outlives the first looks, as stations
+    do, is looked through now and then, lest what they leave grows without end."""
     gc.collect()
     gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
+    gc.set_threshold(10_000, 10, 10)
 
 
 def _allow_open_files() -> None:

@@ -5,7 +5,8 @@ CsmsError
 ├── InvalidInput           names field, value and what was expected             (HTTP 422)
 ├── TooLarge               a file over its limit                                (HTTP 413)
 ├── NoSpace                the disk is full                                     (HTTP 507)
-├── AlreadyRunning         what may run once at a time                         (HTTP 409)
+├── AlreadyRunning         what may run once at a time                          (HTTP 409)
+├── NotPossible            what the state of things does not allow              (HTTP 409)
 ├── NotConnected           the charge point has no open connection              (HTTP 409)
 ├── CallFailed             the charge point answered with a CALLERROR           (HTTP 502)
 ├── CallTimeout            the charge point did not answer in time              (HTTP 504)
@@ -49,6 +50,10 @@ class NoSpace(CsmsError):
 class AlreadyRunning(CsmsError):
     def __init__(self, what: str) -> None:
         super().__init__(f"{what} is running already")
+
+
+class NotPossible(CsmsError):
+    """The message says what stands in the way, and what to do instead."""
 
 
 class NotConnected(CsmsError):

@@ -31,7 +31,9 @@ from csms.services.site_checks import SiteChecks
 from csms.services.sites import Sites
 from csms.services.station_jobs import StationJobs
 from csms.services.station_passwords import StationPasswords
-from csms.storage.database import Database, upgrade
+from csms.services.transaction_closing import TransactionClosing
+from csms.storage.database import Database
+from tests.empty_database import migrated
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 
@@ -51,8 +53,7 @@ class SetClock:
 async def running_services(
     folder: Path, clock: SetClock, unknown: Literal["reject", "pending"] = "reject"
 ) -> AsyncIterator[Services]:
-    url = f"sqlite+aiosqlite:///{folder / 'csms.db'}"
-    await upgrade(url)
+    url = migrated(f"sqlite+aiosqlite:///{folder / 'csms.db'}")
     database, events = Database(url), EventBus()
     charge_points = ChargePoints(database, clock, events, unknown)
     commands, files = Commands(database, charge_points, clock), Files(folder, 100_000, 10_000)
@@ -60,7 +61,7 @@ async def running_services(
     passwords = StationPasswords(database, charge_points, commands, accounts, clock)
     certificates = Certificates(database, charge_points, commands, clock)
     profiles = ChargingProfiles(database, charge_points, commands, events, clock)
-    limits = LimitLadder(database, charge_points, clock)
+    limits, frames = LimitLadder(database, charge_points, clock), FrameLog(database)
     services = Services(
         database=database,
         charge_points=charge_points,
@@ -73,9 +74,10 @@ async def running_services(
         sites=Sites(database, clock, events),
         live=LiveSites(events),
         reporting=Reporting(database),
+        closing=TransactionClosing(database, charge_points, frames, clock),
         accounts=accounts,
         events=events,
-        frames=FrameLog(database),
+        frames=frames,
         files=files,
         jobs=StationJobs(database, charge_points, commands, files, clock),
         reservations=Reservations(database, charge_points, commands, clock),

@@ -6,7 +6,7 @@ from typing import Any
 
 from fastapi import APIRouter, FastAPI, HTTPException, Request
 from fastapi.openapi.utils import get_openapi
-from starlette.routing import Match, Mount
+from starlette.routing import BaseRoute, Match, Mount
 
 from csms.api import (
     access,
@@ -40,10 +40,24 @@ METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 BODY_LIMIT_BYTES = 4 * 1024 * 1024
 
 
+def _routes() -> list[BaseRoute]:
+    api = APIRouter(prefix="/api/v1")
+    of_stations = (charge_points, limits, security, reservations, local_list, jobs)
+    for part in (sites, site_parts, site_check, *of_stations, files, id_tags, transactions, events, access):
+        api.include_router(part.router)
+    return [*api.routes, *files.stations_router.routes, *health.router.routes]
+
+
+# Shared by all applications of a process: what each route takes is worked out once, and including the whole
+# in an application would have it worked out twice more.
+ROUTES = _routes()
+
+
 def create_api(services: Services) -> FastAPI:
     """The application that also carries the web page. Its interactive documentation pages would need the
     internet, so they are left out."""
     app = FastAPI(
+        routes=[*ROUTES],
         title="Helianthus",
         version=services.version,
         description=DESCRIPTION,
@@ -54,13 +68,6 @@ def create_api(services: Services) -> FastAPI:
     app.add_middleware(BodyLimit, limit_bytes=BODY_LIMIT_BYTES, own_limits=files.OWN_LIMITS)
     app.state.services = services
     app.state.created_at = services.clock.now()
-    api = APIRouter(prefix="/api/v1")
-    of_stations = (charge_points, limits, security, reservations, local_list, jobs)
-    for part in (sites, site_parts, site_check, *of_stations, files, id_tags, transactions, events, access):
-        api.include_router(part.router)
-    app.include_router(api)
-    app.include_router(files.stations_router)
-    app.include_router(health.router)
     app.add_api_route("/api/{path:path}", _nothing_here, methods=list(METHODS), include_in_schema=False)
     handle_problems(app)
     app.openapi = lambda: _openapi(app)  # type: ignore[method-assign]

@@ -24,7 +24,7 @@ from csms.services.files import WRITTEN_AT_ONCE
 router = APIRouter(prefix="/files", tags=["files"])
 stations_router = APIRouter(prefix="/station-files", include_in_schema=False)
 
-OWN_LIMITS = ("/api/v1/files/", "/station-files/")
+OWN_LIMITS = ("/api/v1/files/", "/station-files/", "/page-files/")  # the last: the page's way to store them
 MULTIPART_OVERHEAD_BYTES = 100_000
 TRANSFER_TIMEOUT_S = 3600
 BINARY = "application/octet-stream"

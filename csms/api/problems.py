@@ -26,6 +26,7 @@ from csms.errors import (
     NoSpace,
     NotConnected,
     NotFound,
+    NotPossible,
     TooLarge,
 )
 
@@ -126,7 +127,7 @@ async def _csms_error(request: Request, error: Exception) -> JSONResponse:
             return problem(413, str(error))
         case NoSpace():
             return problem(507, str(error))
-        case NotConnected() | AlreadyRunning():
+        case NotConnected() | AlreadyRunning() | NotPossible():
             return problem(409, str(error))
         case CallFailed(code=code, description=description, details=details):
             return problem(502, str(error), code=code, description=description, details=details)

@@ -26,13 +26,23 @@ def services_of(request: Request) -> Services:
 ServicesHere = Annotated[Services, Depends(services_of)]
 
 
+Bearer = Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
+
+
+async def token_name(services: ServicesHere, given: Bearer) -> str:
+    """Who asks, for what is written down of it."""
+    name = await services.accounts.token_name(given.credentials) if given else None
+    return name or "nobody"
+
+
+Asking = Annotated[str, Depends(token_name)]
+
+
 def require(role: str) -> Callable[..., Awaitable[str]]:
     """A dependency that lets through tokens of at least this role: 401 without one, 403 with a lesser one.
     It gives the role held."""
 
-    async def check(
-        services: ServicesHere, given: Annotated[HTTPAuthorizationCredentials | None, Depends(bearer)]
-    ) -> str:
+    async def check(services: ServicesHere, given: Bearer) -> str:
         held = await services.accounts.token_role(given.credentials) if given else None
         if held is None:
             detail = "this token is not known" if given else "a bearer token is needed"

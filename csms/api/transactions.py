@@ -12,8 +12,9 @@ from fastapi.responses import Response
 from pydantic import BaseModel, Field
 
 from csms.api.problems import responses
-from csms.api.schemas import TIME_HINT, QueryTime, period
-from csms.api.tokens import ServicesHere, operator
+from csms.api.schemas import TIME_HINT, Body, QueryTime, period
+from csms.api.tokens import Asking, ServicesHere, operator
+from csms.services.transaction_closing import LONGEST_REASON
 
 router = APIRouter(prefix="/transactions", tags=["transactions"])
 
@@ -28,7 +29,15 @@ class TransactionRecord(BaseModel):
     energy_wh: float | None = Field(description="charged, so far or in all [Wh]")
     meter_start_wh: float = Field(description="−1 = not known until a register is read [Wh]")
     meter_stop_wh: float | None
-    stop_reason: str | None
+    stop_reason: str | None = Field(description="`Lost`: closed without a stop of the station")
+    close_note: str | None = Field(description="who closed it without a stop, and why; null = nobody did")
+
+
+class CloseBody(Body):
+    reason: str = Field(min_length=1, max_length=LONGEST_REASON, description="for the records")
+    even_if_charging: bool = Field(
+        default=False, description="close it although the station says that the session goes on"
+    )
 
 
 @router.get(
@@ -76,6 +85,22 @@ async def list_transactions(
             headers={"Content-Disposition": 'attachment; filename="transactions.csv"'},
         )
     return rows
+
+
+@router.post(
+    "/{id}/close",
+    dependencies=[operator],
+    responses=responses(401, 403, 404, 409, 422),
+    summary="Close a transaction that never ends: its station was lost, swapped or reset",
+    description="It ends as `Lost` with its best known register. A StopTransaction that comes after all is"
+    " answered and puts the end right; if the station goes on with it, it runs again. 409: it has ended, or"
+    " the station says that it charges.",
+)
+async def close_transaction(
+    id: int, body: CloseBody, services: ServicesHere, asking: Asking
+) -> TransactionRecord:
+    row = await services.closing.close(id, body.reason, asking, body.even_if_charging)
+    return TransactionRecord.model_validate(row)
 
 
 def as_csv(records: list[TransactionRecord]) -> str:

@@ -64,7 +64,7 @@ class Authority:
 
 
 def authority(text: str) -> Authority:
-    """What `to_text` wrote."""
+    """What `to_text` wrote. Checks an RSA key, for up to a second: not for the event loop."""
     key = load_pem_private_key(text.encode(), None)
     assert isinstance(key, PrivateKey)
     return Authority(x509.load_pem_x509_certificate(text.encode()), key)

@@ -307,9 +307,13 @@ class Station:
             return False
         return live.transaction is not None or (self.charges_freely and live.has_vehicle)
 
+    def keeps(self, connector_id: int) -> bool:
+        """Is there a record of this connector, or room for one?"""
+        return connector_id in self.connectors or len(self.connectors) < CONNECTORS_KEPT
+
     def connector(self, connector_id: int) -> LiveConnector:
         """The connector's record, made when it is first heard of; beyond CONNECTORS_KEPT it is not kept."""
-        if connector_id not in self.connectors and len(self.connectors) >= CONNECTORS_KEPT:
+        if not self.keeps(connector_id):
             return LiveConnector()
         return self.connectors.setdefault(connector_id, LiveConnector())
 

@@ -15,6 +15,7 @@ from csms.domain.ocpp_schemas import DATE_TIME, SchemaViolation, validate_reques
 from csms.domain.spellings import MISSPELT_IN_THE_SCHEMA, UNKNOWN_TRANSACTION
 
 MAX_INTEGER = 2**31 - 1
+LONGEST_KIND = 100  # characters said of what a value is; longer is not remembered. OCPP's longest make 80
 
 _DATE_TIME = re.compile(DATE_TIME)
 _OF_A_SAMPLE = ("context", "format", "measurand", "phase", "location", "unit")
@@ -87,6 +88,8 @@ def _is_sample(sample: Any) -> bool:
         return False
     kind = tuple([sample.get(name) for name in _OF_A_SAMPLE])
     try:
+        if sum([len(word) for word in kind if word is not None]) > LONGEST_KIND:
+            return False
         is_whole = len(sample) == _conforming_fields(kind)
     except TypeError:  # a list or an object where text belongs
         return False

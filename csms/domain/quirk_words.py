@@ -28,6 +28,7 @@ _WHAT = {
     "unprintable characters": "has characters that cannot be printed",
     "quoted list": "list in quotation marks",
     "not as expected": "is not what OCPP asks for",
+    "more than are kept": "more than any station has: the rest is not kept",
 }
 _NOTES = {
     "malformed JSON mended": "malformed JSON, mended",

@@ -59,6 +59,7 @@ class StationConnection:
         self.handling: Handling | None = None
         self._socket, self._link, self._server, self._before = socket, link, server, before
         self._calls: dict[str, asyncio.Future[dict[str, Any]]] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._outgoing: deque[str] = deque()
         self._writing = asyncio.Lock()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -83,6 +84,8 @@ class StationConnection:
             self._socket.take = None
             self._closed = True
             self._carry_out(self._link.close())
+            while self._timers:  # or else they keep all of this until they ring
+                self._timers.popitem()[1].cancel()
 
     def _take(self, frame: bytes) -> None:
         if self._closed:
@@ -115,14 +118,15 @@ class StationConnection:
         id, effects = self._link.call(action, payload, now_s, timeout_s)
         answered: asyncio.Future[dict[str, Any]] = loop.create_future()
         self._calls[id] = answered
-        timer = loop.call_later(timeout_s, self._time_is_over, now_s + timeout_s)
+        self._timers[id] = loop.call_later(timeout_s, self._time_is_over, id, now_s + timeout_s)
         try:
             self._carry_out(effects)
             return await answered
         finally:
-            if not answered.cancelled():  # else the station still owes an answer: its time goes on
+            is_owed = answered.cancelled()  # the station still owes an answer: its time goes on
+            if not is_owed and (timer := self._timers.pop(id, None)) is not None:
                 timer.cancel()
-            del self._calls[id]
+            del self._calls[id], answered  # which holds the failure, whose traceback holds this frame
             self._link.withdraw(id)
 
     async def close(self, code: int, reason: str) -> None:
@@ -130,8 +134,9 @@ class StationConnection:
         self._carry_out(self._link.close())
         self._spawn(self._socket.close(code, reason))
 
-    def _time_is_over(self, deadline_s: float) -> None:
+    def _time_is_over(self, id: str, deadline_s: float) -> None:
         """By the rounding of its clock, a loop's timer may ring a hair before the deadline."""
+        self._timers.pop(id, None)
         self._carry_out(self._link.tick(max(asyncio.get_running_loop().time(), deadline_s)))
 
     def _handle(self, call: HandleCall | None) -> None:

@@ -32,7 +32,7 @@ WITHIN_S = 60.0
 PENALTY_S = 30.0
 LONGEST_PENALTY_S = 300.0
 FORGIVEN_AFTER_S = 900.0  # without a refusal: the next penalty is a short one again
-REMEMBERED = 10_000
+REMEMBERED, LONGEST_IDENTITY = 10_000, 255
 
 HANDSHAKES = 256  # unfinished ones of an address
 HANDSHAKE_PATIENCE_S = 3.0
@@ -83,9 +83,8 @@ class FloodLimits:
 
     def retry_after_s(self, address: str, identity: str = "") -> int:
         """Whole seconds until `allows`; 0 = now."""
-        site = site_of(address)
-        key = (site, identity.casefold())
-        one, all_of_it = self._identities.get(key), self._addresses.get(site)
+        key = _key(address, identity)
+        one, all_of_it = self._identities.get(key), self._addresses.get(key[0])
         until_s = one.limited_until_s if one is not None else 0.0
         is_innocent = key in self._came_in or (one is None and self._is_known(identity))
         if all_of_it is not None and not is_innocent:
@@ -94,17 +93,16 @@ class FloodLimits:
 
     def refused(self, address: str, identity: str = "") -> None:
         """An unknown identity, or a known one with the wrong credentials."""
-        now_s, site = self._clock_s(), site_of(address)
-        key = (site, identity.casefold())
+        now_s, key = self._clock_s(), _key(address, identity)
         if identity:
             self._noted(self._identities, key, REFUSALS_OF_ONE).refused(now_s)
         if key not in self._came_in:  # else what it does wrong is not its neighbours' fault
-            self._noted(self._addresses, site, REFUSALS).refused(now_s)
+            self._noted(self._addresses, key[0], REFUSALS).refused(now_s)
 
     def succeeded(self, address: str, identity: str = "") -> None:
         """It was let in."""
         if identity:
-            key = (site_of(address), identity.casefold())
+            key = _key(address, identity)
             self._identities.pop(key, None)
             self._came_in[key] = None
             _forget(self._came_in, key, 2 * self._remembered)
@@ -156,6 +154,11 @@ def site_of(address: str) -> str:
     if isinstance(ip, IPv6Address):
         return str(ip.ipv4_mapped or IPv6Address(int(ip) >> 64 << 64))
     return str(ip)
+
+
+def _key(address: str, identity: str) -> tuple[str, str]:
+    """No station's name is longer than what is remembered of it."""
+    return site_of(address), identity[:LONGEST_IDENTITY].casefold()
 
 
 def _forget(recent: OrderedDict[Key, Value], key: Key, limit: int) -> None:

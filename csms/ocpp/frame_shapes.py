@@ -24,6 +24,7 @@ from csms.domain.station_clock import CLOCK_NEVER_SET
 from csms.ocpp.messages import Call, parse
 
 SHAPES_KEPT = 512  # about 10 kB each; stations of one model and setting have one in common
+MOST_GAPS = 80  # so that none takes more than 100 kB
 LONGEST = 8192  # characters; what is longer is rare, and its shape would take much memory
 
 _BEGIN = re.compile(r'\[2, ?"([^"\\\x00-\x1f]{1,36})", ?"MeterValues", ?')
@@ -62,7 +63,7 @@ class MeterFrames:
         found = shape.gaps(text, begin.end()) if shape is not None else None
         if found is None:
             pieces, names, found = _taken_apart(text[begin.end() :])
-            shape = self._last = _shape(pieces, names)
+            shape = self._last = _shape(pieces, names) if len(found) <= MOST_GAPS else None
         payload = shape.filled(found, received_at + AHEAD_AT_MOST) if shape is not None else None
         return (
             MeterFrame(begin[1], payload, shape.repairs)

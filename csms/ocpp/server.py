@@ -214,6 +214,7 @@ class OcppServer:
                 self.log_event(socket.identity, "connection closed", "no subprotocol ocpp1.6 offered")
             await socket.close(CloseCode.PROTOCOL_ERROR, "subprotocol ocpp1.6 required")
             return
+        socket.forget_handshake()
         previous = self._connections.get(socket.identity)
         link = Link(socket.identity, self._next_id, self._supported)
         connection = StationConnection(socket, link, self, previous.busy if previous else None)

@@ -87,13 +87,19 @@ class Socket(ServerConnection):
         self.protocol.parser.close()
         vars(self.protocol).pop("select_subprotocol", None)
         self.recv_messages.pause = self.recv_messages.resume = _nothing
-        for fault in (self.protocol.parser_exc, self.protocol.handshake_exc):
+        for fault in (self.protocol.parser_exc, self.protocol.handshake_exc, self.connection_exc):
             if fault is not None:
                 fault.__traceback__ = None
 
     async def handshake(self, *args: Any, **kwargs: Any) -> None:
         await super().handshake(*args, **kwargs)
         self._handshakes.end(self.address, self)
+
+    def forget_handshake(self) -> None:
+        """What was asked for and answered: up to a megabyte of headers, as long as the connection lasts."""
+        for told in (self.request, self.response):
+            if told is not None:
+                told.headers.clear()
 
     def data_received(self, data: bytes) -> None:
         """Most of what comes is one message, whole: no need to parse it as if it came in bits."""

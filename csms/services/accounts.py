@@ -74,6 +74,12 @@ class Accounts:
             await self._database.write(lambda conn: access.token_used(conn, row["id"], now))
         return cast(Role, row["role"])
 
+    async def token_name(self, token: str) -> str | None:
+        """Who or what uses it. None: no such token."""
+        async with self._database.read() as conn:
+            row = await access.token(conn, _hash(token))
+        return str(row["name"]) if row is not None else None
+
     async def add_user(self, name: str, password: str, role: str) -> None:
         """Add a user; one who exists gets the new password and role.
 

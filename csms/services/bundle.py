@@ -25,6 +25,7 @@ from csms.services.site_checks import SiteChecks
 from csms.services.sites import Sites
 from csms.services.station_jobs import StationJobs
 from csms.services.station_passwords import StationPasswords
+from csms.services.transaction_closing import TransactionClosing
 from csms.storage.database import Database
 
 
@@ -44,6 +45,7 @@ class Services:
     sites: Sites
     live: LiveSites
     reporting: Reporting
+    closing: TransactionClosing
     accounts: Accounts
     events: EventBus
     frames: FrameLog

@@ -19,6 +19,7 @@ import structlog
 from cryptography import x509
 
 from csms.clock import Clock
+from csms.domain.allowance import Allowance
 from csms.domain.certificate_authority import (
     KEY_KINDS,
     Authority,
@@ -48,6 +49,8 @@ log = structlog.get_logger()
 
 RENEWED_BEFORE_END = timedelta(days=30)
 ASKED_AGAIN_AFTER = timedelta(days=1)
+FORGOTTEN_AFTER_END = timedelta(days=30)  # till then the station may be asked to renew it
+SIGNED_AT_ONCE, SIGNED_REFILL_S = 10, 86_400.0  # for each station: one may ask for ever
 LOOK_EVERY_S = 3600.0
 POLICY_VIOLATION = 1008
 CENTRAL_SYSTEM_ROOT = "CentralSystemRootCertificate"
@@ -76,6 +79,7 @@ class Certificates:
         self._roots: dict[KeyKind, Authority] = {}
         self._making_roots = asyncio.Lock()
         self._issued: dict[str, Issued] = {}  # by serial number
+        self._allowances: dict[str, Allowance] = {}
         self._asked_at: dict[str, datetime] = {}
         self._signing: dict[str, asyncio.Task[None]] = {}
         self._task: asyncio.Task[None] | None = None
@@ -89,7 +93,7 @@ class Certificates:
 
     async def start(self) -> None:
         async with self._database.read() as conn:
-            rows = await security.all_issued(conn)
+            rows = await security.issued_until(conn, self._clock.now() - FORGOTTEN_AFTER_END)
         for row in rows:
             self._issued[row["serial_number"]] = Issued(row["identity"], row["not_after"], row["status"])
         self._task = asyncio.create_task(self._run(), name="certificates")
@@ -124,7 +128,7 @@ class Certificates:
             made = await asyncio.to_thread(new_root, kind, os.urandom(4).hex(), self._clock.now())
             text = made.to_text()
             kept = await self._database.write(lambda conn: access.keep_key(conn, purpose, text))
-        return authority(kept)
+        return await asyncio.to_thread(authority, kept)
 
     async def server_files(self, names: list[str], folder: Path) -> list[Path]:
         """The server's key and certificate chain for these names: a file with RSA, one with ECDSA.
@@ -197,6 +201,9 @@ class Certificates:
         running = self._signing.get(station.identity)
         if running is not None and not running.done():
             problem = "its last request is still being signed"
+        allowance = self._allowances.setdefault(station.identity, Allowance(SIGNED_AT_ONCE, SIGNED_REFILL_S))
+        if problem is None and not allowance.take(self._clock.now().timestamp()):
+            problem = f"more than {SIGNED_AT_ONCE} requests in a day"
         if problem is not None:
             log.warning("certificate request refused", charge_point=station.identity, why=problem)
             return {"status": "Rejected"}
@@ -310,6 +317,12 @@ class Certificates:
                     "station does not renew its certificate", charge_point=station.identity, why=str(fault)
                 )
 
+    async def forget_ended(self) -> None:
+        now = self._clock.now()
+        for number, issued in list(self._issued.items()):
+            if now - issued.not_after > FORGOTTEN_AFTER_END:
+                del self._issued[number]
+
     def every_hour(self, chore: Callable[[], Awaitable[None]]) -> None:
         """Also done, and awaited, whenever renewals are looked for: the server's own certificates."""
         self._chores.append(chore)
@@ -317,7 +330,7 @@ class Certificates:
     async def _run(self) -> None:
         while True:
             await asyncio.sleep(LOOK_EVERY_S)
-            for chore in (*self._chores, self.renew_due):
+            for chore in (*self._chores, self.renew_due, self.forget_ended):
                 try:
                     await chore()
                 except (*STORAGE_FAULTS, CsmsError) as fault:

@@ -37,6 +37,7 @@ log = structlog.get_logger()
 
 BOOT_TIMEOUT_S = 30.0
 TRIGGERED_FOR = timedelta(minutes=1)  # how long after the trigger its message is expected
+STATIONS_KEPT, WAITING_KEPT = 20_000, 1000  # beyond it no stranger is taken, or waits to be accepted
 REPLACED = 1000  # close code for a connection that a newer one of the same station replaces
 _IDENTITY = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
 
@@ -117,7 +118,7 @@ class ChargePoints:
             return station.identity
         if named is not None or stored is not None:
             return await self._create(named or identity, "Accepted")
-        if self._unknown == "reject":
+        if self._unknown == "reject" or not self._has_room(identity):
             return None
         return await self._create(identity, "Accepted" if self._unknown == "accept" else "Pending")
 
@@ -384,6 +385,17 @@ class ChargePoints:
 
     def _publish(self, kind: str, station: Station, **data: Any) -> None:
         self._events.publish(kind, self._clock.now(), identity=station.identity, **data)
+
+    def _has_room(self, identity: str) -> bool:
+        """For one more that nobody has named: ever new ones would fill memory and database."""
+        known = self._stations.values()
+        if self._unknown == "accept":
+            has_room = len(known) < STATIONS_KEPT
+        else:
+            has_room = sum(station.registration == "Pending" for station in known) < WAITING_KEPT
+        if not has_room:
+            log.warning("unknown station not taken: there are too many", charge_point=identity)
+        return has_room
 
     async def _create(self, identity: str, registration: Registration) -> str:
         now = self._clock.now()

@@ -22,6 +22,9 @@ log = structlog.get_logger()
 
 Payload = dict[str, Any]
 SECRET_KEYS = frozenset({"authorizationkey"})  # written, never shown
+# Up to here is kept what a station tells of its configuration; OCPP has keys of 50 characters, values of 500.
+KEYS_KEPT, LONGEST_KEY, LONGEST_VALUE = 1000, 255, 2000
+MORE_KEYS = "GetConfiguration answer, configurationKey: more than are kept"
 
 
 @dataclass(slots=True)
@@ -80,6 +83,7 @@ class _Configuration(CommandEffect):
 
     async def save(self, station: Station, values: dict[str, str | None], read_only: set[str]) -> None:
         """The live record first: the answer to the next command builds on it, while this is being stored."""
+        read_only &= values.keys()
         stored = {key: {"value": value, "readonly": key in read_only} for key, value in values.items()}
         self._charge_points.configured(station.identity, values, read_only)
         await self._database.write(lambda conn: stations.save_configuration(conn, station.identity, stored))
@@ -95,10 +99,16 @@ class ConfigurationRead(_Configuration):
         read_only = set(station.read_only_keys) if asked_for_some else set()
         for key in _listed(answer, "unknownKey"):
             values.pop(str(key), None)
+        left_out = set()
         for entry in read:
-            key = str(entry["key"])
-            values[key] = None if key.lower() in SECRET_KEYS else entry.get("value")
+            key, value = str(entry["key"])[:LONGEST_KEY], entry.get("value")
+            if key not in values and len(values) >= KEYS_KEPT:
+                left_out.add(MORE_KEYS)
+                continue
+            is_told = value is not None and key.lower() not in SECRET_KEYS
+            values[key] = str(value)[:LONGEST_VALUE] if is_told else None
             (read_only.add if entry.get("readonly") else read_only.discard)(key)
+        self._charge_points.mended(station.identity, [*left_out])
         await self.save(station, values, read_only)
 
 

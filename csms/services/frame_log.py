@@ -21,7 +21,7 @@ from csms.storage.frames import Wanted as Wanted
 
 log = structlog.get_logger()
 
-QUEUE_LIMIT = 20_000
+QUEUE_LIMIT, QUEUE_CHARACTERS = 20_000, 16 * 2**20
 WRITTEN_AT_ONCE = 1000
 LONGEST_TEXT = 16_384
 WRITE_EVERY_S = 1.0
@@ -32,6 +32,7 @@ class FrameLog:
     def __init__(self, database: Database) -> None:
         self._database = database
         self._waiting: deque[Frame] = deque()
+        self._characters = 0  # of the texts that wait
         self._task: asyncio.Task[None] | None = None
         self._writing = asyncio.Lock()
         self.dropped = 0
@@ -62,12 +63,13 @@ class FrameLog:
         and `text` says what. note: why it was refused or repaired, or why the connection ended."""
         if direction != "log":
             self.counts[direction, action if action in ACTIONS else "other"] += 1
-        if len(self._waiting) >= QUEUE_LIMIT:
+        text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
+        if len(self._waiting) >= QUEUE_LIMIT or self._characters + len(text) > QUEUE_CHARACTERS:
             self.dropped += 1
             return
+        self._characters += len(text)
         action = action[:64] if action else None
         message_id = message_id[:64] if message_id else None
-        text = text if len(text) <= LONGEST_TEXT else f"{text[:LONGEST_TEXT]}…"
         self._waiting.append((identity, at, direction, action, message_id, text, note))
 
     async def messages(
@@ -83,6 +85,7 @@ class FrameLog:
         async with self._writing:
             while self._waiting:
                 rows = [self._waiting.popleft() for _ in range(min(WRITTEN_AT_ONCE, len(self._waiting)))]
+                self._characters -= sum(len(text) for *_, text, _ in rows)
                 try:
                     await self._database.write(lambda conn, rows=rows: frames.save(conn, rows))  # type: ignore[misc]
                 except STORAGE_FAULTS as error:

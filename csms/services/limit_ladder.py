@@ -176,7 +176,7 @@ class LimitLadder:
 
     def status(self, identity: str) -> LimitStatus:
         """Raises NotFound."""
-        known, station = self._known(identity), self._charge_points.station(identity)
+        station, known = self._charge_points.station(identity), self._known(identity)
         now, learnt = self._clock.now(), known.learnt
         rung, waiting = self._next(known, station), self._is_waiting(known)
         is_known = rung is not None and learnt.rung == rung.key
@@ -248,7 +248,7 @@ class LimitLadder:
 
     async def forget(self, identity: str) -> None:
         """Begin anew with this station: a person has changed something there. Raises NotFound."""
-        known, station = self._known(identity), self._charge_points.station(identity)
+        station, known = self._charge_points.station(identity), self._known(identity)
         if known.learnt.rung is not None and self._of_model.get(_model(station)) == known.learnt.rung:
             del self._of_model[_model(station)]
         known.without = LearntLimits()

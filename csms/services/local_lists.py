@@ -20,6 +20,7 @@ from csms.clock import Clock
 from csms.domain.id_tag import authorize
 from csms.domain.local_list import (
     Entries,
+    Entry,
     ListUpdate,
     applied,
     difference,
@@ -81,6 +82,15 @@ class LocalLists:
         station = self._charge_points.station(identity)
         async with self._database.read() as conn:
             return await local_lists.load(conn, station.identity)
+
+    async def differences(self, identity: str) -> list[Entry]:
+        """What would have to be sent so that it holds every badge that may charge there; those without
+        idTagInfo it would have to forget. Raises NotFound."""
+        station = self._charge_points.station(identity)
+        async with self._database.read() as conn:
+            row = await local_lists.load(conn, station.identity)
+            wanted = await self._all_tags(conn, station.identity)
+        return difference(row["entries"] if row is not None else {}, wanted)
 
     async def put(self, identity: str, entries: Entries | Literal["all"]) -> Row:
         """Make this the station's list. "all": every id tag stored that may charge there, from now on.

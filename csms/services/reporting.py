@@ -82,7 +82,10 @@ class Reporting:
                 limit=limit,
                 before_id=before_id,
             )
-        for row in rows:
-            row["energy_wh"] = transactions.best_register_wh(row) - row["meter_start_wh"]
-            row["energy_kwh"] = row["energy_wh"] / 1000
-        return rows
+        return [with_energy(row) for row in rows]
+
+
+def with_energy(transaction: dict[str, Any]) -> dict[str, Any]:
+    """What was charged in it, so far or in all."""
+    energy_wh = transactions.best_register_wh(transaction) - transaction["meter_start_wh"]
+    return {**transaction, "energy_wh": energy_wh, "energy_kwh": energy_wh / 1000}

@@ -34,6 +34,7 @@ log = structlog.get_logger()
 HEARTBEAT_INTERVAL_S = 60
 # When a station that is not accepted boots again: soon if a person is about to accept it, else seldom.
 BOOT_RETRY_INTERVAL_S = {"Pending": 60, "Rejected": 300}
+MORE_CONNECTORS = "StatusNotification.connectorId: more than are kept"
 Payload = dict[str, Any]
 Handler = Callable[[str, Payload, datetime], Awaitable[Payload]]
 
@@ -171,6 +172,9 @@ class StationMessages:
 
     async def _status_notification(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         connector_id, status = payload["connectorId"], payload["status"]
+        if not self._charge_points.station(identity).keeps(connector_id):
+            self._charge_points.mended(identity, [MORE_CONNECTORS])
+            return {}
         error_code = payload.get("errorCode") or "NoError"
         status_at = parse_time(payload["timestamp"]) if payload.get("timestamp") else None
         if status_at is not None:

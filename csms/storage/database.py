@@ -13,7 +13,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import partial
+from functools import cache, partial
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
@@ -304,25 +304,32 @@ def _migration_config() -> Config:
     return config
 
 
+@cache
+def _revisions() -> tuple[frozenset[str], frozenset[str]]:
+    """All that this program knows, and the newest; reading them takes longer than opening the database."""
+    scripts = ScriptDirectory.from_config(_migration_config())
+    return frozenset(s.revision for s in scripts.walk_revisions()), frozenset(scripts.get_heads())
+
+
 def _upgrade(conn: Connection) -> None:
-    config = _migration_config()
-    config.attributes["connection"] = conn
-    _refuse_newer(conn)
-    command.upgrade(config, "head")
+    if not _is_migrated(conn):
+        config = _migration_config()
+        config.attributes["connection"] = conn
+        command.upgrade(config, "head")
 
 
-def _refuse_newer(conn: Connection) -> set[str]:
-    """The revisions the database is at; StartupError if this program does not know one of them."""
-    current = set(MigrationContext.configure(conn).get_current_heads())
-    known = {script.revision for script in ScriptDirectory.from_config(_migration_config()).walk_revisions()}
+def _is_migrated(conn: Connection) -> bool:
+    """Is it at the newest revision? Raises StartupError if it is at one that this program does not know."""
+    current = frozenset(MigrationContext.configure(conn).get_current_heads())
+    known, newest = _revisions()
     if unknown := sorted(current - known):
         raise StartupError(
             f"the database is at revision {', '.join(unknown)}, which this version of csms does not know:"
             " it was upgraded by a newer one"
         )
-    return current
+    return current == newest
 
 
 def _check_migrated(conn: Connection) -> None:
-    if _refuse_newer(conn) != set(ScriptDirectory.from_config(_migration_config()).get_heads()):
+    if not _is_migrated(conn):
         raise StartupError("the database is not up to date: run `csms db upgrade`")

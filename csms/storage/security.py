@@ -44,9 +44,10 @@ async def save_profile(conn: AsyncConnection, identity: str, profile: int, pendi
     await conn.execute(update(charge_points).where(of_station).values(values))
 
 
-async def all_issued(conn: AsyncConnection) -> list[dict[str, Any]]:
-    """serial_number, identity, not_after, status of each, oldest first."""
+async def issued_until(conn: AsyncConnection, ended_after: datetime) -> list[dict[str, Any]]:
+    """serial_number, identity, not_after, status of each that ends later, oldest first."""
     query = select(issued.serial_number, issued.identity, issued.not_after, issued.status)
+    query = query.where(issued.not_after > ended_after)
     return [dict(row) for row in (await conn.execute(query.order_by(issued.issued_at))).mappings()]
 
 

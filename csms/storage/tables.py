@@ -340,6 +340,7 @@ transactions = Table(
     Column("stop_received_at", UtcTime),
     Column("last_register_wh", Float),
     Column("last_register_at", UtcTime),
+    Column("close_note", String(255)),  # who closed it as lost, and why; null = we did by ourselves
     UniqueConstraint(
         "identity", "connector_id", "id_tag", "started_at", "meter_start_wh", name="uq_transactions_start"
     ),

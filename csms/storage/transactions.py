@@ -19,7 +19,6 @@ from sqlalchemy import (
     delete,
     exists,
     func,
-    or_,
     select,
     update,
 )
@@ -31,6 +30,7 @@ from csms.storage.database import insert
 from csms.storage.tables import id_tags, meter_values, tag_phases, transactions, unmatched_stops
 
 HIGHEST_ADOPTED_ID = 2**30  # OCPP's integers end at 2**31 − 1
+MOST_LOOKED_AT = 100  # of what a station has left open; one may make up any number
 LOST = "Lost"  # stop_reason of a transaction that we closed ourselves
 Row = dict[str, Any]
 t = transactions.c
@@ -56,6 +56,11 @@ async def open_on_connector(conn: AsyncConnection, identity: str, connector_id: 
 async def by_id(conn: AsyncConnection, identity: str, transaction_id: int) -> Row | None:
     """Only if it is this station's."""
     return _last(await _rows(conn, t.identity == identity, t.id == transaction_id))
+
+
+async def with_id(conn: AsyncConnection, transaction_id: int) -> Row | None:
+    """Whose ever it is."""
+    return _last(await _rows(conn, t.id == transaction_id))
 
 
 async def last_stopped(conn: AsyncConnection, identity: str, connector_id: int) -> Row | None:
@@ -128,7 +133,7 @@ async def repeated_stop(
 async def stoppable(
     conn: AsyncConnection, identity: str, stopped_at: datetime, meter_stop_wh: float | None
 ) -> list[Row]:
-    """Transactions, oldest first, that a stop without a usable transaction id may be meant for.
+    """Transactions, oldest first, that a stop without a usable transaction id may be meant for: the newest.
 
     meter_stop_wh: None = the station did not know it; then only those that run.
     """
@@ -137,22 +142,22 @@ async def stoppable(
         fitting.append(t.stopped_at.is_(None))
     else:
         fitting.append(func.coalesce(t.last_register_wh, t.meter_start_wh) <= meter_stop_wh)
-    return await _rows(conn, *fitting)
+    newest = select(t.id).where(*fitting).order_by(t.started_at.desc(), t.id.desc()).limit(MOST_LOOKED_AT)
+    return await _rows(conn, t.id.in_(newest))
 
 
 async def running_at(conn: AsyncConnection, identity: str, connector_id: int, at: datetime) -> Row | None:
-    """The transaction that ran on the connector at a time, or is still open."""
+    """The transaction that ran on the connector at a time, or is still open.
+
+    Only the last one begun before: where one was taken for lost, its end may be said later than that.
+    """
     query = (
         select(transactions)
-        .where(
-            t.identity == identity,
-            t.connector_id == connector_id,
-            t.started_at <= at,
-            or_(t.stopped_at.is_(None), t.stopped_at >= at),
-        )
+        .where(t.identity == identity, t.connector_id == connector_id, t.started_at <= at)
         .order_by(t.started_at.desc(), t.id.desc())
     )
-    return await _first(conn, query)
+    row = await _first(conn, query)
+    return row if row is None or row["stopped_at"] is None or row["stopped_at"] >= at else None
 
 
 async def successor(conn: AsyncConnection, transaction: Row) -> Row | None:
@@ -211,20 +216,24 @@ async def adopt(conn: AsyncConnection, transaction_id: int, **values: Any) -> Ro
     return (await _rows(conn, t.id == transaction_id))[0]
 
 
-async def close_as_lost(conn: AsyncConnection, transaction: Row, at: datetime) -> None:
-    """End it with its best known register: when that was read, or `at` if nothing was."""
+async def close_as_lost(
+    conn: AsyncConnection, transaction: Row, at: datetime, note: str | None = None
+) -> None:
+    """End it with its best known register: when that was read, or `at` if nothing was. note: of a person."""
     await _set(
         conn,
         transaction["id"],
         stopped_at=transaction["last_register_at"] or at,
         meter_stop_wh=best_register_wh(transaction),
         stop_reason=LOST,
+        close_note=note,
     )
 
 
 async def reopen(conn: AsyncConnection, transaction_id: int) -> None:
     """It was closed as lost, but its station goes on with it."""
-    await _set(conn, transaction_id, stopped_at=None, meter_stop_wh=None, stop_reason=None)
+    nothing = dict.fromkeys(("stopped_at", "meter_stop_wh", "stop_reason", "close_note"))
+    await _set(conn, transaction_id, **nothing)
 
 
 async def stop(conn: AsyncConnection, transaction_id: int, **values: Any) -> None:
@@ -330,6 +339,7 @@ async def unmatched_stops_since(conn: AsyncConnection, identity: str, since: dat
             unmatched_stops.c.transaction_id.is_(None),
         )
         .order_by(unmatched_stops.c.stopped_at)
+        .limit(MOST_LOOKED_AT)
     )
     return [dict(row) for row in (await conn.execute(query)).mappings()]
 

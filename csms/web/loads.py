@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import quote
 
 from nicegui import events, ui
 
@@ -89,6 +90,9 @@ class LoadCard:
             self._target: TargetForm | None = None
             if load.kind == "connector" and switching.allowed:
                 self._target = TargetForm(load, switching.services, switching.site)
+            if load.kind == "connector":
+                identity = load.id.rpartition("/")[0]
+                Tag("a", "Station", classes="quiet-link", href=f"/stations/{quote(identity, safe='')}")
         self.show(load)
 
     def _build_head(self) -> None:

@@ -91,17 +91,25 @@ def mount_login(services: Services) -> None:
 
 
 def _form(target: str | None, hint: str = "", status: int = 200) -> HTMLResponse:
+    return bare_page(
+        f"""<form method="post" action="/login" class="card">
+<input type="hidden" name="next" value="{html.escape(safe_target(target))}">
+<label>Name<input name="name" autocomplete="username" autocapitalize="none" required autofocus></label>
+<label>Password<input name="password" type="password" autocomplete="current-password" required></label>
+<p class="login-hint" role="alert">{html.escape(hint)}</p>
+<button class="action">Sign in</button></form>""",
+        status,
+    )
+
+
+def bare_page(content: str, status: int) -> HTMLResponse:
+    """A page that names no site and no station: who sees it may not have signed in."""
     return HTMLResponse(
         f"""<!doctype html><html lang="en"><head><meta charset="utf-8"><title>Helianthus</title>
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="color-scheme" content="light dark">
 <link rel="icon" href="/favicon.ico"><style>{CSS}</style></head><body class="login">
 <main><div class="login-flower">{SUNFLOWER_SVG}</div><h1>Helianthus</h1>
-<form method="post" action="/login" class="card">
-<input type="hidden" name="next" value="{html.escape(safe_target(target))}">
-<label>Name<input name="name" autocomplete="username" autocapitalize="none" required autofocus></label>
-<label>Password<input name="password" type="password" autocomplete="current-password" required></label>
-<p class="login-hint" role="alert">{html.escape(hint)}</p>
-<button class="action">Sign in</button></form></main></body></html>""",
+{content}</main></body></html>""",
         status,
     )

@@ -6,6 +6,7 @@ import asyncio
 import json
 from dataclasses import replace
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 from nicegui.events import GenericEventArguments
@@ -19,7 +20,7 @@ from csms.web.stations import timezone_of
 PAGE = 50
 PREVIEW = 160
 ARROWS = {"in": "←", "out": "→", "log": "·"}
-DIRECTIONS = {"in": "from the station", "out": "to the station", "log": "about its connection"}
+DIRECTIONS = {"in": "from the station", "out": "to the station", "log": "about it"}
 EMIT_VALUE = "(e) => emit(e.target.value)"
 
 
@@ -31,7 +32,8 @@ class MessagesPage:
         self._timezone = timezone_of(services, identity)
         self._wanted = Wanted()
         self._one_at_a_time = asyncio.Lock()  # who changes two filters at once gets what both ask for
-        Tag("h1", f"Messages of {identity}", classes="page-title")
+        with Tag("h1", "Messages of ", classes="page-title"):
+            Tag("a", identity, classes="name-link", href=f"/stations/{quote(identity, safe='')}")
         self._filters()
         with Tag("section", classes="card log", aria_label="Messages"):
             self._empty = Tag("p", "Nothing like this is in the log.", classes="empty")

@@ -1,23 +1,29 @@
-"""The pages: `/` and `/site/{id}`, `/stations` and `/stations/{identity}/messages`, `/login`."""
+"""The pages: `/` and `/site/{id}`, `/stations`, `/stations/{identity}` and its `/messages`, `/login`."""
 
 from __future__ import annotations
 
+import html
 from urllib.parse import quote
 
 from fastapi import FastAPI, Request
 from fastapi.responses import RedirectResponse, Response
+from nicegui import app as page_app
 from nicegui import ui
 
 from csms.errors import NotFound
 from csms.services.bundle import Services
 from csms.web.elements import SUNFLOWER_SVG, Tag
 from csms.web.headers import SecurityHeaders
-from csms.web.login import mount_login, session_role
+from csms.web.login import bare_page, mount_login, session_role
 from csms.web.messages import MessagesPage
+from csms.web.page_files import mount_page_files
 from csms.web.site_page import SitePage
-from csms.web.stations import StationsPage
+from csms.web.station_page import StationPage
+from csms.web.station_part import Visitor
+from csms.web.stations import StationsPage, timezone_of
 from csms.web.theme import CSS
 from csms.web.today import Days
+from csms.web.wording import sentence
 
 SESSION_COOKIE = {"same_site": "lax", "max_age": 14 * 24 * 3600}
 
@@ -31,6 +37,12 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
     days = Days(services.reporting)
     ui.add_head_html(f"<style>{CSS}</style>", shared=True)
     mount_login(services)
+    mount_page_files(services)
+
+    @page_app.exception_handler(404)
+    async def nothing_there(request: Request, error: Exception) -> Response:
+        where = html.escape(request.url.path[:200])
+        return bare_page(f'<p>There is nothing at {where}.</p><p><a href="/">To the first page</a></p>', 404)
 
     @ui.page("/", title="Helianthus")
     async def first_site(request: Request) -> Response | None:
@@ -49,6 +61,10 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
         with _frame(services, request, None):
             StationsPage(services, may_accept=role == "admin", may_read=role in ("operator", "admin"))
         return None
+
+    @ui.page("/stations/{identity}", title="Station · Helianthus")
+    async def station(request: Request, identity: str) -> Response | None:
+        return await _station_page(services, request, identity)
 
     @ui.page("/stations/{identity}/messages", title="Messages · Helianthus")
     async def messages(request: Request, identity: str) -> Response | None:
@@ -86,10 +102,34 @@ async def _site_page(
             site = services.sites.get(site_id)
         except NotFound as error:
             ui.status_code(404)
-            _nothing_here(f"{error}.", "Choose another one above.")
+            _nothing_here(sentence(f"{error}."), "Choose another one above.")
             return None
         ui.page_title(f"{site.site.name} · Helianthus")
         SitePage(services, days, site, may_switch=role in ("operator", "admin"))
+    return None
+
+
+async def _station_page(services: Services, request: Request, identity: str) -> Response | None:
+    role = await session_role(services, request.session)
+    if role is None:
+        return _to_login(request)
+    with _frame(services, request, None):
+        try:
+            station = services.charge_points.station(identity)
+        except NotFound as error:
+            ui.status_code(404)
+            _nothing_here(sentence(f"{error}."), "Choose one under Stations.")
+            return None
+        ui.page_title(f"{station.identity} · Helianthus")
+        visitor = Visitor(
+            services,
+            station.identity,
+            timezone_of(services, station.identity),
+            role,
+            str(request.session.get("user") or "the page"),
+            services.public_url or str(request.base_url),
+        )
+        await StationPage(visitor).load()
     return None
 
 
@@ -106,7 +146,7 @@ async def _messages_page(services: Services, request: Request, identity: str) ->
             station = services.charge_points.station(identity)
         except NotFound as error:
             ui.status_code(404)
-            _nothing_here(f"{error}.", "Choose a station above.")
+            _nothing_here(sentence(f"{error}."), "Choose one under Stations.")
             return None
         ui.page_title(f"{station.identity} · Messages · Helianthus")
         await MessagesPage(services, station.identity).load()

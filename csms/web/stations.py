@@ -68,11 +68,23 @@ def connector_words(station: Station, connector_id: int, now: datetime) -> str:
 
 
 class StationCard:
-    def __init__(self, services: Services, station: Station, may_accept: bool, may_read: bool) -> None:
+    """is_alone: on the station's own page, which carries its name already."""
+
+    def __init__(
+        self,
+        services: Services,
+        station: Station,
+        may_accept: bool,
+        may_read: bool,
+        is_alone: bool = False,
+    ) -> None:
         self._services, self._identity = services, station.identity
+        path = f"/stations/{quote(station.identity, safe='')}"
         with Tag("article", classes="card load station", data_station=station.identity) as self._card:
             with Tag("header", classes="load-head"), Tag("div", classes="load-name"):
-                Tag("h3", station.identity)
+                if not is_alone:
+                    with Tag("h3"):
+                        Tag("a", station.identity, classes="name-link", href=path)
                 self._state = Tag("span", classes="state")
             self._kind = Tag("p", classes="reason")
             self._connectors = Tag("p", classes="reason")
@@ -90,8 +102,7 @@ class StationCard:
                 self._kinds = Tag("ul")
             self._deviations.on("toggle", self._list_kinds, js_handler="(e) => e.target.open && emit()")
             if may_read:
-                href = f"/stations/{quote(station.identity, safe='')}/messages"
-                Tag("a", "Messages", classes="quiet-link", href=href)
+                Tag("a", "Messages", classes="quiet-link", href=f"{path}/messages")
 
     def show(self, station: Station, now: datetime) -> None:
         pending = station.registration != "Accepted"

@@ -60,7 +60,7 @@ p:empty { display: none; }
 .quiet-button:hover { color: var(--ink); }
 
 .page { display: block; max-width: 1180px; margin: 0 auto; padding: 20px 20px 48px; }
-.page-title { margin: 4px 0 16px; }
+.page-title { margin: 4px 0 16px; overflow-wrap: anywhere; }
 .body { display: grid; gap: 18px; }
 .card { background: var(--card); border: 1px solid var(--line); border-radius: 20px; box-shadow: var(--shadow); }
 .empty { padding: 72px 16px; text-align: center; color: var(--muted); }
@@ -167,11 +167,15 @@ p:empty { display: none; }
 .target summary { cursor: pointer; color: var(--muted); font-size: 14px; }
 .target summary::before { content: "▸"; display: inline-block; width: 1.2em; }
 .target[open] summary::before { content: "▾"; }
-.target form { display: flex; flex-wrap: wrap; gap: 8px 10px; align-items: flex-end; margin: 10px 0; }
-.target label { display: grid; gap: 4px; font-size: 12.5px; color: var(--muted); }
-.target input { min-height: 42px; width: 120px; padding: 6px 10px; border: 1px solid var(--line); border-radius: 12px;
-  background: var(--paper); color: var(--ink); font: inherit; font-size: 16px; }
+.target form, .panel form { display: flex; flex-wrap: wrap; gap: 8px 10px; align-items: flex-end; margin: 10px 0; }
+.target label, .panel label { display: grid; gap: 4px; font-size: 12.5px; color: var(--muted); min-width: 0; }
+.target input, .panel input, .panel select, .panel textarea { min-height: 42px; width: 120px; padding: 6px 10px; border: 1px solid var(--line);
+  border-radius: 12px; background: var(--paper); color: var(--ink); font: inherit; font-size: 16px; }
 .target input[type=time] { width: 148px; }
+.panel input, .panel select { width: 240px; max-width: 100%; } .panel label { max-width: 100%; } .panel label.wide, .panel textarea { width: 100%; }
+.panel textarea { font-family: ui-monospace, "DejaVu Sans Mono", monospace; font-size: 12px; }
+.panel form details { flex-basis: 100%; display: grid; gap: 8px; } .panel form details[open] > label { margin-top: 8px; }
+.busy { opacity: .5; pointer-events: none; }
 
 .chart-card { padding: 18px 18px 8px; min-width: 0; }
 .chart { width: 100%; height: 300px; margin-top: 8px; }
@@ -197,6 +201,15 @@ p:empty { display: none; }
 .said-of-it[open] summary::before { content: "▾"; }
 .said-of-it ul { display: grid; gap: 8px; margin-top: 10px; font-size: 14px; }
 .said-of-it li { display: grid; gap: 1px; overflow-wrap: anywhere; }
+.panels { display: grid; gap: 18px; grid-template-columns: repeat(auto-fit, minmax(min(100%, 460px), 1fr)); align-items: start; }
+.panel { padding: 18px; display: grid; gap: 12px; min-width: 0; }
+.entries { display: grid; } .entry { display: grid; gap: 4px; padding: 10px 0; border-top: 1px solid var(--line); min-width: 0; }
+.entry:first-child { border-top: 0; padding-top: 0; }
+.entry-head { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: baseline; }
+.entry-title { font-weight: 600; overflow-wrap: anywhere; } .entry .quiet-line { overflow-wrap: anywhere; }
+.entry-actions { display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: center; } .entry-actions:empty { display: none; }
+.entry-actions details { min-width: 0; } .entry-actions details[open] { flex-basis: 100%; }
+.name-link { color: inherit; text-decoration: none; } .name-link:hover { text-decoration: underline; text-underline-offset: 3px; }
 .quiet-link { color: var(--muted); font-size: 13px; text-underline-offset: 3px; align-self: flex-start; }
 .quiet-link:hover { color: var(--ink); }
 
@@ -232,6 +245,7 @@ body.login { min-height: 100vh; display: grid; place-items: center; padding: 24p
 .login main { width: min(100%, 340px); text-align: center; }
 .login-flower svg { width: 92px; height: 92px; } .login h1 { margin: 10px 0 22px; font-size: 26px; }
 .login form { padding: 22px; display: grid; gap: 14px; text-align: left; }
+.login p { overflow-wrap: anywhere; } .login a { color: inherit; text-underline-offset: 3px; }
 .login label { display: grid; gap: 5px; font-size: 13px; color: var(--muted); }
 .login input { min-height: 44px; padding: 8px 12px; border: 1px solid var(--line); border-radius: 12px;
   background: var(--paper); color: var(--ink); font-size: 16px; }
@@ -242,6 +256,7 @@ body.login { min-height: 100vh; display: grid; place-items: center; padding: 24p
   .top nav { order: 3; flex-basis: 100%; } .top form { margin-left: auto; }
   .hero { grid-template-columns: minmax(0, 1fr); }
   .flow { padding: 8px 2px 0; } .summary { padding: 12px 18px 20px; gap: 14px; } .figure .big { font-size: 32px; }
+  .panel form > label, .panel form details > label, .panel label.upload, .panel input, .panel select { width: 100%; }
   .chart { height: 260px; } .headline { font-size: 22px; } .mode { padding: 5px 9px; } .card { border-radius: 16px; }
 }
 @media (prefers-reduced-motion: reduce) { .stream { animation: none; } .petals { transition: none; } }

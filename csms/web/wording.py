@@ -47,6 +47,7 @@ STATE_WORDS = {
 }
 
 UNKNOWN = "–"
+NEAR_DAYS = {-1: "tomorrow", 0: "today", 1: "yesterday"}
 
 
 def kilowatts(power_w: float | None) -> str:
@@ -100,9 +101,7 @@ def when(at: datetime | None, now: datetime, timezone: str) -> str:
     zone = ZoneInfo(timezone)
     local, today = at.astimezone(zone), now.astimezone(zone).date()
     days = (today - local.date()).days
-    if days in (0, 1):
-        day = "yesterday" if days else "today"
-    else:
+    if (day := NEAR_DAYS.get(days, "")) == "":
         day = f"{local.day} {local:%b}" + ("" if local.year == today.year else f" {local.year}")
     return f"{day} {local:%H:%M}"
 

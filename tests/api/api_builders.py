@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -14,6 +15,17 @@ import uvicorn
 
 from csms.api.application import create_api
 from csms.services.bundle import Services
+
+# Made once: by itself each client loads the authorities of the machine, which takes longer than most stories.
+NO_AUTHORITIES = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def rest_client(address: str = "", token: str | None = None) -> httpx.AsyncClient:
+    """A client over plain HTTP."""
+    headers = {"Authorization": f"Bearer {token}"} if token else {}
+    return httpx.AsyncClient(
+        base_url=address, headers=headers, trust_env=False, timeout=60, verify=NO_AUTHORITIES
+    )
 
 
 @asynccontextmanager

@@ -4,9 +4,8 @@ from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-import httpx
 import pytest
-from api_builders import Api, house, serving
+from api_builders import Api, house, rest_client, serving
 
 from tests.services_on_file import SetClock, running_services
 
@@ -20,9 +19,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         clients = {}
         for role in ("admin", "operator", "viewer", None):
             token = await services.accounts.create_token("test", role) if role else None
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            client = httpx.AsyncClient(base_url=address, headers=headers, trust_env=False)
-            clients[role or "nobody"] = await stack.enter_async_context(client)
+            clients[role or "nobody"] = await stack.enter_async_context(rest_client(address, token))
         created = await clients["admin"].put("/api/v1/sites/home", json=house())
         assert created.status_code == 201, created.text
         yield Api(services, address, **clients)

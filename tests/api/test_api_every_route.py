@@ -18,6 +18,7 @@ LOWEST: dict[str, dict[str, str]] = {
     "/tokens": {"POST": "admin"},
     "/events": {"GET": "viewer"},
     "/transactions": {"GET": "operator"},
+    "/transactions/{id}/close": {"POST": "operator"},
     "/certificates/authority.pem": {"GET": "viewer"},
     "/files": {"GET": "operator"},
     "/files/{name}": {"GET": "operator", "PUT": "admin", "DELETE": "admin"},

@@ -9,8 +9,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-import httpx
-from api_builders import Api, serving
+from api_builders import Api, rest_client, serving
 from test_api_live_and_history import snapshot
 
 from csms.domain.snapshot import LineSnapshot, LineUnitSnapshot
@@ -74,7 +73,7 @@ async def test_a_control_loop_that_stopped_is_noticed(api: Api) -> None:
 async def test_a_database_that_went_away_is_noticed(tmp_path: Path) -> None:
     async with running_services(tmp_path, SetClock()) as services, serving(services) as address:
         await services.database.stop()
-        async with httpx.AsyncClient(base_url=address, trust_env=False) as client:
+        async with rest_client(address) as client:
             answer = await client.get("/readyz")
             assert answer.status_code == 503
             assert answer.json()["reasons"][0].startswith("database:")

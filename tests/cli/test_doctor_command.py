@@ -99,9 +99,9 @@ async def test_broken_off_in_the_middle_no_load_stays_on(tmp_path: Path, how: si
         stderr=subprocess.PIPE,
     )
     try:
-        await asyncio.wait_for(closed.wait(), 40)
+        await asyncio.wait_for(closed.wait(), 90)
         process.send_signal(how)
-        _, said = await asyncio.wait_for(process.communicate(), 20)
+        _, said = await asyncio.wait_for(process.communicate(), 60)
     finally:
         if process.returncode is None:
             process.kill()

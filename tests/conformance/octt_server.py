@@ -20,6 +20,7 @@ import pytest
 
 from csms.records import opened
 from csms.settings import Settings
+from tests.api import api_builders
 
 
 @dataclass(frozen=True)
@@ -50,7 +51,7 @@ def bearer(server: OcttServer) -> dict[str, str]:
 
 
 def rest_client(server: OcttServer) -> httpx.AsyncClient:
-    return httpx.AsyncClient(base_url=server.web_url, headers=bearer(server), trust_env=False, timeout=60)
+    return api_builders.rest_client(server.web_url, server.token)
 
 
 @contextmanager

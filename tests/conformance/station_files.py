@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import httpx
 from octt_station import OcttStation, Operator
+
+from tests.api.api_builders import rest_client
 
 IMAGE = b"\x7fELF firmware 2.0.0 " * 64
 LOG = b"2026-06-21T10:00:00Z all is well\n" * 16
@@ -11,14 +12,14 @@ IMAGE_NAME = "story-2.0.0.bin"
 
 
 async def fetched(location: str) -> bytes:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with rest_client() as client:
         response = await client.get(location)
     assert response.status_code == 200, response.text
     return response.content
 
 
 async def leave(location: str, name: str, content: bytes) -> None:
-    async with httpx.AsyncClient(trust_env=False) as client:
+    async with rest_client() as client:
         response = await client.put(f"{location.rstrip('/')}/{name}", content=content)
     assert response.status_code in (200, 201, 204), response.text
 

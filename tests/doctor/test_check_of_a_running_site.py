@@ -5,18 +5,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import socket
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import httpx
 import pytest
-import uvicorn
 from planted import apartments, living
 from sqlalchemy import select
 
-from csms.api.application import create_api
 from csms.app import App
 from csms.clock import SystemClock
 from csms.doctor import check_site
@@ -27,6 +24,8 @@ from csms.records import opened
 from csms.settings import Settings
 from csms.storage.tables import api_tokens
 from simulation.building import Building, WiringFaults
+from tests.api.api_builders import rest_client, serving
+from tests.empty_database import migrated
 
 SWAPPED = WiringFaults(relays={"io2/1": "io2/2", "io2/2": "io2/1"})
 
@@ -63,32 +62,19 @@ async def controlled(folder: Path, faults: WiringFaults | None = None) -> AsyncI
     async with contextlib.AsyncExitStack() as stack:
         building, clock = await stack.enter_async_context(living(site, faults))
         app = App(settings, clock)
+        migrated(settings.effective_database_url())
         await app.start(web=False)
         stack.push_async_callback(app.stop)
         await app.sites.apply(site)
         async with app.events.subscribe("site.decided") as decided:
             await asyncio.wait_for(decided.get(), 30)
-        listening = socket.socket()
-        listening.bind(("127.0.0.1", 0))
-        listening.listen()
-        config = uvicorn.Config(create_api(app.services()), log_level="warning", timeout_graceful_shutdown=1)
-        server = uvicorn.Server(config)
-        serving = asyncio.create_task(server.serve(sockets=[listening]))
+        address = await stack.enter_async_context(serving(app.services()))
         clients = []
         for role in ("operator", "viewer"):
             token = await app.accounts.create_token("test", role)
-            client = httpx.AsyncClient(
-                base_url=f"http://127.0.0.1:{listening.getsockname()[1]}/api/v1/sites/lindenhof",
-                headers={"Authorization": f"Bearer {token}"},
-                trust_env=False,
-                timeout=60,
-            )
+            client = rest_client(f"{address}/api/v1/sites/lindenhof", token)
             clients.append(await stack.enter_async_context(client))
-        try:
-            yield Running(app, building, site, listening.getsockname()[1], *clients)
-        finally:
-            server.should_exit = True
-            await serving
+        yield Running(app, building, site, httpx.URL(address).port, *clients)
 
 
 async def states(client: httpx.AsyncClient, check: str) -> AsyncIterator[dict]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import tracemalloc
 from typing import Any
 
 import pytest
@@ -77,3 +78,16 @@ def test_a_value_that_is_no_number_does_not_conform(value: str) -> None:
     assert not conforms(
         "MeterValues", changed(("meterValue", 0, "sampledValue", 0, "value"), value, renamed=False)
     )
+
+
+def test_a_station_that_makes_up_endless_words_fills_no_memory() -> None:
+    """Each frame a measurand of its own, as long as a frame may be."""
+    tracemalloc.start()
+    try:
+        for n in range(20):
+            samples = [{"value": "1", "measurand": f"{n}" * 500_000}]
+            element = {"timestamp": "2026-06-01T12:00:00Z", "sampledValue": samples}
+            assert not conforms("MeterValues", {"connectorId": 1, "meterValue": [element]})
+        assert tracemalloc.get_traced_memory()[0] < 5_000_000
+    finally:
+        tracemalloc.stop()

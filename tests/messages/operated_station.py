@@ -20,7 +20,7 @@ from websockets.typing import Subprotocol
 from csms.ocpp.server import OcppServer
 from csms.services.bundle import Services
 from csms.services.station_messages import StationMessages
-from tests.api.api_builders import serving
+from tests.api.api_builders import rest_client, serving
 from tests.services_on_file import SetClock, running_services
 
 PATIENCE_S = 20
@@ -156,8 +156,6 @@ async def running_house(folder: Path, clock: SetClock | None = None) -> AsyncIte
         address = await stack.enter_async_context(serving(services))
         for role in ("admin", "operator", "nobody"):
             token = None if role == "nobody" else await services.accounts.create_token("test", role)
-            headers = {"Authorization": f"Bearer {token}"} if token else {}
-            client = httpx.AsyncClient(base_url=address, headers=headers, trust_env=False, timeout=PATIENCE_S)
-            setattr(house, role, await stack.enter_async_context(client))
+            setattr(house, role, await stack.enter_async_context(rest_client(address, token)))
         assert (await house.admin.put("/api/v1/sites/home", json=SITE)).is_success
         yield house

@@ -16,7 +16,8 @@ from csms.services.charge_points import ChargePoints
 from csms.services.commands import Commands
 from csms.services.events import Event, EventBus
 from csms.storage import stations
-from csms.storage.database import Database, upgrade
+from csms.storage.database import Database
+from tests.empty_database import migrated
 
 PATIENCE_S = 10
 BOOT = {"chargePointVendor": "Vendor", "chargePointModel": "Model"}
@@ -152,8 +153,7 @@ async def central_system(
     host: str = "127.0.0.1",
     **options: Any,
 ) -> AsyncIterator[CentralSystem]:
-    database = Database(f"sqlite+aiosqlite:///{tmp_path}/csms.db")
-    await upgrade(database.url)
+    database = Database(migrated(f"sqlite+aiosqlite:///{tmp_path}/csms.db"))
     await database.start()
     clock, events = SystemClock(), EventBus()
     for identity in known:

@@ -1,5 +1,7 @@
 """Who is refused without a look, and for how long: tables of (elapsed, event, expected)."""
 
+import tracemalloc
+
 import pytest
 
 from csms.domain.allowance import Allowance
@@ -156,6 +158,17 @@ def test_what_is_remembered_is_bounded_and_the_latest_stay():
     assert [len(kept) for kept in (limits._addresses, limits._identities, limits._came_in)] == [100, 100, 200]
     assert not limits.allows("10.0.3.249", "CP1")
     assert limits.allows("10.0.0.0", "CP1")
+
+
+def test_made_up_names_as_long_as_a_url_may_be_fill_no_memory():
+    limits = FloodLimits(lambda: 0.0)
+    tracemalloc.start()
+    try:
+        for number in range(500):
+            limits.refused(THIEF, f"{number}" + "x" * 8000)
+        assert tracemalloc.get_traced_memory()[0] < 1_000_000
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize(

@@ -158,6 +158,7 @@ def test_plain_values_are_read_by_their_shape(style: tuple[str, str]) -> None:
         frame(POWER)[:-1] + ',"more"]',
         frame(POWER)[:-1],
         frame(*[POWER] * 1000),
+        frame(*[REGISTER] * 100),  # short, but its shape would take much memory
     ],
 )
 def test_what_is_unusual_is_read_the_ordinary_way(text: str) -> None:

@@ -12,6 +12,7 @@ from csms.clock import SystemClock
 from csms.domain.site import SiteConfig
 from csms.errors import NotConnected, NotFound, StartupError
 from csms.ocpp.server import OcppServer
+from csms.services import charge_points
 from csms.services.charge_points import ChargePoints
 from csms.services.events import EventBus
 from csms.storage import sites, stations
@@ -219,6 +220,22 @@ async def test_a_pending_station_is_accepted_once_a_site_names_it(tmp_path):
         await system.database.write(lambda conn: sites.save(conn, garage_with("NEW")))
         station = await system.station("NEW")
         assert await station.is_served()
+
+
+@pytest.mark.parametrize(("unknown", "limit"), [("accept", "STATIONS_KEPT"), ("pending", "WAITING_KEPT")])
+async def test_strangers_with_ever_new_names_find_no_room_but_known_ones_do(
+    tmp_path, monkeypatch, unknown, limit
+):
+    async with central_system(tmp_path, unknown=unknown) as system:
+        monkeypatch.setattr(charge_points, limit, 3 if unknown == "accept" else 2)
+        for name in ("NEW1", "NEW2"):
+            await system.station(name)
+        with pytest.raises(InvalidStatus, match="404"):
+            await system.station("NEW3")
+        assert len(system.charge_points.stations()) == 3
+        await system.database.write(lambda conn: sites.save(conn, garage_with("NEW3")))
+        for name in ("CP1", "NEW2", "NEW3"):
+            await system.station(name)
 
 
 async def test_a_port_in_use_is_one_clear_line(system):

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import tracemalloc
 
 import pytest
 from central_system_under_test import PATIENCE_S, central_system
@@ -158,3 +159,14 @@ async def test_a_station_that_speaks_ocpp_2_only_is_never_served(system, knock):
 async def test_what_is_no_websocket_is_refused(system, knock, headers, status):
     assert (await knock(**headers))[0] == status
     assert not system.charge_points.is_connected("CP1")
+
+
+async def test_a_megabyte_of_headers_is_not_kept_as_long_as_the_connection_lasts(knock):
+    tracemalloc.start()
+    try:
+        status, _ = await knock(**{f"X_{n}": "x" * 8000 for n in range(100)})
+        assert status == 101
+        assert await knock.is_served()
+        assert tracemalloc.get_traced_memory()[0] < 400_000
+    finally:
+        tracemalloc.stop()

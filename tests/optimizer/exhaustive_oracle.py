@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from fractions import Fraction
+from functools import cache
 from itertools import product
 
 from optimizer.problem import AllocationProblem, ModulatedLoad, SwitchedLoad
@@ -11,9 +12,15 @@ from optimizer.problem import AllocationProblem, ModulatedLoad, SwitchedLoad
 Level = tuple[str | float, Fraction, tuple[Fraction, ...], Fraction]
 
 
+@cache
 def exact(value: float) -> Fraction:
     """The decimal number that a person wrote."""
     return Fraction(repr(value))
+
+
+def total(values: Iterable[Fraction]) -> Fraction:
+    """Most are 0, and to add that takes a rational as long as to add anything."""
+    return sum((value for value in values if value), Fraction(0))
 
 
 def levels(load: SwitchedLoad | ModulatedLoad) -> Iterator[Level]:
@@ -37,32 +44,30 @@ def excess(problem: AllocationProblem, chosen: tuple[Level, ...]) -> Fraction:
     parents = {c.id: c.parent for c in problem.circuits}
     usage = {(c.id, phase): Fraction(0) for c in problem.circuits for phase in range(3)}
     for load, level in zip(problem.loads, chosen, strict=True):
-        circuit: str | None = load.circuit
+        drawn = [(phase, amps) for phase, amps in enumerate(level[2]) if amps]
+        circuit: str | None = load.circuit if drawn else None
         while circuit is not None:
-            for phase in range(3):
-                usage[circuit, phase] += level[2][phase]
+            for phase, amps in drawn:
+                usage[circuit, phase] += amps
             circuit = parents[circuit]
-    return sum(
-        (
-            max(usage[c.id, phase] - exact(c.headroom_a[phase]), Fraction(0))
-            for c in problem.circuits
-            for phase in range(3)
-        ),
-        Fraction(0),
+    return total(
+        max(usage[c.id, phase] - exact(c.headroom_a[phase]), Fraction(0))
+        for c in problem.circuits
+        for phase in range(3)
     )
 
 
 def utility(problem: AllocationProblem, chosen: tuple[Level, ...]) -> Fraction:
     sun = max(exact(problem.available_w), Fraction(0))
-    power = sum((level[1] for level in chosen), Fraction(0))
+    power = total(level[1] for level in chosen)
     drawn = max(power - sun, Fraction(0))
-    return min(power, sun) - exact(problem.draw_penalty) * drawn - sum(level[3] for level in chosen)
+    return min(power, sun) - exact(problem.draw_penalty) * drawn - total(level[3] for level in chosen)
 
 
 def best_choice(problem: AllocationProblem) -> tuple[bool, dict[str, str | float], Fraction]:
     """(feasible, choices, utility); `product` runs in list order and `max` keeps the first."""
     choices = product(*(tuple(levels(load)) for load in problem.loads))
-    ranked = ((-excess(problem, c), utility(problem, c), -sum(level[3] for level in c), c) for c in choices)
+    ranked = ((-excess(problem, c), utility(problem, c), -total(level[3] for level in c), c) for c in choices)
     over, worth, _, chosen = max(ranked, key=lambda r: r[:3])
     ids = (load.id for load in problem.loads)
     return over == 0, {id: level[0] for id, level in zip(ids, chosen, strict=True)}, Fraction(worth)

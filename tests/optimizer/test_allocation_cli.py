@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import copy
+import io
 import json
 import subprocess
 import sys
+from collections.abc import Callable
 from typing import Any
 
 import pytest
+
+from optimizer.__main__ import main
 
 CONTRACT: dict[str, Any] = {
     "available_w": 5200,
@@ -44,8 +48,23 @@ CONTRACT: dict[str, Any] = {
 
 
 def run(text: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """In a process of its own, as scripts do."""
     command = [sys.executable, "-m", "optimizer", *(arguments or ("allocate",))]
     return subprocess.run(command, input=text, capture_output=True, text=True, timeout=60, check=False)
+
+
+Allocate = Callable[[str], tuple[int, str, str]]
+
+
+@pytest.fixture
+def allocate(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Allocate:
+    """What that process does, in this one: its exit code, what it prints, and what it prints as an error."""
+
+    def allocate(text: str) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+        return (main(["allocate"]), *capsys.readouterr())
+
+    return allocate
 
 
 def changed(path: str, value: Any) -> str:
@@ -73,17 +92,24 @@ def test_the_contracts_example() -> None:
     assert '"cp1/1": 6,' in result.stdout or '"cp1/1": 6}' in result.stdout
 
 
-def test_a_fraction_of_an_ampere_is_written_as_such() -> None:
-    answer = json.loads(run(changed("loads.1.modulation.step_a", 0.1)).stdout)
-    assert answer["choices"] == {"boiler": "off", "cp1/1": 7.5}
+def test_a_refusal_is_an_exit_code_and_a_line() -> None:
+    result = run(changed("loads.0.circuit", "cellar"))
+    assert (result.returncode, result.stdout) == (2, "")
+    assert result.stderr.startswith("loads[0].circuit: ")
+    assert result.stderr.count("\n") == 1
 
 
-def test_locked_loads_over_the_fuse_are_an_answer_not_an_error() -> None:
+def test_a_fraction_of_an_ampere_is_written_as_such(allocate: Allocate) -> None:
+    _, answer, _ = allocate(changed("loads.1.modulation.step_a", 0.1))
+    assert json.loads(answer)["choices"] == {"boiler": "off", "cp1/1": 7.5}
+
+
+def test_locked_loads_over_the_fuse_are_an_answer_not_an_error(allocate: Allocate) -> None:
     locked = changed("loads.0.options", [{"id": "on", "power_w": 9999, "current_a": [43.5, 0, 0]}])
-    result = run(locked)
-    assert result.returncode == 0
-    assert json.loads(result.stdout)["feasible"] is False
-    assert json.loads(result.stdout)["choices"] == {"boiler": "on", "cp1/1": 0}
+    code, answer, _ = allocate(locked)
+    assert code == 0
+    assert json.loads(answer)["feasible"] is False
+    assert json.loads(answer)["choices"] == {"boiler": "on", "cp1/1": 0}
 
 
 BAD_INPUTS = {
@@ -119,43 +145,45 @@ BAD_INPUTS = {
 
 
 @pytest.mark.parametrize(("path", "value", "field"), BAD_INPUTS.values(), ids=BAD_INPUTS)
-def test_bad_input_names_the_field(path: str, value: Any, field: str) -> None:
-    result = run(changed(path, value))
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith(f"{field}: ")
-    assert result.stderr.count("\n") == 1
+def test_bad_input_names_the_field(allocate: Allocate, path: str, value: Any, field: str) -> None:
+    code, answer, line = allocate(changed(path, value))
+    assert (code, answer) == (2, "")
+    assert line.startswith(f"{field}: ")
+    assert line.count("\n") == 1
 
 
 @pytest.mark.parametrize("step_a", [1e-12, 1e-300])
-def test_a_step_too_small_to_count_is_refused_even_where_there_is_none(step_a: float) -> None:
+def test_a_step_too_small_to_count_is_refused_even_where_there_is_none(
+    allocate: Allocate, step_a: float
+) -> None:
     data = json.loads(changed("loads.1.modulation.step_a", step_a))
     data["loads"][1]["modulation"] |= {"min_a": 6, "max_a": 6}
-    result = run(json.dumps(data))
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("loads[1].modulation.step_a: at least 1e-09 ")
+    code, answer, line = allocate(json.dumps(data))
+    assert (code, answer) == (2, "")
+    assert line.startswith("loads[1].modulation.step_a: at least 1e-09 ")
 
 
-def test_a_load_that_may_neither_run_nor_be_off_is_refused() -> None:
+def test_a_load_that_may_neither_run_nor_be_off_is_refused(allocate: Allocate) -> None:
     """0.1 nA are no current."""
     data = json.loads(changed("loads.1.modulation.off_cost_w", None))
     data["loads"][1]["modulation"] |= {"min_a": 1e-10, "max_a": 1e-10}
-    result = run(json.dumps(data))
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("loads[1].modulation.max_a: ")
+    code, answer, line = allocate(json.dumps(data))
+    assert (code, answer) == (2, "")
+    assert line.startswith("loads[1].modulation.max_a: ")
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "null", "\u2603"])
-def test_what_is_no_problem_at_all_is_refused_in_one_line(text: str) -> None:
-    result = run(text)
-    assert (result.returncode, result.stdout) == (2, "")
-    assert result.stderr.startswith("input: ")
-    assert result.stderr.count("\n") == 1
+def test_what_is_no_problem_at_all_is_refused_in_one_line(allocate: Allocate, text: str) -> None:
+    code, answer, line = allocate(text)
+    assert (code, answer) == (2, "")
+    assert line.startswith("input: ")
+    assert line.count("\n") == 1
 
 
 @pytest.mark.parametrize("key", ["available_w", "draw_penalty", "circuits", "loads"])
-def test_a_missing_field_is_named(key: str) -> None:
+def test_a_missing_field_is_named(allocate: Allocate, key: str) -> None:
     data = {k: v for k, v in CONTRACT.items() if k != key}
-    assert run(json.dumps(data)).stderr == f"{key}: missing\n"
+    assert allocate(json.dumps(data)) == (2, "", f"{key}: missing\n")
 
 
 def test_help_explains_the_command() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 
+import pytest
 from closed_loop import Car, connector, element, heater, site, steps_on, why
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
@@ -175,22 +176,16 @@ def test_a_sun_run_just_before_does_not_delay_the_forced_one() -> None:
 # --- clocks ---
 
 
-def test_the_night_the_clocks_go_forward() -> None:
-    """Due at 07:00 summer time, 29 March 2026: that is 05:00 UTC."""
+@pytest.mark.parametrize(
+    ("sunday", "due_hour", "begins_hour"),
+    [pytest.param((2026, 3, 29), 5, 2, id="forward"), pytest.param((2026, 10, 25), 6, 3, id="back")],
+)
+def test_the_night_the_clocks_change(sunday: tuple[int, int, int], due_hour: int, begins_hour: int) -> None:
+    """Due at 07:00 on the wall, which is 05:00 UTC in summer time and 06:00 after it."""
+    midnight = datetime(*sunday, tzinfo=UTC)
     boiler = heater(elements=THREE, needs=(hot_by("07:00", 6),))
-    day = Day(site(boiler), now=datetime(2026, 3, 28, 20, tzinfo=UTC)).until(
-        datetime(2026, 3, 29, 5, tzinfo=UTC)
-    )
-    assert day.began("boiler") == datetime(2026, 3, 29, 2, 44, tzinfo=UTC)
-    assert 6000 <= day.got_wh["boiler"] <= 6060
-
-
-def test_the_night_the_clocks_go_back() -> None:
-    boiler = heater(elements=THREE, needs=(hot_by("07:00", 6),))
-    day = Day(site(boiler), now=datetime(2026, 10, 24, 20, tzinfo=UTC)).until(
-        datetime(2026, 10, 25, 6, tzinfo=UTC)
-    )
-    assert day.began("boiler") == datetime(2026, 10, 25, 3, 44, tzinfo=UTC)
+    day = Day(site(boiler), now=midnight - timedelta(hours=4)).until(midnight + timedelta(hours=due_hour))
+    assert day.began("boiler") == midnight + timedelta(hours=begins_hour, minutes=44)
     assert 6000 <= day.got_wh["boiler"] <= 6060
 
 

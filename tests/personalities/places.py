@@ -29,6 +29,7 @@ from simulation.outlet import ConnectorHardware
 from simulation.personalities import StationCharacter, VehicleCharacter, stations, vehicles
 from simulation.photovoltaics import Photovoltaics
 from simulation.vehicle import Vehicle
+from tests.empty_database import migrated
 
 NOON = datetime(2026, 6, 21, 10, 0, tzinfo=UTC)
 STEP_S = 5.0
@@ -239,6 +240,7 @@ class Quarter:
             ocpp_port=self._port,
         )
         self.app = App(settings, self.clock)
+        migrated(settings.effective_database_url())
         await self.app.start(control=False, web=False)
         known = {config.site.id for config in self.app.sites.all()}
         for one in self.places:

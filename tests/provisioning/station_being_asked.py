@@ -18,6 +18,7 @@ from csms.app import App
 from csms.domain.charge_point import Station
 from csms.settings import Settings
 from simulation.clock import VirtualClock
+from tests.empty_database import migrated
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 PATIENCE_S = 10
@@ -152,10 +153,9 @@ async def running_server(folder: Path, **settings: Any) -> AsyncIterator[Server]
 async def start_server(folder: Path, stack: AsyncExitStack, **settings: Any) -> Server:
     chosen = {"unknown_charge_points": "accept", **settings}
     clock = VirtualClock(NOON)
-    app = App(
-        Settings(_env_file=None, data_dir=folder, ocpp_host="127.0.0.1", ocpp_port=0, **chosen),  # type: ignore[call-arg]
-        clock,
-    )
+    settings = Settings(_env_file=None, data_dir=folder, ocpp_host="127.0.0.1", ocpp_port=0, **chosen)  # type: ignore[call-arg]
+    migrated(settings.effective_database_url())
+    app = App(settings, clock)
     await app.start(control=False, web=False)
     stack.push_async_callback(app.stop)
     return Server(app, clock, f"ws://127.0.0.1:{app.ocpp.port}", stack)

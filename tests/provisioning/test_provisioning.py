@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import pytest
 from station_being_asked import GOOD, PATIENCE_S, AskedStation, Server, running_server
 
 from csms.domain.site import SiteConfig
 from csms.domain.station_vendors import make_of
+from csms.services.command_effects import KEYS_KEPT, LONGEST_VALUE, MORE_KEYS
 from csms.services.provisioning import KEYS, split_list
 
 FULL = "Energy.Active.Import.Register,Power.Active.Import,Current.Import,Voltage,Current.Offered,SoC"
@@ -257,3 +259,33 @@ async def test_a_station_taken_out_of_conformance_mode_is_provisioned(server: Se
         await asyncio.wait_for(changed.get(), PATIENCE_S)
     await server.settle()
     assert station.heard[0] == ("GetConfiguration", {"key": list(KEYS)})
+
+
+class InventiveStation(AskedStation):
+    """Whatever it is asked, it tells 300 keys it never had before, and knows nothing of those before."""
+
+    def configuration(self, asked: list[str]) -> dict[str, Any]:
+        n = len(self.heard)
+        told = [{"key": f"Made up {n} {i}", "readonly": True, "value": "x" * 3000} for i in range(300)]
+        return {"configurationKey": told, "unknownKey": []}
+
+
+async def test_a_station_that_makes_up_settings_for_ever_does_not_fill_the_memory(server: Server) -> None:
+    station = InventiveStation()
+    await server.connect(station)
+    for _ in range(5):
+        await server.app.commands.send("CP1", "GetConfiguration", {"key": ["NumberOfConnectors"]})
+    live = server.station()
+    assert len(live.configuration) == len(live.read_only_keys) == KEYS_KEPT
+    assert {len(value or "") for value in live.configuration.values()} == {LONGEST_VALUE}
+    assert live.quirks[MORE_KEYS] == 2
+
+
+async def test_what_it_no_longer_knows_is_not_remembered_as_read_only(server: Server) -> None:
+    station = AskedStation(keys={"Colour": "green"}, read_only={"Colour"})
+    await server.connect(station)
+    await server.app.commands.send("CP1", "GetConfiguration", {"key": ["Colour"]})
+    assert server.station().read_only_keys == {"Colour"}
+    del station.keys["Colour"]
+    await server.app.commands.send("CP1", "GetConfiguration", {"key": ["Colour"]})
+    assert (server.station().configuration, server.station().read_only_keys) == ({}, set())

@@ -22,6 +22,7 @@ from csms.domain.ocpp_schemas import validate_response
 from csms.errors import CallFailed
 from csms.settings import Settings
 from csms.storage import tables
+from tests.empty_database import migrated
 
 NOW = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 PATIENCE_S = 10
@@ -150,6 +151,7 @@ async def open_stage(folder: Path, **more: Any) -> AsyncIterator[Stage]:
     )
     clock = SetClock()
     app = App(settings, clock)
+    migrated(settings.effective_database_url())
     await app.start(control=False, web=False)
     await app.provisioning.stop()  # what the server asks by itself is not what is tested here
     try:

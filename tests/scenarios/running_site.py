@@ -21,6 +21,7 @@ from simulation.charge_point import SimulatedChargePoint
 from simulation.clock import VirtualClock
 from simulation.photovoltaics import Photovoltaics
 from simulation.vehicle import Vehicle, VehicleModel
+from tests.empty_database import migrated
 
 NOON = datetime(2026, 6, 21, 10, 0, tzinfo=UTC)
 NO_SUN = Physics(pv=Photovoltaics(peak_kw=0.001), house_scale=0.0)
@@ -122,6 +123,7 @@ class RunningSite:
             ocpp_port=self._ocpp_port,
         )
         self.app = App(settings, self.clock)
+        migrated(settings.effective_database_url())
         await self.app.start(control=False, web=False)
         if not self.app.sites.all():
             await self.app.sites.apply(self.config)

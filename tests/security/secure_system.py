@@ -27,8 +27,9 @@ from csms.clock import SystemClock
 from csms.domain.certificate_authority import Authority, KeyKind, PrivateKey, key_pem, new_key, pem, sign_csr
 from csms.settings import Settings
 from csms.storage import stations
-from csms.storage.database import Database, upgrade
-from tests.api.api_builders import serving
+from csms.storage.database import Database
+from tests.api.api_builders import rest_client, serving
+from tests.empty_database import migrated
 
 PATIENCE_S = 10
 KEY = "0001020304050607FFFFFFFFFFFFFFFFFFFFFFFF"  # of the whitepaper's example, for the station AL1000
@@ -154,8 +155,7 @@ async def secure_system(
     folder: Path, identities: tuple[str, ...] = ("CP1",), **settings: Any
 ) -> AsyncIterator[System]:
     """Run again on the same folder, it is the same server after a restart."""
-    database = Database(f"sqlite+aiosqlite:///{folder / 'csms.db'}")
-    await upgrade(database.url)
+    database = Database(migrated(f"sqlite+aiosqlite:///{folder / 'csms.db'}"))
     await database.start()
     for name in identities:
         await database.write(
@@ -179,13 +179,8 @@ async def secure_system(
         await app.start(control=False, web=False)
         stack.push_async_callback(app.stop)
         token = await app.accounts.create_token("test", "admin")
-        client = httpx.AsyncClient(
-            base_url=await stack.enter_async_context(serving(app.services())),
-            headers={"Authorization": f"Bearer {token}"},
-            trust_env=False,
-            timeout=PATIENCE_S,
-        )
-        api = await stack.enter_async_context(client)
+        address = await stack.enter_async_context(serving(app.services()))
+        api = await stack.enter_async_context(rest_client(address, token))
         system = System(app, clock, api)
         try:
             yield system

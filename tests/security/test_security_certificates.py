@@ -24,6 +24,7 @@ from secure_system import (
 
 from csms.clock import SystemClock
 from csms.domain.certificate_authority import hash_data, new_key, new_root
+from csms.services.certificates import SIGNED_AT_ONCE
 
 RAW = bytes.fromhex(KEY)
 
@@ -106,6 +107,30 @@ async def test_while_one_is_being_signed_another_request_waits_its_turn(system: 
     await issued(system, "Accepted")
     await signed(station, csr)
     assert len(await issued(system, "Accepted")) == 2
+
+
+async def test_a_station_that_asks_for_ever_gets_some_certificates_a_day(system: System) -> None:
+    station, csr = await system.station(), csr_text(csr_for(new_key("ecdsa"), "CP1"))
+    for _ in range(SIGNED_AT_ONCE):
+        await signed(station, csr)
+        await issued(system, "Accepted")
+    assert await station.ask("SignCertificate", {"csr": csr}) == {"status": "Rejected"}
+    system.clock.ahead = timedelta(hours=3)
+    await signed(station, csr)
+    assert len(await issued(system, "Accepted")) == SIGNED_AT_ONCE + 1
+
+
+async def test_certificates_that_ended_long_ago_are_forgotten(tmp_path: Path) -> None:
+    async with secure_system(tmp_path) as system:
+        await signed(await system.station(), csr_text(csr_for(new_key("ecdsa"), "CP1")))
+        [row] = await issued(system, "Accepted")
+        path = f"/api/v1/charge-points/CP1/certificates/{row['serial_number']}"
+        system.clock.ahead = timedelta(days=380)
+        await system.app.certificates.forget_ended()
+        assert (await system.api.delete(path)).status_code == 204
+        system.clock.ahead = timedelta(days=400)
+        await system.app.certificates.forget_ended()
+        assert (await system.api.delete(path)).status_code == 404
 
 
 async def test_a_certificate_is_its_station_s_whatever_is_written_in_it(tmp_path: Path) -> None:

@@ -15,7 +15,8 @@ from csms.services.events import EventBus
 from csms.services.reporting import Reporting
 from csms.services.station_messages import StationMessages
 from csms.storage import access
-from csms.storage.database import Database, upgrade
+from csms.storage.database import Database
+from tests.empty_database import migrated
 
 NOON = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -86,8 +87,7 @@ class Backend:
 
 
 async def open_backend(url: str, unknown_tags: UnknownTags | None = None) -> Backend:
-    await upgrade(url)
-    backend = Backend(url, unknown_tags)
+    backend = Backend(migrated(url), unknown_tags)
     await backend.start()
     return backend
 

@@ -9,12 +9,10 @@ are the true history.
 from __future__ import annotations
 
 import asyncio
-import shutil
 import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +20,7 @@ from central_backend import NOON, Backend, start, status, stop, values
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from csms.storage.database import upgrade
+from tests.empty_database import migrated
 
 REASONS = ("Local", "Remote", "PowerLoss", "EVDisconnected")
 IN_MEMORY = "/dev/shm" if Path("/dev/shm").is_dir() else None  # a commit to disk is another test's subject
@@ -185,15 +183,8 @@ class Station:
                 assert free_at is None or free_at < charge.start[0], (charge, free_at)
 
 
-@cache
-def empty_database() -> Path:
-    path = Path(tempfile.mkdtemp()) / "csms.db"
-    asyncio.run(upgrade(f"sqlite+aiosqlite:///{path}"))
-    return path
-
-
 async def tell(charges: list[Charge], draw: Any, folder: Path) -> None:
-    backend = Backend(f"sqlite+aiosqlite:///{folder / 'csms.db'}", commit_window_s=0)
+    backend = Backend(migrated(f"sqlite+aiosqlite:///{folder / 'csms.db'}"), commit_window_s=0)
     await backend.start()
     try:
         for number in {charge.connector_id for charge in charges}:
@@ -247,5 +238,4 @@ def check_meter_values(
 @given(charges=histories(), data=st.data())
 def test_however_it_is_told_the_records_are_the_true_history(charges: list[Charge], data: Any) -> None:
     with tempfile.TemporaryDirectory(dir=IN_MEMORY) as folder:
-        shutil.copy(empty_database(), folder)
         asyncio.run(tell(charges, data.draw, Path(folder)))

@@ -50,6 +50,19 @@ async def test_frames_beyond_what_can_wait_are_dropped_and_counted(
     assert frames.dropped == 5
 
 
+async def test_long_frames_wait_up_to_a_limit_of_their_own(
+    frames: FrameLog, backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Twenty thousand of them would be a gigabyte, should the disk hang; once written there is room again."""
+    monkeypatch.setattr(frame_log, "QUEUE_CHARACTERS", 3500)
+    for texts in (5, 3):
+        for _ in range(texts):
+            frames.add("CP1", NOON, "in", "DataTransfer", "m", "x" * 1000, None)
+        await frames.flush()
+    assert len(backend.rows("frames")) == 6
+    assert frames.dropped == 2
+
+
 async def test_without_a_database_frames_are_lost_but_nothing_else_happens(
     frames: FrameLog, backend: Backend
 ) -> None:

@@ -119,3 +119,24 @@ async def test_a_transaction_begun_in_1970_claims_no_values_of_others(backend: B
     begun = await backend.say("StartTransaction", start(in_1970), later(minutes=1))
     await backend.say("StopTransaction", stop(begun["transactionId"]), later(hours=1))
     assert [value["transaction_id"] for value in backend.rows("meter_values")] == [None]
+
+
+async def test_a_late_reading_is_not_counted_to_a_session_that_was_only_found_lost_afterwards(
+    backend: Backend,
+) -> None:
+    """The first session lost its stop; its connector was next heard of, free, while the second was over, too.
+
+    By its record the first one lasts beyond the begin of the second, which was told later.
+    """
+    first = await backend.say("StartTransaction", start())
+    await backend.say("StatusNotification", status("Available", later(minutes=30)), later(minutes=30))
+    now = later(hours=50)
+    second = await backend.say("StartTransaction", start(later(minutes=15), 1100), now)
+    await backend.say("MeterValues", values(-1, later(minutes=16), 1150), now)
+    await backend.say("StatusNotification", status("Available", now), now)
+    await backend.say("MeterValues", values(-1, later(minutes=17), 1200), now)
+    await backend.say("StopTransaction", stop(-1, later(minutes=18), 1250), now)
+    stored = {row["energy_wh"]: row["transaction_id"] for row in backend.rows("meter_values")}
+    assert stored == {1150: second["transactionId"], 1200: second["transactionId"]}
+    energies = {row["id"]: row["energy_wh"] for row in await backend.transactions()}
+    assert energies == {first["transactionId"]: 0, second["transactionId"]: 150}

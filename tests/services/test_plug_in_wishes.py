@@ -6,7 +6,7 @@ from datetime import timedelta
 
 import pytest
 from central_backend import HandClock
-from test_sites_and_modes import home, reloaded
+from described_home import home, reloaded
 
 from csms.domain.plug_in_wish import NO_WISH
 from csms.errors import InvalidInput, NotFound
@@ -15,19 +15,6 @@ from csms.services.sites import Sites
 from csms.storage.database import Database
 
 CP = ("home", "CP1/1")
-
-
-@pytest.fixture
-def events() -> EventBus:
-    return EventBus()
-
-
-@pytest.fixture
-async def sites(database: Database, events: EventBus) -> Sites:
-    sites = Sites(database, HandClock(), events)
-    await sites.start()
-    await sites.apply(home())
-    return sites
 
 
 async def see(sites: Sites, *states: str) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from asyncio import gather
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -49,8 +50,7 @@ async def test_steps_read_from_quarters_or_hours_equal_the_means_of_the_minutes(
 ) -> None:
     """The last quarter has begun only, one minute is missing and one recorded twice."""
     minutes = {minute: float(minute**2 % 971) for minute in range(200) if minute != 37}
-    for minute, grid_w in minutes.items():
-        await record(backend.reporting, minute, grid_w, boiler=grid_w / 2)
+    await gather(*(record(backend.reporting, m, grid_w, boiler=grid_w / 2) for m, grid_w in minutes.items()))
     await record(backend.reporting, 5, 4000.0, boiler=2000.0)
     minutes[5] = 4000.0
     steps = await backend.reporting.history("home", NOON, later(days=1), step_s)
@@ -86,8 +86,7 @@ async def test_steps_begin_where_the_period_begins(backend: Backend) -> None:
 async def test_long_steps_begin_at_a_whole_quarter_or_hour(
     backend: Backend, begin: datetime, step_s: int, first: datetime
 ) -> None:
-    for minute in range(90):
-        await record(backend.reporting, minute, 100.0)
+    await gather(*(record(backend.reporting, minute, 100.0) for minute in range(90)))
     steps = await backend.reporting.history("home", begin, later(minutes=80), step_s)
     assert steps[0]["at"] == first
     assert {step["grid_w"] for step in steps} == {100.0}
@@ -142,9 +141,8 @@ async def test_transactions_are_found(backend: Backend, filters: dict[str, Any],
 
 
 async def test_a_load_is_found_whatever_its_name_and_however_late_it_came(backend: Backend) -> None:
-    for minute in range(70):
-        loads = {"RDAM 123/1": 1000.0} if minute < 10 else {"boiler.2": 500.0, "RDAM 123/1": 0.0}
-        await record(backend.reporting, minute, 0.0, **loads)
+    loads = [{"RDAM 123/1": 1000.0}] * 10 + [{"boiler.2": 500.0, "RDAM 123/1": 0.0}] * 60
+    await gather(*(record(backend.reporting, minute, 0.0, **of) for minute, of in enumerate(loads)))
     steps = await backend.reporting.history("home", later(minutes=5), later(minutes=70), 300)
     assert steps[0]["loads_w"] == {"RDAM 123/1": 1000.0}
     assert steps[-1]["loads_w"] == {"RDAM 123/1": 0.0, "boiler.2": 500.0}

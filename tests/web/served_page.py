@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import threading
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -14,15 +14,24 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import uvicorn
+from playwright.sync_api import Page
+from websockets.asyncio.client import connect
+from websockets.typing import Subprotocol
 
 from csms.api.application import create_api
 from csms.domain.site import SiteConfig
 from csms.domain.snapshot import DeviceSnapshot, LoadSnapshot, SiteSnapshot
+from csms.ocpp.server import OcppServer
 from csms.services.bundle import Services
+from csms.services.station_messages import StationMessages
 from csms.web.pages import mount_pages
+from tests.messages.operated_station import Station
 from tests.services_on_file import NOON, SetClock, running_services
 
 T = TypeVar("T")
+Visit = Callable[..., Page]
+LAPTOP = {"width": 1280, "height": 800}
+PHONE = {"width": 390, "height": 844}
 PATIENCE_S = 20
 PASSWORD = "sunflower-2026"
 
@@ -72,6 +81,7 @@ class ServedPage:
         self.address = f"http://127.0.0.1:{self._listening.getsockname()[1]}"
         self._loop = asyncio.new_event_loop()
         self._ready: Future[None] = Future()
+        self._living: set[asyncio.Task[None]] = set()
         self._thread = threading.Thread(target=lambda: self._loop.run_until_complete(self._main()))
 
     def start(self) -> None:
@@ -93,6 +103,31 @@ class ServedPage:
             self.services.live.publish(replace(SNAPSHOT, at=self.clock.at, **changes))
 
         self.run(publish())
+
+    def arrives(self, identity: str) -> Station:
+        """A station connects over a real websocket, is accepted and boots."""
+        return self.run(self._arrives(identity))
+
+    async def _arrives(self, identity: str) -> Station:
+        await self.services.charge_points.admit(identity)
+        await self.services.charge_points.accept(identity)
+        address = f"ws://127.0.0.1:{self._ocpp.port}/{identity}"
+        link = await connect(address, subprotocols=[Subprotocol("ocpp1.6")], proxy=None)
+        station = Station(link)
+        self._living.add(asyncio.create_task(station.live()))
+        await station.say("BootNotification", {"chargePointVendor": "V", "chargePointModel": "M"})
+        await station.say(
+            "StatusNotification", {"connectorId": 1, "errorCode": "NoError", "status": "Available"}
+        )
+        return station
+
+    def leaves(self, station: Station) -> None:
+        async def leave() -> None:
+            async with self.services.events.subscribe("station.disconnected") as gone:
+                await station.leave()
+                await asyncio.wait_for(gone.get(), PATIENCE_S)
+
+        self.run(leave())
 
     def mode(self, load_id: str) -> tuple[str, Any]:
         return self.services.sites.effective_mode("home", load_id)
@@ -116,6 +151,22 @@ class ServedPage:
         for role in ("admin", "operator", "viewer"):
             await self.services.accounts.add_user(role, PASSWORD, role)
         await self._record_morning()
+        await self._serve_stations(stack)
+
+    async def _serve_stations(self, stack: AsyncExitStack) -> None:
+        services, signing = self.services, {"SignCertificate": self.services.certificates.sign_certificate}
+        messages = StationMessages(services.database, services.charge_points, self.clock, handlers=signing)
+        self._ocpp = OcppServer(
+            services.charge_points,
+            messages,
+            self.clock,
+            "127.0.0.1",
+            0,
+            frame_log=services.frames,
+            supported=messages.actions,
+        )
+        await self._ocpp.start()
+        stack.push_async_callback(self._ocpp.stop)
 
     async def _record_morning(self) -> None:
         for minute in range(0, 240, 4):

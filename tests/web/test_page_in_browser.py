@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterator
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
-from served_page import BOILER, CAR, METER, PASSWORD, ServedPage
+from playwright.sync_api import expect
+from served_page import BOILER, CAR, METER, PASSWORD, PHONE, ServedPage, Visit
 
 from csms.domain.profile_ladder import FIRST
 from csms.domain.snapshot import DeviceSnapshot, NeedSnapshot
@@ -19,43 +18,8 @@ from tests.services_on_file import NOON
 
 pytestmark = pytest.mark.xdist_group("page")
 
-LAPTOP = {"width": 1280, "height": 800}
-PHONE = {"width": 390, "height": 844}
-Visit = Callable[..., Page]
 HOT_BY_SIX = NeedSnapshot("4.2 of 6 kWh until 18:00", NOON, "kWh", 6, 4.2, 0, False)
 READY_BY_SEVEN = NeedSnapshot("7.3 of 20 kWh until 07:00", NOON, "kWh", 20, 7.34, 0, True)
-
-
-@pytest.fixture
-def visit(served: ServedPage, browser: Browser) -> Iterator[Visit]:
-    """visit(path, role, viewport) signs in and opens a page; at the end nothing may have gone wrong there."""
-    faults: list[str] = []
-    contexts: list[BrowserContext] = []
-    served.run(served.services.sites.set_appliance_mode("boiler", "solar_only"))
-    served.run(served.services.sites.set_connector_mode("CP1", 1, "solar_only"))
-    served.publish()
-
-    def open_page(path: str = "/", role: str = "operator", viewport: dict[str, int] | None = None) -> Page:
-        contexts.append(browser.new_context(viewport=viewport or LAPTOP, reduced_motion="reduce"))  # type: ignore[arg-type]
-        page = contexts[-1].new_page()
-        page.on("console", lambda m: faults.append(m.text) if m.type in ("error", "warning") else None)
-        page.on("pageerror", lambda error: faults.append(str(error)))
-        page.on("request", lambda r: None if _is_local(r.url, served.address) else faults.append(r.url))
-        page.goto(f"{served.address}{path}")
-        page.get_by_label("Name").fill(role)
-        page.get_by_label("Password").fill(PASSWORD)
-        page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url(f"{served.address}{path}")
-        return page
-
-    yield open_page
-    for context in contexts:
-        context.close()
-    assert faults == []
-
-
-def _is_local(url: str, address: str) -> bool:
-    return url.startswith((address, address.replace("http", "ws"), "data:"))
 
 
 def test_the_page_shows_what_is_decided_and_changes_with_it(visit: Visit, served: ServedPage) -> None:

@@ -118,6 +118,13 @@ def test_an_unknown_site_is_not_found(visitor: httpx.Client) -> None:
     assert "does not exist" in answer.text
 
 
+def test_a_path_that_leads_nowhere_tells_a_stranger_nothing(visitor: httpx.Client) -> None:
+    answer = visitor.get("/nowhere<b>")
+    assert answer.status_code == 404
+    assert "There is nothing at /nowhere&lt;b&gt;." in answer.text
+    assert "Sonnenweg 4" not in answer.text
+
+
 def test_the_api_beside_the_page_still_answers_with_problems(visitor: httpx.Client) -> None:
     for path, status in (("/api/v1/sites", 401), ("/api/v1/nothing", 404)):
         answer = visitor.get(path)

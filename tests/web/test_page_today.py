@@ -8,8 +8,9 @@ from pathlib import Path
 import pytest
 
 from csms.services.reporting import Reporting
-from csms.storage.database import Database, upgrade
+from csms.storage.database import Database
 from csms.web.today import Days, chart_options, local_midnight, sun_today
+from tests.empty_database import migrated
 
 ZURICH = "Europe/Zurich"
 
@@ -39,9 +40,7 @@ def test_a_night_has_no_shares_and_a_gap_counts_for_nothing() -> None:
 async def test_the_day_is_the_sites_own(
     tmp_path: Path, now: datetime, hours: int, midnight: datetime
 ) -> None:
-    url = f"sqlite+aiosqlite:///{tmp_path / 'csms.db'}"
-    await upgrade(url)
-    database = Database(url)
+    database = Database(migrated(f"sqlite+aiosqlite:///{tmp_path / 'csms.db'}"))
     await database.start()
     reporting = Reporting(database)
     powers = {"pv_w": -3000.0, "grid_w": -1000.0, "house_w": 500.0, "controlled_w": 1500.0, "loads_w": {}}

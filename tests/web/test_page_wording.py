@@ -4,17 +4,22 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import pytest
 
 from csms.domain.site import ConnectorConfig
 from csms.domain.snapshot import DeviceSnapshot, LoadSnapshot, SiteSnapshot
+from csms.errors import CallFailed, CallTimeout, CsmsError, InvalidInput, NotConnected
 from csms.services.limit_ladder import LimitStatus
+from csms.web.certificates import end_in_words
 from csms.web.devices import attention, hint
 from csms.web.limits import detail_lines, summary_line
 from csms.web.loads import next_current
+from csms.web.local_list import held_in_words
 from csms.web.login import FailedLogins, safe_target
 from csms.web.power_flow import description, flows
+from csms.web.station_words import job_state, refusal_in_words, spaced
 from csms.web.today import headline
 from csms.web.wording import age, ago, amperes, kilowatt_hours, kilowatts, times, when
 
@@ -163,6 +168,7 @@ def test_five_wrong_passwords_make_an_address_wait_a_minute() -> None:
         (None, "never"),
         (NOON, "today 14:00"),
         (NOON - timedelta(hours=14, minutes=1), "yesterday 23:59"),
+        (NOON + timedelta(hours=10), "tomorrow 00:00"),
         (NOON - timedelta(days=20), "12 May 14:00"),
         (NOON - timedelta(days=200), "13 Nov 2025 13:00"),
     ],
@@ -205,3 +211,82 @@ def test_a_device_says_when_its_registers_are_not_confirmed_on_hardware() -> Non
     assert hint(replace(GRID_METER, confidence="A")) == "Meter grid is well"
     assert "not confirmed on hardware" in hint(replace(GRID_METER, confidence="C"))
     assert hint(replace(GRID_METER, confidence="C", problem="frozen")) == "frozen"
+
+
+# --- what stations answer ---
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (
+            CallFailed("NotImplemented", "no such action"),
+            "the station refused: it does not know this request (NotImplemented: no such action)",
+        ),
+        (CallFailed("Odd"), "the station refused: it does not say why (Odd)"),
+        (
+            CallTimeout("CP1", "ReserveNow", 30.0),
+            "no answer of CP1 to “reserve now” within 30 s: it may have done it, or not",
+        ),
+        (NotConnected("CP1"), "CP1 is not connected: nothing was asked of it"),
+        (InvalidInput("badge", "", "1 to 20 characters"), "badge: '' given, 1 to 20 characters expected"),
+    ],
+)
+def test_refusals_in_words(error: CsmsError, words: str) -> None:
+    assert refusal_in_words(error) == words
+
+
+@pytest.mark.parametrize(
+    ("word", "words"),
+    [
+        ("TamperDetectionActivated", "Tamper detection activated"),
+        ("InvalidTLSVersion", "Invalid TLS version"),
+        ("InvalidCsmsCertificate", "Invalid csms certificate"),
+        ("v2g", "V2g"),
+        ("", ""),
+    ],
+)
+def test_words_of_ocpp_are_spaced(word: str, words: str) -> None:
+    assert spaced(word) == words
+
+
+@pytest.mark.parametrize(
+    ("days", "words"),
+    [
+        (200.0, ("Holds", "on")),
+        (12.5, ("Ends in 12 days", "waiting")),
+        (1.5, ("Ends in 1 day", "waiting")),
+        (-0.1, ("Ended", "fault")),
+    ],
+)
+def test_when_a_certificate_ends(days: float, words: tuple[str, str]) -> None:
+    assert end_in_words(NOON + timedelta(days=days), NOON) == words
+
+
+@pytest.mark.parametrize(
+    ("status", "state"),
+    [
+        ("Asked", ("On its way", "waiting")),
+        ("InstallVerificationFailed", ("Install verification failed", "fault")),
+        ("UploadFailure", ("Upload failure", "fault")),
+        ("Installed", ("Installed", "on")),
+        ("Canceled", ("Gave way to another", "off")),
+        ("Vendor thing", ("Vendor thing", "waiting")),
+    ],
+)
+def test_the_state_of_a_job(status: str, state: tuple[str, str]) -> None:
+    assert job_state(status) == state
+
+
+@pytest.mark.parametrize(
+    ("row", "words"),
+    [
+        (None, "Nothing is known of its list: none was sent, and it was not asked."),
+        ({"version": -1, "entries": {}, "status": "NotSupported"}, "The station keeps no list."),
+        ({"version": 9, "entries": {}, "status": "VersionMismatch"}, "Version 9 on the station."),
+        ({"version": 0, "entries": {}, "status": None}, "Version 0 on the station, no badge."),
+        ({"version": 4, "entries": {"A": {}}, "status": "Accepted"}, "Version 4 on the station, 1 badge."),
+    ],
+)
+def test_the_list_of_a_station_in_words(row: dict[str, Any] | None, words: str) -> None:
+    assert held_in_words(row) == words
