@@ -16,5 +16,8 @@ WORKDIR /data
 VOLUME /data
 EXPOSE 9000 8080
 HEALTHCHECK --interval=30s --timeout=5s --start-period=30s CMD \
-    python -c "import urllib.request; urllib.request.urlopen('http://127.0.0.1:8080/healthz', timeout=4)"
+    python -c "import os, ssl, urllib.request as web; \
+    scheme = 'https' if os.getenv('CSMS_WEB_TLS_CERT') else 'http'; \
+    port = os.getenv('CSMS_WEB_PORT') or 8080; \
+    web.urlopen(f'{scheme}://127.0.0.1:{port}/healthz', timeout=4, context=ssl._create_unverified_context())"
 CMD ["csms", "serve"]

@@ -14,6 +14,7 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from csms.errors import CsmsError, InvalidInput
 from csms.settings import Settings, load_settings
@@ -39,8 +40,8 @@ for name, part in (
     cli.add_typer(part, name=name, no_args_is_help=True)
 
 Role = Literal["admin", "operator", "viewer"]
-out = Console()
-err = Console(stderr=True, highlight=False)
+out = Console(markup=False)  # names and values of people may hold brackets: they are no markup
+err = Console(stderr=True, highlight=False, markup=False)
 
 
 def main() -> None:
@@ -48,8 +49,12 @@ def main() -> None:
     try:
         cli()
     except CsmsError as error:
-        err.print(f"[red]csms:[/red] {error}", soft_wrap=True)
+        _say_fault(str(error))
         sys.exit(1)
+
+
+def _say_fault(text: str) -> None:
+    err.print(Text("csms:", style="red"), text, soft_wrap=True)
 
 
 def _run(work: Coroutine[Any, Any, None]) -> None:
@@ -107,6 +112,8 @@ def settings() -> None:
     effective = load_settings()
     for name, field in Settings.model_fields.items():
         value = getattr(effective, name)
+        if name == "database_url" and value is None:
+            value = effective.effective_database_url()  # a file: no secret in it
         table.add_row(f"CSMS_{name.upper()}", "" if value is None else str(value), field.description or "")
     out.print(table)
 
@@ -219,7 +226,7 @@ def doctor(
     try:
         _run(run())
     except (KeyboardInterrupt, asyncio.CancelledError):
-        err.print("[red]csms:[/red] broken off; what had been switched was brought back")
+        _say_fault("broken off; what had been switched was brought back")
         raise typer.Exit(130) from None
     if faults:
         raise typer.Exit(2)
@@ -284,6 +291,8 @@ def site_export(
     async def export() -> None:
         async with _opened() as records:
             known = [site.site.id for site in records.sites.all()]
+            if not known:
+                raise CsmsError("no site is described yet: csms site apply FILE")
             if site_id is None and len(known) != 1:
                 raise InvalidInput("SITE_ID", site_id, f"one of {known}")
             print(write_site(records.sites.get(site_id or known[0])), end="")
@@ -356,7 +365,7 @@ def device_scan(
         unit = "" if device.unit is None else str(device.unit)
         table.add_row(place, unit, device.what.name, device.what.certainty, device.what.detail)
     out.print(table)
-    out.print(f"\n{scanning.snippet(found)}", markup=False, highlight=False, soft_wrap=True)
+    out.print(f"\n{scanning.snippet(found)}", highlight=False, soft_wrap=True)
 
 
 @device_cli.command("read")
@@ -447,6 +456,63 @@ def token_create(
     _run(create())
 
 
+@token_cli.command("list")
+def token_list() -> None:
+    """Tell which tokens there are; a token itself is nowhere kept."""
+
+    async def tell() -> None:
+        async with _opened() as records:
+            table = Table("id", "what it is for", "role", "made", "last used", box=None)
+            for token in await records.accounts.tokens():
+                made, used = _day(token["created_at"]), _day(token["last_used_at"])
+                table.add_row(str(token["id"]), token["name"], token["role"], made, used)
+        out.print(table)
+
+    _run(tell())
+
+
+@token_cli.command("remove")
+def token_remove(token_id: Annotated[int, typer.Argument(help="As `csms token list` tells it.")]) -> None:
+    """Take a token back. It opens nothing any more, at once."""
+
+    async def remove() -> None:
+        async with _opened() as records:
+            await records.accounts.remove_token_of(token_id)
+        out.print(f"token {token_id} is removed")
+
+    _run(remove())
+
+
+def _day(moment: datetime | None) -> str:
+    return "never" if moment is None else f"{moment.astimezone():%Y-%m-%d %H:%M}"
+
+
+@user_cli.command("list")
+def user_list() -> None:
+    """Tell who may log in to the page."""
+
+    async def tell() -> None:
+        async with _opened() as records:
+            table = Table("name", "role", "added", box=None)
+            for user in await records.accounts.users():
+                table.add_row(user["name"], user["role"], _day(user["created_at"]))
+        out.print(table)
+
+    _run(tell())
+
+
+@user_cli.command("remove")
+def user_remove(name: Annotated[str, typer.Argument(help="Login name.")]) -> None:
+    """Let a person in no more. Open pages end when they are loaded again."""
+
+    async def remove() -> None:
+        async with _opened() as records:
+            await records.accounts.remove_user(name)
+        out.print(f"user {name!r} is removed")
+
+    _run(remove())
+
+
 @user_cli.command("add")
 def user_add(
     name: Annotated[str, typer.Argument(help="Login name.")],
@@ -455,7 +521,7 @@ def user_add(
         str, typer.Option(prompt=True, hide_input=True, confirmation_prompt=True, envvar="CSMS_NEW_PASSWORD")
     ] = "",
 ) -> None:
-    """Add a person who may log in to the page."""
+    """Add a person who may log in to the page, or give one a new password and role."""
 
     async def add() -> None:
         async with _opened() as records:

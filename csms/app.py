@@ -11,9 +11,11 @@ import gc
 import secrets
 import signal
 import socket
+import ssl
 from collections.abc import Awaitable, Callable, Iterator
 from functools import partial
 from importlib.metadata import version
+from pathlib import Path
 
 import structlog
 import uvicorn
@@ -364,6 +366,7 @@ class WebServer:
 
     async def start(self) -> None:
         app, settings = self._app, self._app.settings
+        _check_certificate(settings.web_tls_cert, settings.web_tls_key)
         listener = _bind(settings.web_host, settings.web_port)
         self.port = listener.getsockname()[1]
         services = app.services()
@@ -394,6 +397,16 @@ class WebServer:
         if self._server is not None and self._task is not None:
             self._server.should_exit = True
             await self._task
+
+
+def _check_certificate(chain: Path | None, key: Path | None) -> None:
+    """The web server would tell of a wrong one by a stack trace. Raises StartupError."""
+    if chain is None:
+        return
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(chain, key)
+    except OSError as error:
+        raise StartupError(f"CSMS_WEB_TLS_CERT {chain} with CSMS_WEB_TLS_KEY {key}: {error}") from None
 
 
 def _bind(host: str, port: int) -> socket.socket:

@@ -7,6 +7,7 @@ import contextlib
 import json
 import shutil
 import socket
+import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
@@ -15,8 +16,10 @@ from importlib.metadata import version
 from pathlib import Path
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import Progress as Bar
 from rich.table import Column, Table
+from rich.text import Text
 
 from csms.clock import Clock
 from csms.doctor_at_server import NotAsked, any_certificate, check_at_server, own_url
@@ -197,11 +200,14 @@ async def doctor(
     as_json: bool = False,
 ) -> int:
     """Check, print, write the record; the number of faults."""
+    _make_folder(folder)  # before anything is switched, not after it
     with Bar(console=out, disable=as_json or not out.is_terminal, transient=True) as bar:
         task = bar.add_task("checking", total=None)
 
         def show(progress: Progress) -> None:
-            bar.update(task, completed=progress.done, total=progress.total, description=progress.doing)
+            bar.update(
+                task, completed=progress.done, total=progress.total, description=escape(progress.doing)
+            )
 
         report = await check_site(config, settings, clock, switching=switching, progress=show)
     files = write_report(report, folder)
@@ -233,11 +239,19 @@ def print_report(report: CheckReport, out: Console) -> None:
         "result", Column("what", max_width=22), "check", Column("found", overflow="fold"), "to do", box=None
     )
     for finding in findings_to_read(report.findings):
-        colour = COLOURS[finding.status]
-        word = f"[{colour}]{WORDS[finding.status]}[/{colour}]"
+        word = Text(WORDS[finding.status], style=COLOURS[finding.status])
         table.add_row(word, finding.subject, finding.check, finding.text, finding.advice)
     out.print(table)
     out.print(f"{report.config.site.name}: {report.summary}", highlight=False)
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise DoctorRefused(f"the record cannot be written: {error}") from None
 
 
 def write_report(report: CheckReport, folder: Path) -> list[Path]:
@@ -248,7 +262,6 @@ def write_report(report: CheckReport, folder: Path) -> list[Path]:
         f"{stem}.html": report_to_html(report),
     }
     try:
-        folder.mkdir(parents=True, exist_ok=True)
         for name, content in contents.items():
             (folder / name).write_text(content, encoding="utf-8")
     except OSError as error:

@@ -14,7 +14,13 @@ from csms.errors import StartupError
 class Settings(BaseSettings):
     """Defaults give an embedded single node: one folder, one SQLite file, ports 9000 and 8080."""
 
-    model_config = SettingsConfigDict(env_prefix="CSMS_", env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(
+        env_prefix="CSMS_",
+        env_file=".env",
+        env_ignore_empty=True,  # as compose files leave what nobody set
+        extra="ignore",
+        frozen=True,
+    )
 
     database_url: SecretStr | None = Field(
         default=None, description="default: SQLite file csms.db in DATA_DIR"
@@ -77,8 +83,12 @@ class Settings(BaseSettings):
     frames_kept_days: float = Field(
         default=30, gt=0, le=3650, description="how long the frames exchanged with stations are kept"
     )
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
-    log_format: Literal["console", "json"] = "console"
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field(
+        default="INFO", description="the least that is logged: DEBUG, INFO, WARNING or ERROR"
+    )
+    log_format: Literal["console", "json"] = Field(
+        default="console", description="lines for people, or json for machines"
+    )
 
     @model_validator(mode="after")
     def _certificates_come_with_keys(self) -> Self:

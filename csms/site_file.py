@@ -154,6 +154,7 @@ class KeyLines:
                 if line.lstrip().startswith("[["):
                     counts[name] = counts.get(name, -1) + 1
                     table = (name, counts[name])
+                    self._lines.setdefault((name,), number)
                 else:
                     table = tuple(name.split("."))
                 self._lines[table] = number

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -80,6 +81,8 @@ def run(options: ReplayOptions) -> ReplayResult:
         InvalidInput: one clear line about what is wrong with the arguments or the files.
     """
     _check(options)
+    with _written_to(options.out):  # before the work, not after it
+        options.out.mkdir(parents=True, exist_ok=True)
     site, battery_notes = _with_known_battery(options.site, control_site(options.site))
     series = read_series(
         options.series, options.columns, pv_scale=options.pv_scale, start=options.start, end=options.end
@@ -294,12 +297,20 @@ def _write(
         "notes": notes,
     }
     headline = sentences(figures, compare)
-    options.out.mkdir(parents=True, exist_ok=True)
     paths = [options.out / name for name in ("result.json", "minutes.csv", "report.html")]
-    paths[0].write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
-    _write_minutes(paths[1], trace)
-    write_report(paths[2], options.site, traces, figures, headline)
+    with _written_to(options.out):
+        paths[0].write_text(json.dumps(figures, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        _write_minutes(paths[1], trace)
+        write_report(paths[2], options.site, traces, figures, headline)
     return ReplayResult(figures, headline, notes, paths[0], paths[1], paths[2])
+
+
+@contextmanager
+def _written_to(folder: Path) -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise InvalidInput("--out", str(folder), f"a folder to write to ({error.strerror})") from None
 
 
 def _write_minutes(path: Path, trace: Trace) -> None:

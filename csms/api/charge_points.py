@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Query
+from fastapi import APIRouter, HTTPException, Query
 from fastapi import Body as JsonBody
 from pydantic import BaseModel, Field
 
@@ -15,13 +15,13 @@ from csms.api.tokens import ServicesHere, admin, operator, viewer
 from csms.domain.charge_point import LiveConnector, Station
 from csms.domain.ocpp_schemas import ACTIONS_TO_STATION
 from csms.domain.quirk_words import in_words
-from csms.errors import NotFound
 from csms.services.bundle import Services
 from csms.services.frame_log import Wanted
 
 router = APIRouter(prefix="/charge-points", tags=["charge points"])
 
 KNOWN_ACTIONS = ", ".join(sorted(ACTIONS_TO_STATION))
+ADMINS_KEYS = ("authorizationkey", "securityprofile")  # as at their paths in security.py
 
 
 class TransactionNow(BaseModel):
@@ -291,16 +291,21 @@ async def get_security_events(
     description="The body is the request's payload as in OCPP 1.6 (camelCase), checked against its schema; "
     "the answer is the station's payload. 404: unknown station or action. 409: not connected. 422: the "
     "payload breaks the schema. 502: the station answered with a CALLERROR, told in `code` and "
-    f"`description`. 504: no answer in time. Actions: {KNOWN_ACTIONS}.",
+    "`description`. 504: no answer in time. AuthorizationKey and SecurityProfile are for "
+    f"admins to change. Actions: {KNOWN_ACTIONS}.",
 )
 async def send_command(
     identity: str,
     action: str,
     services: ServicesHere,
     payload: Annotated[dict[str, Any], JsonBody(default_factory=dict)],
+    role: Annotated[str, operator],
     timeout_s: Annotated[float, Query(gt=0, le=300, description="how long to wait for the answer [s]")] = 30,
 ) -> dict[str, Any]:
     station = services.charge_points.station(identity)
     if action not in ACTIONS_TO_STATION:
-        raise NotFound("action", f"{action} (there are: {KNOWN_ACTIONS})")
+        raise HTTPException(404, f"action {action!r} does not exist; there are: {KNOWN_ACTIONS}")
+    key = str(payload.get("key")).strip()
+    if action == "ChangeConfiguration" and key.lower() in ADMINS_KEYS and role != "admin":
+        raise HTTPException(403, f"a token of role admin is needed to change {key}, this one is {role}")
     return await services.commands.send(station.identity, action, payload, timeout_s)

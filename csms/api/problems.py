@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 
 MEDIA_TYPE = "application/problem+json"
 SHOWN_VALUE_LENGTH = 200
+A_TIME = "a time with its offset expected, such as 2026-06-01T12:00:00Z"
 
 
 class FieldProblem(BaseModel):
@@ -158,8 +159,10 @@ def _field_problems(fault: Mapping[str, Any]) -> list[FieldProblem]:
     expected = str(cause) if cause is not None else str(fault["msg"])
     if fault["type"] == "json_invalid":
         where, expected = (), f"valid JSON expected: {fault['ctx']['error']}"
-    if fault["type"] == "timezone_aware":
-        expected = "a time with its offset expected, such as 2026-06-01T12:00:00Z"
+    if fault["type"] == "timezone_aware" or fault["type"].startswith("datetime_"):
+        expected = A_TIME
+    if isinstance(fault["input"], bytes):  # a body that was not said to be JSON
+        expected = "a JSON body with the header `Content-Type: application/json`"
     return [FieldProblem(field=".".join(map(str, where)), value=_shown(fault["input"]), expected=expected)]
 
 

@@ -8,17 +8,20 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AwareDatetime, BaseModel, BeforeValidator, ConfigDict, Field
 
+from csms.api.problems import A_TIME
 from csms.domain.site import ApplianceMode, ConnectorMode
 from csms.domain.site_fields import Amps
 from csms.errors import InvalidInput
 
 
-def _restore_plus(value: Any) -> Any:
-    """In a query an unescaped "+02:00" arrives as " 02:00"."""
+def _as_time(value: Any) -> Any:
+    """In a query an unescaped "+02:00" arrives as " 02:00". A mere number would be seconds since 1970."""
+    if isinstance(value, str) and re.fullmatch(r"-?[\d.]+", value):
+        raise ValueError(A_TIME)
     return re.sub(r" (?=\d\d:?\d\d$)", "+", value) if isinstance(value, str) else value
 
 
-QueryTime = Annotated[AwareDatetime, BeforeValidator(_restore_plus)]
+QueryTime = Annotated[AwareDatetime, BeforeValidator(_as_time)]
 
 TIME_HINT = "with its offset, e.g. `2026-06-01T00:00:00Z`"
 

@@ -38,16 +38,18 @@ async def token_name(services: ServicesHere, given: Bearer) -> str:
 Asking = Annotated[str, Depends(token_name)]
 
 
-def require(role: str) -> Callable[..., Awaitable[None]]:
-    """A dependency that lets through tokens of at least this role: 401 without one, 403 with a lesser one."""
+def require(role: str) -> Callable[..., Awaitable[str]]:
+    """A dependency that lets through tokens of at least this role: 401 without one, 403 with a lesser one.
+    It gives the role held."""
 
-    async def check(services: ServicesHere, given: Bearer) -> None:
+    async def check(services: ServicesHere, given: Bearer) -> str:
         held = await services.accounts.token_role(given.credentials) if given else None
         if held is None:
             detail = "this token is not known" if given else "a bearer token is needed"
             raise HTTPException(401, detail, headers={"WWW-Authenticate": "Bearer"})
         if RANKS[held] < RANKS[role]:
             raise HTTPException(403, f"a token of role {role} is needed, this one is {held}")
+        return held
 
     return check
 

@@ -25,4 +25,6 @@ Priority = Annotated[int, Field(ge=0, le=9)]
 
 
 class SiteModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+    """strict: "230", true and 1.0 are no whole numbers; a wrong type is refused rather than read as meant."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False, strict=True)

@@ -53,6 +53,16 @@ class Accounts:
     async def remove_token(self, token: str) -> None:
         await self._database.write(lambda conn: access.remove_token(conn, _hash(token)))
 
+    async def tokens(self) -> list[dict[str, Any]]:
+        """Each with its id, name, role, created_at, last_used_at."""
+        async with self._database.read() as conn:
+            return await access.all_tokens(conn)
+
+    async def remove_token_of(self, token_id: int) -> None:
+        """Raises NotFound."""
+        if not await self._database.write(lambda conn: access.remove_token_of(conn, token_id)):
+            raise NotFound("token", str(token_id))
+
     async def token_role(self, token: str) -> Role | None:
         """None: no such token."""
         async with self._database.read() as conn:
@@ -96,11 +106,29 @@ class Accounts:
     def _matches(self, password: str, kept: str | None) -> bool:
         return self._passwords.verify(password, kept or self._nobody) and kept is not None
 
-    async def user_role(self, name: str) -> Role | None:
-        """None: no such user (any more)."""
+    async def users(self) -> list[dict[str, Any]]:
+        """Each with name, role, created_at."""
+        async with self._database.read() as conn:
+            return await access.all_users(conn)
+
+    async def remove_user(self, name: str) -> None:
+        """Raises NotFound."""
+        if not await self._database.write(lambda conn: access.remove_user(conn, name.strip())):
+            raise NotFound("user", name)
+
+    async def password_mark(self, name: str) -> str | None:
+        """Another one with every password; it tells nothing about it. None: no such user (any more)."""
         async with self._database.read() as conn:
             row = await access.user(conn, name)
-        return cast(Role, row["role"]) if row is not None else None
+        return _hash(row["password_hash"])[:32] if row is not None else None
+
+    async def user_role(self, name: str, password_mark: str) -> Role | None:
+        """None: no such user (any more), or one who got another password since."""
+        async with self._database.read() as conn:
+            row = await access.user(conn, name)
+        if row is None or _hash(row["password_hash"])[:32] != password_mark:
+            return None
+        return cast(Role, row["role"])
 
     async def has_users(self) -> bool:
         async with self._database.read() as conn:
@@ -175,5 +203,5 @@ def _role(text: str) -> Role:
     return text
 
 
-def _hash(token: str) -> str:
-    return hashlib.sha256(token.encode()).hexdigest()
+def _hash(secret: str) -> str:
+    return hashlib.sha256(secret.encode()).hexdigest()

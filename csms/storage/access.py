@@ -30,6 +30,16 @@ async def remove_token(conn: AsyncConnection, token_hash: str) -> None:
     await conn.execute(delete(api_tokens).where(api_tokens.c.token_hash == token_hash))
 
 
+async def remove_token_of(conn: AsyncConnection, token_id: int) -> bool:
+    return bool((await conn.execute(delete(api_tokens).where(api_tokens.c.id == token_id))).rowcount)
+
+
+async def all_tokens(conn: AsyncConnection) -> list[dict[str, Any]]:
+    """Without their hashes."""
+    told = [column for column in api_tokens.c if column is not api_tokens.c.token_hash]
+    return [dict(row) for row in (await conn.execute(select(*told).order_by(api_tokens.c.id))).mappings()]
+
+
 async def token_used(conn: AsyncConnection, token_id: int, now: datetime) -> None:
     await conn.execute(update(api_tokens).where(api_tokens.c.id == token_id).values(last_used_at=now))
 
@@ -44,6 +54,16 @@ async def save_user(conn: AsyncConnection, name: str, role: str, password_hash: 
 async def user(conn: AsyncConnection, name: str) -> dict[str, Any] | None:
     row = (await conn.execute(select(users).where(users.c.name == name))).mappings().one_or_none()
     return dict(row) if row is not None else None
+
+
+async def all_users(conn: AsyncConnection) -> list[dict[str, Any]]:
+    """Without their passwords."""
+    told = (users.c.name, users.c.role, users.c.created_at)
+    return [dict(row) for row in (await conn.execute(select(*told).order_by(users.c.name))).mappings()]
+
+
+async def remove_user(conn: AsyncConnection, name: str) -> bool:
+    return bool((await conn.execute(delete(users).where(users.c.name == name))).rowcount)
 
 
 async def count_users(conn: AsyncConnection) -> int:

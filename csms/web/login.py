@@ -37,6 +37,11 @@ class FailedLogins:
             self._failures.pop(next(iter(self._failures)))
         self._failures.setdefault(address, deque(maxlen=FAILURES_ALLOWED)).append(now)
 
+    def take_back(self, address: str) -> None:
+        """The last one was no failure."""
+        if recent := self._failures.get(address):
+            recent.pop()
+
 
 def safe_target(wanted: str | None) -> str:
     """Only a path on this server: "//elsewhere" or "/\\elsewhere" would leave it."""
@@ -49,8 +54,8 @@ async def session_role(services: Services, session: dict[str, Any]) -> str | Non
     """viewer, operator or admin, as of now; None = has to sign in. Without login everybody may do all."""
     if not services.login_required:
         return "admin"
-    name = session.get("user")
-    return await services.accounts.user_role(name) if name else None
+    name, mark = session.get("user"), session.get("password_mark")
+    return await services.accounts.user_role(name, mark) if name and mark else None
 
 
 def mount_login(services: Services) -> None:
@@ -71,10 +76,12 @@ def mount_login(services: Services) -> None:
         now = services.clock.now()
         if failed.too_many(address, now):
             return _form(target, "Too many wrong passwords. Please wait a minute.", 429)
+        failed.add(address, now)  # until it turns out to be right: guesses may come all at once
         if await services.accounts.check_user(name, password) is None:
-            failed.add(address, now)
             return _form(target, "This name and password do not match.", 401)
+        failed.take_back(address)
         request.session["user"] = name.strip()
+        request.session["password_mark"] = await services.accounts.password_mark(name.strip())
         return RedirectResponse(safe_target(target), status_code=303)
 
     @page_app.post("/logout", include_in_schema=False)

@@ -13,6 +13,7 @@ from nicegui import ui
 from csms.errors import NotFound
 from csms.services.bundle import Services
 from csms.web.elements import SUNFLOWER_SVG, Tag
+from csms.web.headers import SecurityHeaders
 from csms.web.login import bare_page, mount_login, session_role
 from csms.web.messages import MessagesPage
 from csms.web.page_files import mount_page_files
@@ -32,6 +33,7 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
 
     storage_secret: signs the session cookie. secure_cookie: browsers send it over https only.
     """
+    app.add_middleware(SecurityHeaders)
     days = Days(services.reporting)
     ui.add_head_html(f"<style>{CSS}</style>", shared=True)
     mount_login(services)

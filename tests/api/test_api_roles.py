@@ -104,3 +104,13 @@ async def test_a_huge_body_is_refused(api: Api, announced: bool) -> None:
     refused = await api.admin.put("/api/v1/sites/home", content=content, headers=headers)
     assert refused.status_code == 413
     assert refused.headers["content-type"] == "application/problem+json"
+
+
+async def test_a_body_not_said_to_be_json_is_told_what_is_missing(api: Api) -> None:
+    """`curl -d` alone sends a form."""
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    refused = await api.operator.put(
+        "/api/v1/appliances/boiler/mode", content='{"mode": "on"}', headers=headers
+    )
+    assert refused.status_code == 422
+    assert refused.json()["errors"][0]["expected"].endswith("`Content-Type: application/json`")

@@ -120,3 +120,14 @@ async def test_badges_move_as_a_table(api: Api) -> None:
     refused = await api.admin.post("/api/v1/id-tags/import", content="id_tag\n\nx" + "y" * 20)
     assert (refused.status_code, refused.json()["errors"][0]["field"]) == (422, "line 3, id_tag")
     assert (await api.admin.post("/api/v1/id-tags/import", content=b"id_tag\n\xff")).status_code == 422
+
+
+@pytest.mark.parametrize(
+    "written", ["2026", "yesterday", "2026-06-01", "2026-06-01T12:00:00", "1780000000.5"]
+)
+async def test_a_time_that_is_none_is_told_what_one_looks_like(api: Api, written: str) -> None:
+    """A year alone was taken for seconds since 1970, and every transaction listed."""
+    refused = await api.operator.get("/api/v1/transactions", params={"from": written})
+    assert refused.status_code == 422
+    (error,) = refused.json()["errors"]
+    assert error["expected"] == "a time with its offset expected, such as 2026-06-01T12:00:00Z"

@@ -22,7 +22,7 @@ TIME_LIMIT_S = 60
 
 def environment(data_dir: Path, **settings: object) -> dict[str, str]:
     own = {k: v for k, v in os.environ.items() if not k.startswith("CSMS_")}
-    own |= {"CSMS_DATA_DIR": str(data_dir), "NO_COLOR": "1", "COLUMNS": "200"}
+    own |= {"CSMS_DATA_DIR": str(data_dir), "NO_COLOR": "1", "COLUMNS": "300"}
     return own | {f"CSMS_{name.upper()}": str(value) for name, value in settings.items()}
 
 
@@ -103,6 +103,10 @@ def test_settings_are_shown_without_secrets(data: Path) -> None:
     assert "hunter2" not in done.stdout
 
 
+def test_settings_tell_where_the_database_is_if_nobody_said_so(data: Path) -> None:
+    assert f"sqlite+aiosqlite:///{data}/csms.db" in csms(data, "settings", log_level="ERROR").stdout
+
+
 def test_a_wrong_setting_is_named(data: Path) -> None:
     refused(csms(data, "settings", ocpp_port="many"), "CSMS_OCPP_PORT", "'many'")
 
@@ -137,6 +141,10 @@ def test_a_site_file_that_cannot_be_read(
         refused(csms(data, "site", command, file), str(file), part)
 
 
+def test_an_export_before_anything_was_described(data: Path) -> None:
+    refused(csms(data, "site", "export"), "no site is described yet: csms site apply FILE")
+
+
 def test_a_site_goes_into_the_database_and_out_again(data: Path, tmp_path: Path) -> None:
     assert csms(data, "site", "apply", HOUSE).returncode == 0
     exported = csms(data, "site", "export")
@@ -155,6 +163,35 @@ def test_a_simulation_without_its_series(data: Path, tmp_path: Path) -> None:
     refused(csms(data, "simulate", HOUSE, "--series", empty, "--out", out), "load_w")
 
 
+def five_minutes(folder: Path) -> Path:
+    series = folder / "minutes.csv"
+    minutes = "".join(f"2024-06-03T10:0{minute}:00Z,3000,400\n" for minute in range(5))
+    series.write_text(f"timestamp_utc,pv_w,load_w\n{minutes}")
+    return series
+
+
+def test_a_simulation_whose_result_has_nowhere_to_go_is_refused_before_the_work(
+    data: Path, tmp_path: Path
+) -> None:
+    taken = tmp_path / "notes.txt"
+    taken.write_text("a file, no folder")
+    missing = tmp_path / "missing.csv"
+    refused(csms(data, "simulate", HOUSE, "--series", missing, "--out", taken), "--out", str(taken), "folder")
+
+
+def test_words_in_brackets_are_told_as_they_are(data: Path, tmp_path: Path) -> None:
+    """The name of a table was taken for a colour: "a site file with  expected"."""
+    words = ("--series", five_minutes(tmp_path), "--out", tmp_path / "out", "--load-shedding", "17:00-18:30")
+    refused(csms(data, "simulate", HOUSE, *words), "a site file with [load_shedding] expected")
+
+
+def test_what_a_compose_file_leaves_empty_is_as_if_unset(data: Path) -> None:
+    """`CSMS_SITE_FILE: ${SITE}` without SITE is an empty variable."""
+    done = csms(data, "settings", web_port="", site_file="", ocpp_tls_hostname="", database_url="")
+    assert done.returncode == 0, done.stderr
+    assert "8080" in done.stdout
+
+
 @pytest.mark.parametrize("setting", ["ocpp_port", "web_port"])
 def test_a_port_in_use(data: Path, setting: str) -> None:
     others = {"ocpp_host": "127.0.0.1", "web_host": "127.0.0.1", "ocpp_port": 0, "web_port": 0}
@@ -162,6 +199,16 @@ def test_a_port_in_use(data: Path, setting: str) -> None:
         port = taken.getsockname()[1]
         done = csms(data, "serve", log_level="ERROR", **{**others, setting: port})
     refused(done, str(port), "in use")
+
+
+@pytest.mark.parametrize("content", [None, "no certificate"])
+def test_a_certificate_of_the_page_that_is_none(data: Path, tmp_path: Path, content: str | None) -> None:
+    chain = tmp_path / "page.pem"
+    if content is not None:
+        chain.write_text(content)
+    ports = {"ocpp_host": "127.0.0.1", "web_host": "127.0.0.1", "ocpp_port": 0, "web_port": 0}
+    done = csms(data, "serve", log_level="ERROR", web_tls_cert=chain, web_tls_key=chain, **ports)
+    refused(done, "CSMS_WEB_TLS_CERT", str(chain))
 
 
 @pytest.mark.parametrize("command", [["serve"], ["site", "export"], ["token", "create", "--role", "admin"]])
@@ -190,6 +237,29 @@ def test_a_printed_token_opens_the_api_and_a_stopped_server_says_nothing_odd(dat
         assert process.returncode == 0
         assert "Traceback" not in said
         assert "[error" not in said  # the level; "no connection" to the example's devices is a warning
+
+
+def test_a_token_that_was_lost_is_taken_back_while_the_server_runs(data: Path) -> None:
+    assert csms(data, "site", "apply", HOUSE).returncode == 0
+    kept = csms(data, "token", "create", "--role", "viewer", "--name", "wall [hall]").stdout.strip()
+    lost = csms(data, "token", "create", "--role", "admin", "--name", "laptop").stdout.strip()
+    with serving(data) as (_, port):
+        assert status_of(port, "/api/v1/sites", lost) == 200
+        listed = csms(data, "token", "list").stdout
+        assert "wall [hall]" in listed
+        assert lost not in listed
+        token_id = next(line.split()[0] for line in listed.splitlines() if "laptop" in line)
+        assert csms(data, "token", "remove", token_id).returncode == 0
+        assert status_of(port, "/api/v1/sites", lost) == 401
+        assert status_of(port, "/api/v1/sites", kept) == 200
+    refused(csms(data, "token", "remove", token_id), f"token '{token_id}' does not exist")
+
+
+def test_people_are_listed_and_removed(data: Path) -> None:
+    assert csms(data, "user", "add", "anna", "--role", "admin", new_password="sunflower").returncode == 0
+    assert csms(data, "user", "list").stdout.split("\n")[1].split()[:2] == ["anna", "admin"]
+    assert csms(data, "user", "remove", "anna").returncode == 0
+    refused(csms(data, "user", "remove", "anna"), "user 'anna' does not exist")
 
 
 def test_a_backup_brings_back_what_was_there(data: Path, tmp_path: Path) -> None:

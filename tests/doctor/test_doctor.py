@@ -11,7 +11,7 @@ import pytest
 from planted import apartments, living
 from rich.console import Console
 
-from csms.doctor import check_site, doctor
+from csms.doctor import DoctorRefused, check_site, doctor
 from csms.domain.check_report import CheckReport, findings_to_read, report_to_dict, report_to_html
 from csms.settings import Settings
 from csms.site_check import SiteCheck
@@ -126,6 +126,22 @@ async def test_without_switching_nothing_moves_and_the_record_says_so(tmp_path):
     assert json.loads(record[".json"])["switched"] is False
     assert "Nothing was switched: the wiring is unchecked." in record[".html"]
     assert "Lindenhof 12" in record[".html"]
+
+
+async def test_nothing_is_switched_for_a_record_that_could_not_be_written(tmp_path):
+    """Twenty loads clicked, and only then it was said that the folder is a file."""
+    config = apartments()
+    moved = []
+    (tmp_path / "record").write_text("a file, no folder")
+    async with living(config) as (building, clock):
+        for module in building.relay_modules.values():
+            module.on_change = lambda number, on: moved.append(number)
+        console = Console(file=io.StringIO())
+        with pytest.raises(DoctorRefused, match="record"):
+            await doctor(
+                config, settings(tmp_path), clock, console, switching=True, folder=tmp_path / "record"
+            )
+    assert moved == []
 
 
 async def test_the_record_lists_the_site_and_tells_its_own_time(tmp_path):

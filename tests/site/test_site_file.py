@@ -54,6 +54,12 @@ def test_examples_read_and_write_back_to_the_same_site(path: Path) -> None:
         ("min_on_min = 10", "max_starts_per_hour = 0", "greater than or equal to 1"),
         ("min_on_min = 10", "max_starts_per_day = 2.5", "valid integer"),
         ("min_a = 6", "min_a = 6, max_starts_per_hour = true", "valid integer"),
+        ("voltage_v = 230", 'voltage_v = "230"', "valid number"),
+        ("limit_a = [40, 40, 40]", 'limit_a = [40, "40", 40]', "valid number"),
+        ("port = 15021", 'port = "15021"', "valid integer"),
+        ("unit = 1\n\n[[meter]]", "unit = 1.0\n\n[[meter]]", "valid integer"),
+        ('role = "grid"', 'role = "grid"\ninvert = "no"', "valid boolean"),
+        ('role = "grid"', 'role = "grid"\ninvert = 1', "valid boolean"),
     ],
 )
 def test_a_fault_is_told_with_its_line(written: str, instead: str, message: str) -> None:
@@ -62,6 +68,14 @@ def test_a_fault_is_told_with_its_line(written: str, instead: str, message: str)
     told = faults(text)
     assert any(message in fault for fault in told), told
     assert all(fault.startswith("line ") for fault in told), told
+
+
+def test_a_table_that_there_is_not_is_told_with_its_line() -> None:
+    text = HOUSE + '\n[[charger]]\nid = "CP2"\n\n[weather]\nplace = "Bern"\n'
+    assert faults(text) == [
+        f'line {line_of(text, "[[charger]]")}: charger = [{{"id": "CP2"}}]: unknown key',
+        f'line {line_of(text, "[weather]")}: weather = {{"place": "Bern"}}: unknown key',
+    ]
 
 
 def test_the_line_is_the_one_of_the_key() -> None:

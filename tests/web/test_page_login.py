@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import timedelta
 
 import httpx
@@ -19,7 +20,7 @@ pytestmark = pytest.mark.xdist_group("page")
 @pytest.fixture
 def visitor(served: ServedPage) -> Iterator[httpx.Client]:
     served.publish()
-    with httpx.Client(base_url=served.address, trust_env=False) as client:
+    with httpx.Client(base_url=served.address, trust_env=False, timeout=60) as client:
         yield client
     served.clock.at += timedelta(minutes=2)  # wrong passwords are forgotten
 
@@ -68,6 +69,34 @@ def test_guessing_is_slowed_down(visitor: httpx.Client, served: ServedPage) -> N
     assert sign_in(visitor, "admin").status_code == 429
     served.clock.at += timedelta(seconds=61)
     assert sign_in(visitor, "admin").status_code == 303
+
+
+def test_guesses_that_come_all_at_once_are_slowed_down_too(visitor: httpx.Client) -> None:
+    """Eight at the same moment were all answered before the first failure was counted."""
+    with ThreadPoolExecutor(8) as guessers:
+        answers = list(guessers.map(lambda n: sign_in(visitor, "admin", f"guess-{n}").status_code, range(8)))
+    assert sorted(answers) == [401] * 5 + [429] * 3
+
+
+def test_a_new_password_ends_the_sessions_of_the_old_one(visitor: httpx.Client, served: ServedPage) -> None:
+    """Somebody else knew the password: a new one must put him out, not only keep him from coming again."""
+    served.run(served.services.accounts.add_user("shared", PASSWORD, "operator"))
+    sign_in(visitor, "shared")
+    assert visitor.get("/").status_code == 200
+    served.run(served.services.accounts.add_user("shared", "moonflower-2026", "operator"))
+    assert visitor.get("/").status_code == 303
+    sign_in(visitor, "shared", "moonflower-2026")
+    assert visitor.get("/").status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/login", "/", "/nothing-here", "/api/v1/sites", "/healthz"])
+def test_no_other_page_may_hold_ours_in_a_frame(visitor: httpx.Client, path: str) -> None:
+    """A button that switches a boiler, laid invisibly under somebody else's."""
+    headers = visitor.get(path).headers
+    assert "frame-ancestors 'none'" in headers["content-security-policy"]
+    assert headers["x-frame-options"] == "DENY"
+    assert headers["x-content-type-options"] == "nosniff"
+    assert headers["referrer-policy"] == "same-origin"
 
 
 def test_the_target_is_shown_as_text_only(visitor: httpx.Client) -> None:
