@@ -23,9 +23,9 @@ from csms.storage.frames import Wanted as Wanted
 log = structlog.get_logger()
 
 QUEUE_LIMIT, QUEUE_CHARACTERS = 20_000, 16 * 2**20
-WRITTEN_AT_ONCE = 4000
+WRITTEN_AT_ONCE, SHARE_AT_ONCE = 1000, 1 / 8  # of what waits, if that is more
 LONGEST_TEXT = 16_384
-WRITE_EVERY_S = 1.0
+WRITE_EVERY_S, PAUSE_S = 1.0, 0.04  # the pause: where much waits
 EVERYTHING = Wanted()
 
 
@@ -83,21 +83,29 @@ class FrameLog:
 
     async def flush(self) -> None:
         """Write all that waits now; what cannot be written is lost, and counted. What comes meanwhile waits
-        for the next time: in large commits a frame costs half as much as in every commit that others make."""
+        for the next time."""
         async with self._writing:
             left = len(self._waiting)
-            while left:
-                rows = [self._waiting.popleft() for _ in range(min(WRITTEN_AT_ONCE, left))]
-                left -= len(rows)
-                self._characters -= sum(len(text) for *_, text, _ in rows)
-                rows.sort(key=itemgetter(0))  # a station's side by side: its page of the index is found once
-                try:
-                    await self._database.write(lambda conn, rows=rows: frames.save(conn, rows))  # type: ignore[misc]
-                except STORAGE_FAULTS as error:
-                    self.dropped += len(rows)
-                    log.warning("frames not logged", frames=len(rows), why=str(error))
+            while left > 0:
+                left -= await self._write_some()
+
+    async def _write_some(self) -> int:
+        """Each costs half as much among many as among few, but who waits for the commit waits for all."""
+        waiting = len(self._waiting)
+        count = min(max(WRITTEN_AT_ONCE, int(waiting * SHARE_AT_ONCE)), waiting)
+        rows = [self._waiting.popleft() for _ in range(count)]
+        self._characters -= sum(len(text) for *_, text, _ in rows)
+        rows.sort(key=itemgetter(0))  # a station's side by side: its page of the index is found once
+        try:
+            await self._database.write(lambda conn: frames.save(conn, rows))
+        except STORAGE_FAULTS as error:
+            self.dropped += count
+            log.warning("frames not logged", frames=count, why=str(error))
+        return count
 
     async def _run(self) -> None:
         while True:
-            await self.flush()
-            await asyncio.sleep(WRITE_EVERY_S)
+            async with self._writing:
+                if self._waiting:
+                    await self._write_some()
+            await asyncio.sleep(PAUSE_S if len(self._waiting) > WRITTEN_AT_ONCE else WRITE_EVERY_S)
