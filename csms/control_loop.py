@@ -278,7 +278,7 @@ class SiteControl:
 
     def _demands(self, now: datetime) -> Demands:
         appliances = {a.id: self.devices.appliance(a, now) for a in self._config.appliance}
-        return Demands(appliances, self._asking.of_connectors(self._memory, now))
+        return Demands(appliances, self._asking.of_connectors(self._memory, now, self._limits.held))
 
     async def _apply(
         self, decision: Decision, demands: Demands, overruled: set[str], now: datetime

@@ -32,6 +32,10 @@ class HeldLimits:
         for identity in sorted(changed & set(self._wanted)):
             self._pass_on(identity)
 
+    @property
+    def held(self) -> frozenset[Place]:
+        return frozenset(self._held)
+
     def _pass_on(self, identity: str) -> None:
         wishes, budget = self._wanted[identity]
         held = {n: self._less(wish, self._held.get((identity, n))) for n, wish in wishes.items()}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 from csms.domain.charge_point import ConnectorReading, LiveConnector, Station
@@ -80,14 +81,22 @@ class StationDemands:
     def wiring(self, connector: ConnectorConfig) -> ConnectorWiring:
         return ConnectorWiring(connector.id, len(connector.phases), self._config.site.voltage_v)
 
-    def of_connectors(self, memory: Memory, now: datetime) -> dict[str, ConnectorDemand]:
-        """Of each that is described, and of each where a vehicle charges though nobody described it."""
+    def of_connectors(
+        self, memory: Memory, now: datetime, tested: Collection[tuple[str, int]] = ()
+    ) -> dict[str, ConnectorDemand]:
+        """Of each that is described, and of each where a vehicle charges though nobody described it.
+
+        tested: (identity, connector) of those that a check holds to some limit.
+        """
         stations = self.stations()
         demands = {
             f"{point.id}/{connector.id}": self._demand(stations.get(point.id), point, connector, memory, now)
             for point in self._config.charge_point
             for connector in point.connectors
         }
+        for identity, number in tested:
+            id = f"{identity}/{number}"
+            demands[id] = replace(demands[id], is_tested=True)
         for identity, number in self.undescribed(now):
             reading = stations[identity].connector(number).trusted_reading(now)
             demands[f"{identity}/{number}"] = ConnectorDemand(

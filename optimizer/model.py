@@ -284,7 +284,8 @@ class ConnectorDemand:
     limit, so that at a fuse only the end of its session helps. from_grid: False = in `solar_only` the
     target forces nothing, it only says who needs the sun most. soc_percent: of its battery. usual_phases: how
     many phases the vehicle that comes with this badge used before. is_unanswered: less than offered_a was
-    decided, and its station has not answered to that.
+    decided, and its station has not answered to that. is_tested: somebody tries its limit for a moment, so
+    that a vehicle that rests is not asleep.
     """
 
     state: ConnectorState
@@ -302,6 +303,7 @@ class ConnectorDemand:
     soc_percent: float | None = None
     usual_phases: int | None = None
     is_unanswered: bool = False
+    is_tested: bool = False
 
 
 @dataclass(frozen=True, slots=True)

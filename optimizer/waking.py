@@ -72,6 +72,8 @@ def observe(outlet: Outlet, known: PlugInMemory | None, now: datetime) -> PlugIn
         known = PlugInMemory(demand.session, now, now)
     elif known.session != demand.session:  # begun anew, as was asked for
         known = replace(known, session=demand.session, step=None, step_at=None, offered_at=None)
+    if demand.is_tested:
+        return replace(known, seen_at=now, offered_at=None)
     offered_a = outlet.now_a if demand.offered_a is None else demand.offered_a
     is_offered = outlet.is_on and offered_a >= outlet.min_a - ACCURACY_A
     seen = _seen_taking(outlet, known, now) if outlet.taking else _seen_resting(outlet, known, is_offered)
