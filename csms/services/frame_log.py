@@ -97,7 +97,7 @@ class FrameLog:
         self._characters -= sum(len(text) for *_, text, _ in rows)
         rows.sort(key=itemgetter(0))  # a station's side by side: its page of the index is found once
         try:
-            await self._database.write(lambda conn: frames.save(conn, rows))
+            await self._database.write_rows(lambda: [frames.new(rows)])
         except STORAGE_FAULTS as error:
             self.dropped += count
             log.warning("frames not logged", frames=count, why=str(error))

@@ -1,26 +1,24 @@
-"""Meter values of all stations that come at about the same time are written with two statements."""
+"""Meter values of all stations that come while others are written are the next to be written, together."""
 
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.storage import transactions
-from csms.storage.database import Database
-from csms.storage.transactions import Row
+from csms.storage.database import Change, Database
+from csms.storage.transactions import Register, Row
 
 log = structlog.get_logger()
 
 TOLD_AT_ONCE = 64
 
-Register = tuple[int, float, datetime]
 Payload = dict[str, Any]
 Tell = Callable[[], Payload]
 
@@ -48,43 +46,48 @@ class _Message:
             self.done.set_exception(fault)
 
 
-@dataclass(slots=True)
-class _Batch:
-    messages: list[_Message] = field(default_factory=list)
-    writing: asyncio.Task[None] | None = None
-
-
 class MeterValueBatches:
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._open: _Batch | None = None
+        self._waiting: deque[_Message] = deque()
+        self._is_asked = False  # to take them: not done yet
+        self._tasks: set[asyncio.Task[None]] = set()
 
     def save(self, rows: list[Row], registers: list[Register], tell: Tell) -> asyncio.Future[Payload]:
         """Done once they are committed and told. Whoever stops to wait does not take them along.
 
-        registers: as for `transactions.raise_registers`. Raises what the database raises: nothing is stored.
+        registers: as for `transactions.raised_registers`. Raises what the database raises: nothing is stored.
         """
-        batch = self._open
-        if batch is None:
-            batch = self._open = _Batch()
-            batch.writing = asyncio.create_task(self._commit(batch))
         done: asyncio.Future[Payload] = asyncio.get_running_loop().create_future()
-        batch.messages.append(_Message(rows, registers, tell, done))
+        self._waiting.append(_Message(rows, registers, tell, done))
+        if not self._is_asked:
+            self._is_asked = True
+            task = asyncio.create_task(self._commit())
+            self._tasks.add(task)
+            task.add_done_callback(self._tasks.discard)
         return done
 
-    async def _commit(self, batch: _Batch) -> None:
+    def _take(self, taken: list[_Message]) -> list[Change]:
+        """All that wait; in the database's thread. What comes from now on asks again."""
+        self._is_asked = False
+        while self._waiting:
+            taken.append(self._waiting.popleft())
+        return _changes(taken)
+
+    async def _commit(self) -> None:
+        messages: list[_Message] = []
         fault: Exception | None = None
         try:
-            await self._database.write(lambda conn: self._write(conn, batch))
+            await self._database.write_rows(lambda: self._take(messages))
         except Exception as caught:  # it belongs to all who wait
             fault = caught
-        finally:
-            self._close(batch)  # also if the job was never begun
-        if isinstance(fault, SQLAlchemyError):
-            log.warning("meter values stored one by one", messages=len(batch.messages), why=str(fault))
-            await self._commit_apart(batch.messages)
+            if not messages:  # their turn never came
+                self._take(messages)
+        if isinstance(fault, SQLAlchemyError) and len(messages) > 1:
+            log.warning("meter values stored one by one", messages=len(messages), why=str(fault))
+            await self._commit_apart(messages)
             return
-        for number, message in enumerate(batch.messages, 1):
+        for number, message in enumerate(messages, 1):
             message.committed() if fault is None else message.failed(fault)
             if number % TOLD_AT_ONCE == 0:
                 await asyncio.sleep(0)
@@ -94,7 +97,7 @@ class MeterValueBatches:
 
         async def commit(message: _Message) -> None:
             try:
-                await self._database.write(lambda conn: _write(conn, [message]))
+                await self._database.write_rows(lambda: _changes([message]))
             except Exception as fault:  # supervisor: each has its own
                 message.failed(fault)
             else:
@@ -102,16 +105,8 @@ class MeterValueBatches:
 
         await asyncio.gather(*map(commit, messages))
 
-    def _close(self, batch: _Batch) -> None:
-        """Later values go into another batch."""
-        if self._open is batch:
-            self._open = None
 
-    async def _write(self, conn: AsyncConnection, batch: _Batch) -> None:
-        self._close(batch)
-        await _write(conn, batch.messages)
-
-
-async def _write(conn: AsyncConnection, messages: list[_Message]) -> None:
-    await transactions.save_meter_values(conn, [row for message in messages for row in message.rows])
-    await transactions.raise_registers(conn, [read for message in messages for read in message.registers])
+def _changes(messages: list[_Message]) -> list[Change]:
+    rows = [row for message in messages for row in message.rows]
+    registers = [read for message in messages for read in message.registers]
+    return [transactions.new_meter_values(rows), transactions.raised_registers(registers)]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from functools import cache, lru_cache, partial
 from itertools import chain
 from operator import itemgetter
@@ -21,55 +22,82 @@ from csms.storage import sqlite_driver
 from csms.storage.database import insert
 from csms.storage.tables import UtcTime, sqlite_times
 
-ROWS_AT_ONCE = (256, 64, 16, 4, 1)
+MOST_ROWS_AT_ONCE = 512
 Row = dict[str, Any]
 Process = Callable[[Any], Any]  # of a column's values
 Columns = Mapping[str, ColumnElement[Any]]
 UpdateBy = Callable[[Columns], Update]
 Types = tuple[tuple[str, Any], ...]  # columns and their types
+Statement = tuple[str, list[tuple[Any, ...]]]  # SQL, and its parameters each time
 
 
-async def insert_rows(conn: AsyncConnection, table: Table, rows: Sequence[Row]) -> None:
-    """Insert them all; those that some unique column forbids are left out. All rows have the same columns."""
-    if rows:
-        names = tuple(rows[0])
-        await insert_tuples(conn, table, names, list(map(itemgetter(*names), rows)))
+@dataclass(frozen=True, slots=True)
+class Insert:
+    """Rows that are the values of these columns; those that some unique column forbids are left out.
+
+    is_unique: one of the columns is, so that a row is never there twice.
+    """
+
+    table: Table
+    names: tuple[str, ...]
+    rows: Sequence[tuple[Any, ...]]
+    is_unique: bool = False
+
+    def statements(self, dialect: Dialect) -> Iterator[Statement]:
+        if not self.rows:
+            return
+        written = _written(self.rows, _processes(self.table, self.names, dialect))
+        for at_once, chunks in _chunks(written, self.is_unique):
+            yield _insert(self.table.name, self.names, at_once), chunks
+
+    async def execute(self, conn: AsyncConnection) -> None:
+        if not self.rows:
+            return
+        new = insert(conn, self.table).on_conflict_do_nothing()
+        await conn.execute(new, [dict(zip(self.names, row, strict=True)) for row in self.rows])
 
 
-async def insert_tuples(
-    conn: AsyncConnection, table: Table, names: tuple[str, ...], rows: Sequence[tuple[Any, ...]]
-) -> None:
-    """As `insert_rows`, of rows that are the values of these columns."""
-    if not rows:
-        return
-    if conn.dialect.name != "sqlite":
-        new = insert(conn, table).on_conflict_do_nothing()
-        await conn.execute(new, [dict(zip(names, row, strict=True)) for row in rows])
-        return
-    written = _written(rows, _processes(table, names, conn.dialect))
-    driver = await _driver(conn)
-    for at_once, chunks in _chunks(written):
-        driver.execute_later(_insert(table.name, names, at_once), chunks)
-
-
-async def update_rows(
-    conn: AsyncConnection, update_by: UpdateBy, types: Types, rows: Sequence[tuple[Any, ...]]
-) -> None:
+@dataclass(frozen=True, slots=True)
+class UpdateRows:
     """Update a table by rows of these columns, in order.
 
     update_by: the statement for given columns; by the first of them it finds what is to be updated.
     """
-    if not rows:
-        return
-    if conn.dialect.name != "sqlite":
-        statement = update_by({name: bindparam(name, type_=type_) for name, type_ in types})
-        await conn.execute(statement, [dict(zip(dict(types), row, strict=True)) for row in rows])
-        return
-    written = _written(rows, _writing([type_ for _, type_ in types], conn.dialect))
-    driver = await _driver(conn)
-    for some in _in_turn(written):
-        for at_once, chunks in _chunks(some):
-            driver.execute_later(_update(update_by, types, conn.dialect, at_once), chunks)
+
+    update_by: UpdateBy
+    types: Types
+    rows: Sequence[tuple[Any, ...]]
+
+    def statements(self, dialect: Dialect) -> Iterator[Statement]:
+        if not self.rows:
+            return
+        written = _written(self.rows, _writing([type_ for _, type_ in self.types], dialect))
+        for some in _in_turn(written):
+            for at_once, chunks in _chunks(some, True):
+                yield _update(self.update_by, self.types, dialect, at_once), chunks
+
+    async def execute(self, conn: AsyncConnection) -> None:
+        if not self.rows:
+            return
+        statement = self.update_by({name: bindparam(name, type_=type_) for name, type_ in self.types})
+        await conn.execute(statement, [dict(zip(dict(self.types), row, strict=True)) for row in self.rows])
+
+
+def insert_of(table: Table, rows: Sequence[Row], is_unique: bool = False) -> Insert:
+    """All rows have the same columns."""
+    names = tuple(rows[0]) if rows else ()
+    return Insert(table, names, list(map(itemgetter(*names), rows)) if rows else [], is_unique)
+
+
+async def write(conn: AsyncConnection, *changes: Insert | UpdateRows) -> None:
+    """In a transaction with others. Rows of a SQLite database go along with what comes next in it."""
+    for change in changes:
+        if conn.dialect.name != "sqlite":
+            await change.execute(conn)
+            continue
+        driver = await _driver(conn)
+        for sql, rows in change.statements(conn.dialect):
+            driver.execute_later(sql, rows)
 
 
 async def _driver(conn: AsyncConnection) -> sqlite_driver.Connection:
@@ -91,15 +119,19 @@ def _in_turn(rows: list[tuple[Any, ...]]) -> list[list[tuple[Any, ...]]]:
     return turns
 
 
-def _chunks(rows: list[tuple[Any, ...]]) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
-    """As parameters of statements for many rows, and for fewer where fewer are left: how many, and these."""
+def _chunks(rows: list[tuple[Any, ...]], may_repeat: bool) -> Iterator[tuple[int, list[tuple[Any, ...]]]]:
+    """As parameters of statements for 1, 2, 4 … rows: how many, and these.
+
+    may_repeat: a row that comes twice changes nothing, so that one statement serves whatever is left.
+    """
     begin = 0
-    for at_once in ROWS_AT_ONCE:
-        end = len(rows) - (len(rows) - begin) % at_once
-        if end > begin:
-            chunks = [rows[n : n + at_once] for n in range(begin, end, at_once)]
-            yield at_once, [tuple(chain.from_iterable(chunk)) for chunk in chunks]
-        begin = end
+    while (left := len(rows) - begin) > 0:
+        enough = 1 << ((left - 1).bit_length() if may_repeat else left.bit_length() - 1)
+        at_once = min(enough, MOST_ROWS_AT_ONCE)
+        chunk = rows[begin : begin + at_once]
+        chunk += chunk[-1:] * (at_once - len(chunk))
+        yield at_once, [tuple(chain.from_iterable(chunk))]
+        begin += at_once
 
 
 def _written(rows: Sequence[tuple[Any, ...]], processes: list[tuple[int, Process]]) -> list[tuple[Any, ...]]:

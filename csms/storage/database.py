@@ -3,26 +3,30 @@
 A write returns only after COMMIT, so whatever is answered to a station survives a crash. All jobs
 that arrive within the commit window share one transaction. If one of them fails, all is undone and done
 again with a savepoint for each, so that it fails alone; a commit that fails fails them all.
+
+Rows that come in masses need no job: SQLite's thread takes what has gathered whenever it is done with what
+it took before, and the event loop has no part in it. A job's transaction and theirs take turns.
 """
 
 from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
-from typing import Any, TypeVar, cast
+from typing import Any, Protocol, TypeVar, cast
 
 import orjson
 from alembic import command
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Table, event, make_url
+from sqlalchemy import Connection, Dialect, Table, event, make_url
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import URL
 from sqlalchemy.exc import ArgumentError, DatabaseError, DBAPIError, SQLAlchemyError
@@ -32,9 +36,21 @@ from sqlalchemy.pool import NullPool
 import migrations
 from csms.errors import CsmsError, StartupError
 from csms.storage import sqlite_driver
-from csms.storage.sqlite_driver import READER_CACHE_KIB, WRITER_CACHE_KIB
+from csms.storage.sqlite_driver import READER_CACHE_KIB, WRITER_CACHE_KIB, Rows
 
 T = TypeVar("T")
+
+
+class Change(Protocol):
+    """Rows to be written of which nobody needs to know more than that they are."""
+
+    def statements(self, dialect: Dialect) -> Iterable[tuple[str, Rows]]:
+        """For SQLite's own driver."""
+
+    async def execute(self, conn: AsyncConnection) -> None: ...
+
+
+Take = Callable[[], Iterable[Change]]
 Job = Callable[[AsyncConnection], Awaitable[T]]
 
 MAX_JOBS_PER_COMMIT = 500
@@ -73,6 +89,9 @@ class Database:
         self._task: asyncio.Task[None] | None = None
         self._writer: AsyncEngine | None = None
         self._reader: AsyncEngine | None = None
+        self._driver: sqlite_driver.Connection | None = None  # the writer's
+        self._no_transaction = asyncio.Event()  # of a job is open
+        self._no_transaction.set()
 
     async def start(self) -> None:
         """Check that the database can be written and is migrated, then take jobs.
@@ -84,6 +103,8 @@ class Database:
         if (path := _file(url)) is not None and not path.exists():
             raise StartupError(f"there is no database at {path}: run `csms db upgrade`")
         self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
+        if path is not None:
+            event.listen(self._writer.sync_engine, "connect", self._connected)
         try:
             with _startup_errors(url):
                 async with self._writer.connect() as conn:
@@ -140,6 +161,31 @@ class Database:
         self._queue.put_nowait(_QueuedJob(job, done))
         return await done
 
+    async def write_rows(self, take: Take) -> None:
+        """Write what `take` tells when the writer has come to it; returns once it is committed.
+
+        take: called once, perhaps in another thread; what has gathered until then may go along.
+        Raises: what the database or `take` raised; then nothing is stored.
+        """
+        if self._driver is None or self._writer is None:
+            await self.write(partial(_execute, _once(take)))
+            return
+        while not self._no_transaction.is_set():
+            await self._no_transaction.wait()
+        if self._task is None:
+            raise DatabaseStopped
+        dialect = self._writer.dialect
+        try:
+            is_written = await self._driver.run_whole(
+                lambda: (s for change in take() for s in change.statements(dialect))
+            )
+        except sqlite3.Error as fault:
+            raise DBAPIError.instance("", (), fault, sqlite3.Error, dialect=dialect) from fault
+        self.commits += is_written
+
+    def _connected(self, adapted: Any, _record: Any) -> None:
+        self._driver = adapted.driver_connection
+
     async def _write_batches(self) -> None:
         lasted_s = 0.0
         while (first := await self._queue.get()) is not None:
@@ -171,19 +217,27 @@ class Database:
             else:
                 queued.done.set_result(result)
 
+    @asynccontextmanager
+    async def _transaction(self) -> AsyncIterator[AsyncConnection]:
+        assert self._writer is not None
+        self._no_transaction.clear()
+        try:
+            async with self._writer.begin() as conn:
+                yield conn
+        finally:
+            self._no_transaction.set()
+
     async def _commit_together(self, batch: list[_QueuedJob]) -> list[_Outcome]:
         """Without savepoints, which cost more than most jobs do."""
-        assert self._writer is not None
-        async with self._writer.begin() as conn:
+        async with self._transaction() as conn:
             results = [await queued.job(conn) for queued in batch]
         self.commits += 1
         return [(result, None) for result in results]
 
     async def _commit_apart(self, batch: list[_QueuedJob]) -> list[_Outcome]:
         """Each job in a savepoint."""
-        assert self._writer is not None
         try:
-            async with self._writer.begin() as conn:
+            async with self._transaction() as conn:
                 outcomes = [await _run(queued.job, conn) for queued in batch]
         except Exception as fault:  # supervisor: whatever broke the commit belongs to those who wait for it
             return [(None, fault)] * len(batch)
@@ -204,6 +258,23 @@ async def _run(job: Job[Any], conn: AsyncConnection) -> _Outcome:
         except DBAPIError:  # the database gave up the whole transaction (disk full …): all fail, for this
             raise fault from None
         return None, fault
+
+
+def _once(take: Take) -> Callable[[], list[Change]]:
+    """A job may run again, but what it takes is taken."""
+    taken: list[Iterable[Change]] = []
+
+    def changes() -> list[Change]:
+        if not taken:
+            taken.append(list(take()))
+        return list(taken[0])
+
+    return changes
+
+
+async def _execute(changes: Callable[[], list[Change]], conn: AsyncConnection) -> None:
+    for change in changes():
+        await change.execute(conn)
 
 
 async def upgrade(url: str) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import delete, or_, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from csms.storage.bulk import insert_tuples
+from csms.storage.bulk import Insert
 from csms.storage.tables import frames
 
 f = frames.c
@@ -20,8 +20,8 @@ Frame = tuple[str, datetime, str, str | None, str | None, str, str | None]
 _COLUMNS = ("identity", "at", "direction", "action", "message_id", "text", "note")  # of a Frame
 
 
-async def save(conn: AsyncConnection, rows: Sequence[Frame]) -> None:
-    await insert_tuples(conn, frames, _COLUMNS, rows)
+def new(rows: Sequence[Frame]) -> Insert:
+    return Insert(frames, _COLUMNS, rows)
 
 
 @dataclass(frozen=True, slots=True)

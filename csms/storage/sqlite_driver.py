@@ -2,7 +2,8 @@
 
 aiosqlite goes there for a cursor, for the statement, for its rows and to close the cursor, and after each of
 them waits until the event loop comes round, which takes long when stations are busy. Here a statement is one
-trip, and what nobody waits for (BEGIN, rows in masses) goes along with the next one.
+trip, and what nobody waits for (BEGIN, rows in masses) goes along with the next one. Rows that need no
+answer are a transaction in one trip.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ PRAGMAS = (
 _ITER_CHUNK = 64  # aiosqlite asks for it; nothing here iterates
 
 Rows = Sequence[Sequence[Any]]
+Statements = Iterable[tuple[str, Rows]]
 
 
 async def connect(path: str, cache_kib: int) -> Connection:
@@ -72,6 +74,15 @@ class Connection(aiosqlite.Connection):
         except Exception as fault:  # whoever commits hears of rows that failed with another statement
             self._fault = fault if waiting else self._fault
             raise
+
+    async def run_whole(self, statements: Callable[[], Statements]) -> bool:
+        """A transaction of its own, while no other is open; was there anything to be written?
+
+        statements: called in the thread when their turn has come; if there are none, nothing is begun.
+        Raises: sqlite3.Error, or what `statements` raises; then nothing is stored.
+        """
+        is_written: bool = await self._execute(_run_whole, statements, self._conn)  # type: ignore[no-untyped-call]
+        return is_written
 
     async def commit(self) -> None:
         if self._fault is not None:
@@ -152,6 +163,21 @@ def _run(
     for sql, rows in waiting:
         connection.execute(sql) if rows is None else connection.executemany(sql, rows)
     return work(connection, *given)
+
+
+def _run_whole(statements: Callable[[], Statements], connection: sqlite3.Connection) -> bool:
+    begun = False
+    try:
+        for sql, rows in statements():
+            if not begun:
+                connection.execute("BEGIN IMMEDIATE")
+                begun = True
+            connection.executemany(sql, rows)
+        connection.commit()
+    except BaseException:
+        connection.rollback()
+        raise
+    return begun
 
 
 def _execute(connection: sqlite3.Connection, sql: str, parameters: Any) -> _Done:

@@ -25,7 +25,7 @@ from sqlalchemy import (
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.domain.charge_point import LARGEST_FIRST_RISE_WH, UNKNOWN_REGISTER_WH
-from csms.storage.bulk import Columns, insert_rows, update_rows
+from csms.storage.bulk import Columns, Insert, UpdateRows, insert_of, write
 from csms.storage.database import insert
 from csms.storage.tables import id_tags, meter_values, tag_phases, transactions, unmatched_stops
 
@@ -240,12 +240,20 @@ async def stop(conn: AsyncConnection, transaction_id: int, **values: Any) -> Non
     await _set(conn, transaction_id, **values)
 
 
-async def raise_registers(conn: AsyncConnection, readings: Sequence[tuple[int, float, datetime]]) -> None:
+Register = tuple[int, float, datetime]
+
+
+async def raise_registers(conn: AsyncConnection, readings: Sequence[Register]) -> None:
+    """As `raised_registers`."""
+    await write(conn, raised_registers(readings))
+
+
+def raised_registers(readings: Sequence[Register]) -> UpdateRows:
     """(transaction id, register [Wh], read at): kept unless it falls or a stop has settled the matter.
 
     The first one is also where a transaction began whose station did not tell, or told another register.
     """
-    await update_rows(conn, _raise_register, _REGISTERS, readings)
+    return UpdateRows(_raise_register, _REGISTERS, readings)
 
 
 _REGISTERS = (("transaction_id", t.id.type), ("wh", t.last_register_wh.type), ("at", t.last_register_at.type))
@@ -283,8 +291,13 @@ def _raise_register(read: Columns) -> Update:
 
 
 async def save_meter_values(conn: AsyncConnection, rows: Sequence[Row]) -> None:
-    """Columns of the table; a row whose dedup_key is there already is left out."""
-    await insert_rows(conn, meter_values, rows)
+    """As `new_meter_values`."""
+    await write(conn, new_meter_values(rows))
+
+
+def new_meter_values(rows: Sequence[Row]) -> Insert:
+    """Columns of the table, the same in each row; one whose dedup_key is there already is left out."""
+    return insert_of(meter_values, rows, is_unique=True)
 
 
 async def claim_meter_values(

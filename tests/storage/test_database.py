@@ -18,7 +18,8 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.errors import StartupError
 from csms.storage import frames, stations
-from csms.storage.database import Database, DatabaseStopped, upgrade
+from csms.storage.bulk import write
+from csms.storage.database import Change, Database, DatabaseStopped, upgrade
 
 NOW = datetime(2026, 6, 1, 12, tzinfo=UTC)
 
@@ -139,7 +140,9 @@ async def test_readers_see_only_what_is_committed(database: Database) -> None:
 async def test_rows_in_masses_are_all_stored_in_order(database: Database, count: int) -> None:
     """The frames of a second, however many, at one trip to the database."""
     rows = [(f"CP{n}", NOW, "in", None, None, f"frame {n}", None) for n in range(count)]
-    await database.write(lambda conn: frames.save(conn, rows))
+    before = database.commits
+    await database.write_rows(lambda: [frames.new(rows)])
+    assert database.commits == before + (count > 0)
     async with database.read() as conn:
         stored = (await conn.execute(text("SELECT identity, text FROM frames ORDER BY id"))).all()
     assert stored == [(row[0], row[5]) for row in rows]
@@ -154,7 +157,7 @@ async def test_rows_that_cannot_be_stored_fail_their_own_job_only(database: Data
 
     rows = [(identity, NOW, "in", None, None, "text", None) for identity in ("CP9", None)]
     outcomes = await asyncio.gather(
-        database.write(lambda conn: frames.save(conn, rows)),  # type: ignore[arg-type]
+        database.write(lambda conn: write(conn, frames.new(rows))),  # type: ignore[arg-type]
         database.write(careless),
         return_exceptions=True,
     )
@@ -162,6 +165,58 @@ async def test_rows_that_cannot_be_stored_fail_their_own_job_only(database: Data
     assert stored(url) == ["CP1"]
     async with database.read() as conn:
         assert (await conn.execute(text("SELECT count(*) FROM frames"))).scalar_one() == 0
+
+
+async def test_rows_take_turns_with_a_job(database: Database) -> None:
+    """A job is undone; the rows that came while it was at work wait until it is, and are kept."""
+    inside = asyncio.Event()
+    taken: list[bool] = []
+
+    async def fails(conn: AsyncConnection) -> None:
+        await stations.ensure(conn, "half", "Accepted", NOW)
+        inside.set()
+        await asyncio.sleep(0)  # the loop comes round to those who wait, again and again
+        await conn.execute(text("SELECT 1"))
+        assert not taken
+        raise ValueError("undone")
+
+    def take() -> list[Change]:
+        taken.append(True)
+        return [frames.new([("CP1", NOW, "in", None, None, "frame", None)])]
+
+    job = asyncio.create_task(database.write(fails))
+    await asyncio.wait_for(inside.wait(), 5)
+    await database.write_rows(take)
+    with pytest.raises(ValueError, match="undone"):
+        await job
+    async with database.read() as conn:
+        assert (await conn.execute(text("SELECT text FROM frames"))).scalars().all() == ["frame"]
+        assert await stations.load_all(conn) == []
+
+
+async def test_rows_that_cannot_be_stored_are_not_stored_in_part(database: Database) -> None:
+    rows = [("CP1", NOW, "in", None, None, line, None) for line in ("fits", None)]
+    with pytest.raises(IntegrityError):
+        await database.write_rows(lambda: [frames.new(rows[:1]), frames.new(rows)])  # type: ignore[arg-type]
+    await database.write_rows(lambda: [frames.new(rows[:1])])  # type: ignore[arg-type]
+    async with database.read() as conn:
+        assert (await conn.execute(text("SELECT text FROM frames"))).scalars().all() == ["fits"]
+
+
+async def test_a_mistake_in_what_is_to_be_written_leaves_the_database_as_it_was(database: Database) -> None:
+    def take() -> list[Change]:
+        raise LookupError("nothing there")
+
+    with pytest.raises(LookupError):
+        await database.write_rows(take)
+    await database.write_rows(list)
+    await database.write(lambda conn: stations.ensure(conn, "CP1", "Accepted", NOW))
+
+
+async def test_rows_are_refused_when_the_database_has_stopped(database: Database) -> None:
+    await database.stop()
+    with pytest.raises(DatabaseStopped):
+        await database.write_rows(lambda: [frames.new([])])
 
 
 async def test_a_job_that_does_nothing_leaves_the_next_one_its_transaction(
