@@ -33,7 +33,7 @@ def main() -> int:
     )
     options.add_argument("part", nargs="*", help="default: all")
     options.add_argument("--quick", action="store_true", help="of value: the workplace and one house")
-    options.add_argument("--rounds", type=int, default=ocpp_throughput.ROUNDS, help="of ocpp")
+    options.add_argument("--turns", type=int, default=ocpp_throughput.TURNS, help="of ocpp")
     options.add_argument("--stations", type=int, default=ocpp_connections.STATIONS, help="of connections")
     options.add_argument("--kills", type=int, default=ocpp_crash.KILLS, help="of crash")
     options.add_argument("--problems", type=int, default=allocation.PROBLEMS, help="of allocation, random")
@@ -41,7 +41,7 @@ def main() -> int:
     parts: dict[str, Callable[[], list[Figure]]] = {
         "allocation": lambda: allocation.run(given.problems),
         "value": lambda: value.run(given.quick),
-        "ocpp": lambda: ocpp_throughput.run(given.rounds),
+        "ocpp": lambda: ocpp_throughput.run(given.turns),
         "connections": lambda: ocpp_connections.run(given.stations),
         "crash": lambda: ocpp_crash.run(given.kills),
         "setpoints": setpoints.run,

@@ -1,9 +1,10 @@
 """Stations that send MeterValues as fast as they are answered, or at a steady rate: a process of its own.
 
-python -m benchmarks.ocpp_load --port 9000 --stations 500 --seconds 6 [--rate 1500]
+echo 6 | python -m benchmarks.ocpp_load --port 9000 --stations 500 [--rate 1500]
 
-Each station begins a transaction, then sends 12 sampled values (1.9 kB) at a time, with a later time and
-a higher register in each. What was measured is printed as JSON.
+Each station begins a transaction, then waits. For each line of the standard input, which says how many
+seconds, they send 12 sampled values (1.9 kB) at a time, with a later time and a higher register in each.
+What was measured is printed as a line of JSON.
 """
 
 from __future__ import annotations
@@ -189,13 +190,11 @@ class Run:
             self._second_text = datetime.fromtimestamp(second, UTC).strftime("%Y-%m-%dT%H:%M:%S").encode()
         return b"%s.%03dZ" % (self._second_text, int((now - second) * 1000))
 
-    async def measure(self, settle_s: float, warm_up_s: float, seconds: float, rate: float | None) -> Load:
-        """rate: messages per second of all stations together; None = as fast as they are answered.
-        settle_s: how long they say nothing at first, while the server may ask them what it asks new ones."""
-        await self._connect()
-        await asyncio.sleep(settle_s)
+    async def measure(self, warm_up_s: float, seconds: float, rate: float | None) -> Load:
+        """rate: messages per second of all stations together; None = as fast as they are answered."""
         sending = asyncio.create_task(self._send_steadily(rate) if rate else self._saturate())
         await asyncio.sleep(warm_up_s)
+        self._latencies_s.clear()
         self._is_measuring, started_s = True, perf_counter()
         cpu_s, server_s, waited_s = process_time(), *self._server_s()
         await asyncio.sleep(seconds)
@@ -204,7 +203,6 @@ class Run:
         sending.cancel()
         self.is_saturating = False
         await self._drain()
-        self.is_over = True
         ordered = sorted(self._latencies_s)
         return Load(
             messages=len(ordered),
@@ -220,7 +218,7 @@ class Run:
             },
         )
 
-    async def _connect(self) -> None:
+    async def connect(self) -> None:
         loop = asyncio.get_running_loop()
         self._stations = [Station(f"BENCH{n:05}", self) for n in range(self._count)]
         for first in range(0, len(self._stations), CONNECTING_AT_ONCE):
@@ -248,6 +246,8 @@ class Run:
         self._is_draining = True
         self.fell_silent()
         await asyncio.wait_for(self._all_answered.wait(), ANSWER_TIMEOUT_S)
+        self._is_draining = False
+        self._all_answered.clear()
 
     def _server_s(self) -> tuple[float, float]:
         """Processor time the server has used, and has waited for."""
@@ -256,22 +256,30 @@ class Run:
         return cpu_s_of(self._server_pid), waited_s_of(self._server_pid)
 
 
+async def _turns(given: argparse.Namespace) -> None:
+    run = Run(given.port, given.stations, given.server_pid)
+    await run.connect()
+    await asyncio.sleep(given.settle)
+    print(flush=True)
+    while seconds := await asyncio.to_thread(sys.stdin.readline):
+        load = await run.measure(given.warm_up, float(seconds), given.rate)
+        print(json.dumps(asdict(load)), flush=True)
+    run.is_over = True
+
+
 def main() -> None:
     options = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
     options.add_argument("--port", type=int, required=True)
     options.add_argument("--stations", type=int, default=500)
     options.add_argument("--settle", type=float, default=0.0, help="seconds of silence when all are there")
-    options.add_argument("--warm-up", type=float, default=2.0, help="seconds before anything counts")
-    options.add_argument("--seconds", type=float, default=6.0)
+    options.add_argument("--warm-up", type=float, default=2.0, help="seconds of a turn before it counts")
     options.add_argument(
         "--rate", type=float, help="messages per second in all; default: as fast as they can"
     )
     options.add_argument("--server-pid", type=int, help="to measure its processor time as well")
     given = options.parse_args()
     gc.disable()
-    run = Run(given.port, given.stations, given.server_pid)
-    load = uvloop.run(run.measure(given.settle, given.warm_up, given.seconds, given.rate))
-    print(json.dumps(asdict(load)))
+    uvloop.run(_turns(given))
 
 
 if __name__ == "__main__":
