@@ -79,33 +79,7 @@ def site_snapshot(
     undescribed: Sequence[tuple[str, int]] = (),
 ) -> SiteSnapshot:
     """undescribed: (identity, connector) of those that charge and are not in the site's description."""
-    problems = {fault.appliance_id: fault.problem for fault in faults}
-    appliances = {a.id: a for a in site.appliances}
-    outlets = {connector.id: connector for connector in site.connectors}
-    decided = {d.id: d for d in decision.appliances}
-    limits = {d.id: d for d in decision.connectors}
-    loads = [
-        _appliance(a, appliances[a.id], demands.appliances[a.id], decided[a.id], problems.get(a.id))
-        for a in config.appliance
-    ]
-    for point in config.charge_point:
-        for connector in point.connectors:
-            id = f"{point.id}/{connector.id}"
-            loads.append(
-                _connector(
-                    point,
-                    connector,
-                    outlets[id],
-                    demands.connectors[id],
-                    limits[id],
-                    stations.get(point.id),
-                    now,
-                )
-            )
-    loads = [
-        replace(load, need=_need((decided.get(load.id) or limits[load.id]).need, site, now)) for load in loads
-    ]
-    loads = _without_idle_watts(loads, measured)
+    loads = _without_idle_watts(_loads(config, site, decision, demands, stations, faults, now), measured)
     health = devices + [_station(point, stations.get(point.id), now) for point in config.charge_point]
     controlled_w = sum(load.power_w for load in loads)
     return SiteSnapshot(
@@ -130,6 +104,35 @@ def site_snapshot(
         load_shedding=decision.load_shedding if config.load_shedding else None,
         lines=tuple(lines),
     )
+
+
+def _loads(
+    config: SiteConfig,
+    site: Site,
+    decision: Decision,
+    demands: Demands,
+    stations: Mapping[str, Station],
+    faults: list[RelayFault],
+    now: datetime,
+) -> list[LoadSnapshot]:
+    """All that is controlled, as the site's description lists it."""
+    problems = {fault.appliance_id: fault.problem for fault in faults}
+    appliances = {a.id: a for a in site.appliances}
+    outlets = {connector.id: connector for connector in site.connectors}
+    decided = {d.id: d for d in decision.appliances}
+    limits = {d.id: d for d in decision.connectors}
+    loads = [
+        _appliance(a, appliances[a.id], demands.appliances[a.id], decided[a.id], problems.get(a.id))
+        for a in config.appliance
+    ]
+    for point in config.charge_point:
+        for connector in point.connectors:
+            id = f"{point.id}/{connector.id}"
+            station, demand = stations.get(point.id), demands.connectors[id]
+            loads.append(_connector(point, connector, outlets[id], demand, limits[id], station, now))
+    return [
+        replace(load, need=_need((decided.get(load.id) or limits[load.id]).need, site, now)) for load in loads
+    ]
 
 
 def _shedding_words(config: SiteConfig, decision: Decision) -> list[str]:
