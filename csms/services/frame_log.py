@@ -45,7 +45,8 @@ class FrameLog:
     async def stop(self) -> None:
         """Write what is still waiting."""
         if self._task is not None:
-            self._task.cancel()
+            async with self._writing:  # what it has taken is written
+                self._task.cancel()
             await asyncio.gather(self._task, return_exceptions=True)
             self._task = None
         await self.flush()
@@ -83,15 +84,16 @@ class FrameLog:
 
     async def flush(self) -> None:
         """Write all that waits now; what cannot be written is lost, and counted. What comes meanwhile waits
-        for the next time."""
-        async with self._writing:
-            left = len(self._waiting)
-            while left > 0:
-                left -= await self._write_some()
+        for the next time. Whoever stops to wait does not take the frames along."""
+        await asyncio.shield(self._flush(len(self._waiting)))
 
-    async def _write_some(self) -> int:
+    async def _flush(self, left: int) -> None:
+        async with self._writing:
+            while (left := min(left, len(self._waiting))) > 0:
+                left -= await self._write_some(left)
+
+    async def _write_some(self, waiting: int) -> int:
         """Each costs half as much among many as among few, but who waits for the commit waits for all."""
-        waiting = len(self._waiting)
         count = min(max(WRITTEN_AT_ONCE, int(waiting * SHARE_AT_ONCE)), waiting)
         rows = [self._waiting.popleft() for _ in range(count)]
         self._characters -= sum(len(text) for *_, text, _ in rows)
@@ -107,5 +109,5 @@ class FrameLog:
         while True:
             async with self._writing:
                 if self._waiting:
-                    await self._write_some()
+                    await self._write_some(len(self._waiting))
             await asyncio.sleep(PAUSE_S if len(self._waiting) > WRITTEN_AT_ONCE else WRITE_EVERY_S)

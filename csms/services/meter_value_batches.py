@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
 
 from csms.storage import transactions
-from csms.storage.database import Change, Database
+from csms.storage.bulk import write
+from csms.storage.database import Change, Database, DatabaseStopped
 from csms.storage.transactions import Register, Row
 
 log = structlog.get_logger()
@@ -83,7 +83,7 @@ class MeterValueBatches:
             fault = caught
             if not messages:  # their turn never came
                 self._take(messages)
-        if isinstance(fault, SQLAlchemyError) and len(messages) > 1:
+        if fault is not None and not isinstance(fault, DatabaseStopped) and len(messages) > 1:
             log.warning("meter values stored one by one", messages=len(messages), why=str(fault))
             await self._commit_apart(messages)
             return
@@ -93,11 +93,14 @@ class MeterValueBatches:
                 await asyncio.sleep(0)
 
     async def _commit_apart(self, messages: list[_Message]) -> None:
-        """A row that cannot be stored spoils its own message only."""
+        """A row that cannot be stored spoils its own message only.
+
+        As jobs, which share a commit: a database that is busy or full is asked twice, not once for each.
+        """
 
         async def commit(message: _Message) -> None:
             try:
-                await self._database.write_rows(lambda: _changes([message]))
+                await self._database.write(lambda conn: write(conn, *_changes([message])))
             except Exception as fault:  # supervisor: each has its own
                 message.failed(fault)
             else:

@@ -19,7 +19,7 @@ from sqlalchemy import table as table_clause
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.storage import sqlite_driver
-from csms.storage.database import insert
+from csms.storage.database import Change, insert
 from csms.storage.tables import UtcTime, sqlite_times
 
 MOST_ROWS_AT_ONCE = 512
@@ -89,7 +89,7 @@ def insert_of(table: Table, rows: Sequence[Row], is_unique: bool = False) -> Ins
     return Insert(table, names, list(map(itemgetter(*names), rows)) if rows else [], is_unique)
 
 
-async def write(conn: AsyncConnection, *changes: Insert | UpdateRows) -> None:
+async def write(conn: AsyncConnection, *changes: Change) -> None:
     """In a transaction with others. Rows of a SQLite database go along with what comes next in it."""
     for change in changes:
         if conn.dialect.name != "sqlite":

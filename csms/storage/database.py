@@ -105,6 +105,7 @@ class Database:
         self._writer = _engine(url, begin="BEGIN IMMEDIATE", pool_size=1, max_overflow=0)
         if path is not None:
             event.listen(self._writer.sync_engine, "connect", self._connected)
+            event.listen(self._writer.sync_engine, "close", self._closed)
         try:
             with _startup_errors(url):
                 async with self._writer.connect() as conn:
@@ -167,11 +168,11 @@ class Database:
         take: called once, perhaps in another thread; what has gathered until then may go along.
         Raises: what the database or `take` raised; then nothing is stored.
         """
-        if self._driver is None or self._writer is None:
-            await self.write(partial(_execute, _once(take)))
-            return
         while not self._no_transaction.is_set():
             await self._no_transaction.wait()
+        if self._driver is None or self._writer is None:  # not SQLite, or the last job cost the connection
+            await self.write(partial(_execute, _once(take)))
+            return
         if self._task is None:
             raise DatabaseStopped
         dialect = self._writer.dialect
@@ -179,12 +180,15 @@ class Database:
             is_written = await self._driver.run_whole(
                 lambda: (s for change in take() for s in change.statements(dialect))
             )
-        except sqlite3.Error as fault:
+        except (sqlite3.Error, UnicodeError, OverflowError) as fault:  # or a value that SQLite does not take
             raise DBAPIError.instance("", (), fault, sqlite3.Error, dialect=dialect) from fault
         self.commits += is_written
 
     def _connected(self, adapted: Any, _record: Any) -> None:
         self._driver = adapted.driver_connection
+
+    def _closed(self, _adapted: Any, _record: Any) -> None:
+        self._driver = None  # a job connects again
 
     async def _write_batches(self) -> None:
         lasted_s = 0.0

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 
 import pytest
 from central_backend import NOON, Backend, later
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.services import frame_log
 from csms.services.frame_log import FrameLog, Wanted
@@ -64,6 +67,54 @@ async def test_what_waits_at_the_end_is_written(frames: FrameLog, backend: Backe
     await frames.stop()
     assert len(backend.rows("frames")) == 4500
     assert frames.dropped == 0
+
+
+@asynccontextmanager
+async def open_job(backend: Backend) -> AsyncIterator[None]:
+    """A transaction of another writer, open meanwhile: rows wait for its end."""
+    inside, end = asyncio.Event(), asyncio.Event()
+
+    async def job(conn: AsyncConnection) -> None:
+        inside.set()
+        await end.wait()
+
+    writing = asyncio.create_task(backend.database.write(job))
+    await inside.wait()
+    try:
+        yield
+    finally:
+        end.set()
+        await writing
+
+
+async def test_what_is_about_to_be_written_at_the_end_is_written(frames: FrameLog, backend: Backend) -> None:
+    async with open_job(backend):
+        add(frames, 1)
+        await frames.start()
+        await asyncio.sleep(0)  # it has taken the frame
+        stopping = asyncio.create_task(frames.stop())
+        await asyncio.sleep(0)
+    await stopping
+    assert len(backend.rows("frames")) == 1
+
+
+async def test_a_reader_who_leaves_takes_no_frames_along(frames: FrameLog, backend: Backend) -> None:
+    async with open_job(backend):
+        add(frames, 1)
+        reading = asyncio.create_task(frames.messages("CP1"))
+        for _ in range(3):
+            await asyncio.sleep(0)
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+    assert len(await frames.messages("CP1")) == 1
+
+
+async def test_a_frame_that_cannot_be_stored_does_not_end_the_log(frames: FrameLog) -> None:
+    frames.add("CP1", NOON, "in", "DataTransfer", "m", "half a pair: \ud800", None)
+    await frames.flush()
+    assert frames.dropped == 1
+    add(frames, 1)
+    assert len(await frames.messages("CP1")) == 1
 
 
 async def test_frames_beyond_what_can_wait_are_dropped_and_counted(

@@ -544,11 +544,14 @@ async def test_values_replayed_at_once_raise_the_register_one_after_the_other(ba
     assert row["last_register_at"] == f"{later(seconds=149):%Y-%m-%d %H:%M:%S.%f}"
 
 
-async def test_a_message_that_cannot_be_stored_does_not_spoil_its_neighbours(backend: Backend) -> None:
+@pytest.mark.parametrize("context", [{"not": "text"}, "half a pair: \ud800", 2**64])
+async def test_a_message_that_cannot_be_stored_does_not_spoil_its_neighbours(
+    backend: Backend, context: Any
+) -> None:
     for identity in ("CP1", "CP2"):
         await backend.charge_points.admit(identity)
     odd = values(None, NOON, 1000)
-    odd["meterValue"][0]["sampledValue"][0]["context"] = {"not": "text"}
+    odd["meterValue"][0]["sampledValue"][0]["context"] = context
     outcomes = await asyncio.gather(
         backend.messages.handle("CP1", "MeterValues", odd, NOON),
         backend.messages.handle("CP2", "MeterValues", values(None, NOON, 2000), NOON),
@@ -557,6 +560,26 @@ async def test_a_message_that_cannot_be_stored_does_not_spoil_its_neighbours(bac
     assert isinstance(outcomes[0], Exception)
     assert outcomes[1] == {}
     assert [row["identity"] for row in backend.rows("meter_values")] == ["CP2"]
+
+
+async def test_a_busy_database_is_not_asked_once_more_for_each_message(
+    backend: Backend, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Each time is waited for for seconds: a thousand messages one by one would be in the way for an hour."""
+    monkeypatch.setattr(sqlite_driver, "PRAGMAS", (*sqlite_driver.PRAGMAS, "busy_timeout=1"))
+    await backend.restart()
+    await backend.charge_points.admit("CP1")
+    messages = [values(None, later(seconds=n), 1000 + n) for n in range(20)]
+    with contextlib.closing(sqlite3.connect(backend.url.removeprefix("sqlite+aiosqlite:///"))) as other:
+        other.execute("BEGIN IMMEDIATE")
+        async with statements_of(backend) as statements:
+            outcomes = await asyncio.gather(
+                *(backend.messages.handle("CP1", "MeterValues", m, later(seconds=30)) for m in messages),
+                return_exceptions=True,
+            )
+    assert all(isinstance(outcome, OperationalError) for outcome in outcomes)
+    assert 0 < statements.count("BEGIN IMMEDIATE") <= 3
+    assert backend.rows("meter_values") == []
 
 
 async def test_after_the_database_was_busy_values_are_gathered_again(

@@ -213,6 +213,23 @@ async def test_a_mistake_in_what_is_to_be_written_leaves_the_database_as_it_was(
     await database.write(lambda conn: stations.ensure(conn, "CP1", "Accepted", NOW))
 
 
+async def test_rows_are_written_after_the_connection_was_given_up(database: Database) -> None:
+    """A rollback that fails (the disk was away for a moment) costs the connection, not what comes later."""
+
+    async def loses_it(conn: AsyncConnection) -> None:
+        await stations.ensure(conn, "half", "Accepted", NOW)
+        await conn.invalidate()
+        raise LookupError("connection lost")
+
+    with pytest.raises(LookupError):
+        await database.write(loses_it)
+    for line in ("first", "second"):
+        row = ("CP1", NOW, "in", None, None, line, None)
+        await database.write_rows(lambda row=row: [frames.new([row])])  # type: ignore[misc]
+    async with database.read() as conn:
+        assert (await conn.execute(text("SELECT text FROM frames"))).scalars().all() == ["first", "second"]
+
+
 async def test_rows_are_refused_when_the_database_has_stopped(database: Database) -> None:
     await database.stop()
     with pytest.raises(DatabaseStopped):
