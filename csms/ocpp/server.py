@@ -29,7 +29,7 @@ from csms.errors import StartupError
 from csms.ocpp.admission import Admission, Gate
 from csms.ocpp.connection import StationConnection, StationMessages
 from csms.ocpp.flood_limits import FloodLimits, Handshakes
-from csms.ocpp.link import Link
+from csms.ocpp.link import Link, WaitingText
 from csms.ocpp.station_socket import STUCK_S, Socket
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import SECRET_KEYS
@@ -88,6 +88,7 @@ class OcppServer:
         self._supported, self._next_id = frozenset(supported), next_id
         self._connections: dict[str, StationConnection] = {}
         self._sockets: set[Socket] = set()
+        self._waiting = WaitingText()
         self._noise: dict[str, Allowance] = {}
         self._faults = Allowance(FAULTS_LOGGED, FAULTS_REFILL_S)
         self._server: Server | None = None
@@ -216,7 +217,7 @@ class OcppServer:
             return
         socket.forget_handshake()
         previous = self._connections.get(socket.identity)
-        link = Link(socket.identity, self._next_id, self._supported)
+        link = Link(socket.identity, self._next_id, self._supported, self._waiting)
         connection = StationConnection(socket, link, self, previous.busy if previous else None)
         self._connections[socket.identity] = connection
         self._sockets.add(socket)
