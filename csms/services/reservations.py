@@ -130,7 +130,9 @@ class Reservations:
         async def end(conn: AsyncConnection) -> tuple[list[Row], datetime | None]:
             return await reservations.expire(conn, now), await reservations.next_expiry(conn)
 
-        self._next_expiry, following, over = None, AT_ONCE, []
+        over: list[Row] = []
+        following: datetime | None = AT_ONCE
+        self._next_expiry = None
         try:
             async with self._database.read() as conn:
                 following = await reservations.next_expiry(conn)
