@@ -17,6 +17,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, field_validator, model_
 
 from csms.domain.device_config import MeterConfig, RelayModuleConfig
 from csms.domain.site_fields import Amps, Id, Identity, Phase, Phases, Priority, RelayRef, SiteModel, Watts
+from csms.domain.write_pace import DEAD_MAN_S
 
 ApplianceMode = Literal["off", "on", "solar_only", "solar_and_timer", "timer_only", "manual"]
 ConnectorMode = Literal[
@@ -35,6 +36,9 @@ ROTATIONS: dict[str, list[Phase]] = {
 }
 ResponseName = Literal["calm", "balanced", "eager"]
 Starts = Annotated[int, Field(ge=1, le=1000, strict=True)]
+# Limits are renewed when half of the dead-man is over: in the other half there is time for a decision to see
+# that, and for one more where the station did not take it.
+LONGEST_INTERVAL_S = DEAD_MAN_S // 4
 DAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
 
 
@@ -150,9 +154,19 @@ class SiteInfo(SiteModel):
     name: str = Field(min_length=1, max_length=200)
     timezone: str
     voltage_v: float = Field(default=230, ge=100, le=300)
-    control_interval_s: float = Field(default=60, ge=1, le=900)
+    control_interval_s: float = Field(default=60, ge=1)
     import_limit_w: Watts | None = None
     response: ResponseName = "balanced"
+
+    @field_validator("control_interval_s")
+    @classmethod
+    def _renews_limits_in_time(cls, value: float) -> float:
+        if value > LONGEST_INTERVAL_S:
+            raise ValueError(
+                f"at most {LONGEST_INTERVAL_S} s expected: stations whose limit is not renewed"
+                f" within {DEAD_MAN_S} s fall back to safe_a, and renewing may take a second attempt"
+            )
+        return value
 
     @field_validator("timezone")
     @classmethod

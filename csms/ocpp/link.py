@@ -7,8 +7,8 @@ Incoming calls
 - A CALL whose id can be read but not the rest is refused: ProtocolError (incomplete) or FormationViolation.
 - Actions are matched without regard to case. Unknown: NotImplemented; OCPP's, but not ours to answer:
   NotSupported. A payload that cannot be repaired (csms.domain.normalise): the code of its violation.
-- More than INBOX_LIMIT calls waiting, or more than INBOX_CHARACTERS of text: InternalError, so that the
-  station repeats the call.
+- More than INBOX_LIMIT calls waiting, more than INBOX_CHARACTERS of text, or more than `WaitingText` allows
+  all connections together: InternalError, so that the station repeats the call. One alone is always taken.
 - A call repeated after it was answered is handled again: what is handled is idempotent where it matters
   (transactions, meter values; also over a restart and with a new id). An answer kept for its id would be
   wrong for stations that count from 1 after each start, or always use the same id.
@@ -50,6 +50,7 @@ from csms.ocpp.messages import (
 QUEUE_LIMIT = 100
 INBOX_LIMIT = 200
 INBOX_CHARACTERS = 2 * 2**20
+ALL_INBOXES_CHARACTERS = 64 * 2**20
 REMEMBERED_IDS = 20
 
 _ACTION_BY_LOWER = {name.lower(): name for name in ACTIONS}
@@ -106,19 +107,38 @@ class _OurCall:
     timeout_s: float
 
 
+@dataclass(slots=True)
+class WaitingText:
+    """How much text the calls that are not answered yet hold on all links that share this. [characters]
+
+    Each link's first call counts but is always taken, so it may be more than most_characters.
+    """
+
+    most_characters: int = ALL_INBOXES_CHARACTERS
+    characters: int = 0
+
+    def has_room(self, length: int) -> bool:
+        return self.characters + length <= self.most_characters
+
+
 class Link:
-    """supported: the actions that are handled; the rest of OCPP's is answered with NotSupported."""
+    """supported: the actions that are handled; the rest of OCPP's is answered with NotSupported.
+
+    waiting: shared with the other connections; None = this is the only one.
+    """
 
     def __init__(
         self,
         identity: str,
         next_id: Callable[[], str],
         supported: Collection[str] = CORE_ACTIONS_FROM_STATION,
+        waiting: WaitingText | None = None,
     ) -> None:
         self._identity, self._next_id, self._supported = identity, next_id, supported
         self._meter_frames = MeterFrames()
         self._inbox: deque[HandleCall] = deque()  # the first is being handled
         self._inbox_characters = 0
+        self._waiting = waiting if waiting is not None else WaitingText()
         self._outbox: deque[_OurCall] = deque()
         self._pending: _OurCall | None = None
         self._given_up: deque[tuple[str, str]] = deque(maxlen=REMEMBERED_IDS)
@@ -208,7 +228,7 @@ class Link:
         self._pending = None
         self._outbox.clear()
         while len(self._inbox) > 1:
-            self._inbox_characters -= self._inbox.pop().length
+            self._count(-self._inbox.pop().length)
         return [ResolveCall(call.id, NotConnected(self._identity)) for call in over]
 
     # --- inside ---
@@ -240,23 +260,31 @@ class Link:
             return [Received(action, id, "the connection is over: not handled")]
         if self._inbox and any(_is_same(taken, other) for other in self._inbox):
             return [Received(action, id, "repeated before it was answered: dropped")]
-        if self._is_full(length):
-            too_many = f"{len(self._inbox)} calls are waiting to be answered"
+        if (too_many := self._why_full(length)) is not None:
             return [Received(action, id, too_many), _refusal(taken.id, action, "InternalError", too_many)]
         self._inbox.append(taken)
-        self._inbox_characters += length
+        self._count(length)
         received = Received(action, id, "mended: " + ", ".join(taken.repairs) if taken.repairs else None)
         return [received, *(self._hand_out() if len(self._inbox) == 1 else ())]
 
-    def _is_full(self, length: int) -> bool:
-        """No room for a call of this length. One alone is always taken."""
-        characters = self._inbox_characters + length
-        return len(self._inbox) >= INBOX_LIMIT or bool(self._inbox and characters > INBOX_CHARACTERS)
+    def _why_full(self, length: int) -> str | None:
+        """Why there is no room for a call of this length; None: there is. One alone is always taken."""
+        if not self._inbox:
+            return None
+        if len(self._inbox) >= INBOX_LIMIT or self._inbox_characters + length > INBOX_CHARACTERS:
+            return f"{len(self._inbox)} calls are waiting to be answered, please repeat"
+        if not self._waiting.has_room(length):
+            return "too many calls of all stations are waiting to be answered, please repeat"
+        return None
+
+    def _count(self, characters: int) -> None:
+        self._inbox_characters += characters
+        self._waiting.characters += characters
 
     def _done(self) -> HandleCall:
         """The call being handled is answered."""
         call = self._inbox.popleft()
-        self._inbox_characters -= call.length
+        self._count(-call.length)
         return call
 
     def _hand_out(self) -> list[Effect]:

@@ -29,7 +29,7 @@ from csms.errors import StartupError
 from csms.ocpp.admission import Admission, Gate
 from csms.ocpp.connection import StationConnection, StationMessages
 from csms.ocpp.flood_limits import FloodLimits, Handshakes
-from csms.ocpp.link import Link
+from csms.ocpp.link import ALL_INBOXES_CHARACTERS, Link, WaitingText
 from csms.ocpp.station_socket import STUCK_S, Socket
 from csms.services.charge_points import ChargePoints
 from csms.services.commands import SECRET_KEYS
@@ -58,7 +58,7 @@ class OcppServer:
     ssl_context: wss on `tls_port`, or instead of ws on `port` if there is no `tls_port`. gate: by what each
     station must show that it is the one it says; None = by nothing. supported: the actions that `messages`
     handles. ping_interval_s: how often stations are pinged. stuck_s: how long a station may leave unread
-    what it is sent.
+    what it is sent. waiting_characters: of all stations' calls that are not answered yet.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class OcppServer:
         stuck_s: float = STUCK_S,
         supported: Collection[str] = CORE_ACTIONS_FROM_STATION,
         next_id: Callable[[], str] = lambda: str(uuid4()),
+        waiting_characters: int = ALL_INBOXES_CHARACTERS,
     ) -> None:
         self.charge_points, self.messages, self.clock = charge_points, messages, clock
         self._host, self._port = host, port
@@ -88,6 +89,7 @@ class OcppServer:
         self._supported, self._next_id = frozenset(supported), next_id
         self._connections: dict[str, StationConnection] = {}
         self._sockets: set[Socket] = set()
+        self._waiting = WaitingText(waiting_characters)
         self._noise: dict[str, Allowance] = {}
         self._faults = Allowance(FAULTS_LOGGED, FAULTS_REFILL_S)
         self._server: Server | None = None
@@ -216,7 +218,7 @@ class OcppServer:
             return
         socket.forget_handshake()
         previous = self._connections.get(socket.identity)
-        link = Link(socket.identity, self._next_id, self._supported)
+        link = Link(socket.identity, self._next_id, self._supported, self._waiting)
         connection = StationConnection(socket, link, self, previous.busy if previous else None)
         self._connections[socket.identity] = connection
         self._sockets.add(socket)

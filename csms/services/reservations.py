@@ -6,6 +6,7 @@ Source: OCPP 1.6 ed. 2, 3.13 (Reservations), 5.2 and 5.13.
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Any
 
@@ -26,16 +27,23 @@ log = structlog.get_logger()
 
 Row = dict[str, Any]
 LOOKED_AT_EVERY_S = 10.0
+AT_ONCE = datetime.min.replace(tzinfo=UTC)
 
 
 class Reservations:
+    """The database is asked for those that are over only when there may be some: the next expiry is known.
+
+    It is a time, not a timer, so a clock that is set forward or back is followed.
+    """
+
     def __init__(
         self, database: Database, charge_points: ChargePoints, commands: Commands, clock: Clock
     ) -> None:
         self._database, self._charge_points, self._commands = database, charge_points, commands
         self._clock = clock
+        self._next_expiry: datetime | None = AT_ONCE  # not asked yet; None = none stands
         self._task: asyncio.Task[None] | None = None
-        commands.on("ReserveNow", _Reserve(database, charge_points, clock))
+        commands.on("ReserveNow", _Reserve(database, charge_points, clock, self._will_expire))
         commands.on("CancelReservation", _Cancel(database, clock))
 
     async def start(self) -> None:
@@ -81,7 +89,10 @@ class Reservations:
             )
             return await reservations.by_id(conn, id) or {}
 
-        row = await self._database.write(prepare)
+        try:
+            row = await self._database.write(prepare)
+        finally:  # also if nobody waits any more: it may be written all the same
+            self._will_expire(expires_at)
         await self._commands.send(station.identity, "ReserveNow", _request(row), row_id=row["id"])
         return await self._row(row["id"])
 
@@ -101,10 +112,9 @@ class Reservations:
     async def expire(self) -> None:
         """End those whose time is over; the station does so by its own clock."""
         now = self._clock.now()
-        async with self._database.read() as conn:
-            if not await reservations.has_expired(conn, now):
-                return
-        for row in await self._database.write(lambda conn: reservations.expire(conn, now)):
+        if self._next_expiry is None or now < self._next_expiry:
+            return
+        for row in await self._end_those_over(now):
             log.info("reservation expired", charge_point=row["identity"], reservation=row["reservation_id"])
             self._charge_points.report(
                 "reservation.expired",
@@ -113,6 +123,28 @@ class Reservations:
                 connector_id=row["connector_id"],
                 id_tag=row["id_tag"],
             )
+
+    async def _end_those_over(self, now: datetime) -> list[Row]:
+        """Whatever is reserved meanwhile counts, too; where the database fails, it is asked again."""
+
+        async def end(conn: AsyncConnection) -> tuple[list[Row], datetime | None]:
+            return await reservations.expire(conn, now), await reservations.next_expiry(conn)
+
+        over: list[Row] = []
+        following: datetime | None = AT_ONCE
+        self._next_expiry = None
+        try:
+            async with self._database.read() as conn:
+                following = await reservations.next_expiry(conn)
+            if following is not None and following <= now:
+                over, following = await self._database.write(end)
+        finally:
+            self._will_expire(following)
+        return over
+
+    def _will_expire(self, at: datetime | None) -> None:
+        if at is not None and (self._next_expiry is None or at < self._next_expiry):
+            self._next_expiry = at
 
     async def _run(self) -> None:
         while True:
@@ -131,8 +163,15 @@ class Reservations:
 
 
 class _Reserve(CommandEffect):
-    def __init__(self, database: Database, charge_points: ChargePoints, clock: Clock) -> None:
+    def __init__(
+        self,
+        database: Database,
+        charge_points: ChargePoints,
+        clock: Clock,
+        will_expire: Callable[[datetime], None],
+    ) -> None:
         self._database, self._charge_points, self._clock = database, charge_points, clock
+        self._will_expire = will_expire
 
     async def before(self, command: Command) -> None:
         payload = command.payload
@@ -140,19 +179,23 @@ class _Reserve(CommandEffect):
         if command.row_id is not None:
             return
         now = self._clock.now()
-        command.row_id = await self._database.write(
-            lambda conn: reservations.add(
-                conn,
-                payload["reservationId"],
-                identity=command.identity,
-                connector_id=payload["connectorId"],
-                id_tag=payload["idTag"],
-                parent_id_tag=payload.get("parentIdTag"),
-                expires_at=parse_time(payload["expiryDate"]) or now,
-                status="Asked",
-                created_at=now,
+        expires_at = parse_time(payload["expiryDate"]) or now
+        try:
+            command.row_id = await self._database.write(
+                lambda conn: reservations.add(
+                    conn,
+                    payload["reservationId"],
+                    identity=command.identity,
+                    connector_id=payload["connectorId"],
+                    id_tag=payload["idTag"],
+                    parent_id_tag=payload.get("parentIdTag"),
+                    expires_at=expires_at,
+                    status="Asked",
+                    created_at=now,
+                )
             )
-        )
+        finally:
+            self._will_expire(expires_at)
 
     async def answered(self, command: Command, answer: Row) -> None:
         now, word = self._clock.now(), str(answer.get("status"))[:32]

@@ -19,6 +19,7 @@ log = structlog.get_logger()
 KEPT_FRAMES_DAYS = 30
 KEPT_DECISIONS_DAYS = 90
 KEPT_METER_VALUES_DAYS = 400
+KEPT_UNMATCHED_STOPS_DAYS = 400
 KEPT_SECURITY_EVENTS_DAYS = 400
 KEPT_UPLOADS_DAYS = 90
 REMOVED_AT_ONCE = 1000
@@ -38,6 +39,7 @@ class Retention:
         frames_days: float = KEPT_FRAMES_DAYS,
         decisions_days: float = KEPT_DECISIONS_DAYS,
         meter_values_days: float = KEPT_METER_VALUES_DAYS,
+        unmatched_stops_days: float = KEPT_UNMATCHED_STOPS_DAYS,
         security_events_days: float = KEPT_SECURITY_EVENTS_DAYS,
         uploads_days: float = KEPT_UPLOADS_DAYS,
     ) -> None:
@@ -47,6 +49,7 @@ class Retention:
             (frames.remove_before, timedelta(days=frames_days)),
             (history.remove_decisions_before, timedelta(days=decisions_days)),
             (transactions.remove_meter_values_before, timedelta(days=meter_values_days)),
+            (transactions.remove_unmatched_stops_before, timedelta(days=unmatched_stops_days)),
             (security_events.remove_before, timedelta(days=security_events_days)),
         ]
         self._task: asyncio.Task[None] | None = None

@@ -73,9 +73,10 @@ async def end_replaced(conn: AsyncConnection, row: Row, now: datetime) -> None:
     await conn.execute(others.values(status="Cancelled", ended_at=now))
 
 
-async def has_expired(conn: AsyncConnection, now: datetime) -> bool:
-    query = select(r.id).where(r.status.in_(STANDING), r.expires_at <= now).limit(1)
-    return (await conn.execute(query)).first() is not None
+async def next_expiry(conn: AsyncConnection) -> datetime | None:
+    """When the first of those that stand is over; None: none stands."""
+    query = select(r.expires_at).where(r.status.in_(STANDING)).order_by(r.expires_at).limit(1)
+    return (await conn.execute(query)).scalar_one_or_none()
 
 
 async def expire(conn: AsyncConnection, now: datetime) -> list[Row]:

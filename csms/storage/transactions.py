@@ -367,6 +367,14 @@ async def match_stop(conn: AsyncConnection, stop_id: int, transaction_id: int) -
     )
 
 
+async def remove_unmatched_stops_before(conn: AsyncConnection, end: datetime, at_most: int) -> int:
+    """As with meter values, also those that were matched: their transaction holds what they said."""
+    oldest = select(unmatched_stops.c.id, unmatched_stops.c.received_at)
+    first = oldest.order_by(unmatched_stops.c.id).limit(at_most).subquery()
+    old = select(first.c.id).where(first.c.received_at < end)
+    return (await conn.execute(delete(unmatched_stops).where(unmatched_stops.c.id.in_(old)))).rowcount
+
+
 async def search(
     conn: AsyncConnection,
     *,

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 from operated_station import CP1, NO_ANSWER, CallError, House, Station, running_house
+from sqlalchemy import event
+from sqlalchemy.engine import Engine
 
+from csms.storage.database import STORAGE_FAULTS
 from tests.services_on_file import NOON, SetClock
 
 RESERVATIONS = f"{CP1}/reservations"
@@ -101,6 +106,82 @@ async def test_a_reservation_expires_by_the_clock_also_over_a_restart(tmp_path: 
         assert (expired["status"], expired["ended_at"]) == ("Expired", "2026-06-01T13:00:00Z")
         event = events.get_nowait()
         assert (event.kind, event.data["id_tag"]) == ("reservation.expired", "ANNA")
+
+
+@asynccontextmanager
+async def reads_of(house: House) -> AsyncIterator[list[str]]:
+    """What is asked of the database's reservations."""
+    asked: list[str] = []
+
+    def note(_conn: Any, _cursor: Any, statement: str, *_more: Any) -> None:
+        if "FROM reservations" in statement:
+            asked.append(statement)
+
+    event.listen(Engine, "before_cursor_execute", note)
+    yield asked
+    event.remove(Engine, "before_cursor_execute", note)
+
+
+async def test_the_database_is_not_asked_while_nothing_can_be_over(house: House, station: Station) -> None:
+    expire, clock = house.services.reservations.expire, house.clock
+    async with reads_of(house) as asked:
+        for _ in range(3):
+            await expire()
+        assert len(asked) == 1  # after the start
+    await reserve(house, station, connector_id=1)
+    async with reads_of(house) as asked:
+        for minute in (0, 30, 59):
+            clock.at = NOON + timedelta(minutes=minute)
+            await expire()
+        assert asked == []
+    clock.at = NOON + timedelta(minutes=60)
+    await expire()
+    assert (await only(house))["status"] == "Expired"
+    async with reads_of(house) as asked:
+        await expire()
+        assert asked == []
+
+
+@pytest.mark.parametrize(
+    ("minutes", "statuses"),
+    [
+        ([30, 90], [["Accepted", "Accepted"], ["Expired", "Accepted"]]),
+        ([-600, 59, 60], [["Accepted", "Accepted"], ["Accepted", "Accepted"], ["Expired", "Accepted"]]),
+        ([10_000], [["Expired", "Expired"]]),
+        ([61, -600, 121], [["Expired", "Accepted"], ["Expired", "Accepted"], ["Expired", "Expired"]]),
+    ],
+    ids=["as usual", "set back", "set forward", "forward and back"],
+)
+async def test_reservations_expire_by_a_clock_that_is_set(
+    house: House, station: Station, minutes: list[int], statuses: list[list[str]]
+) -> None:
+    """A raw one for an hour, then one for two hours; told in this order."""
+    station.will_answer("ReserveNow", ACCEPTED)
+    raw = {"connectorId": 1, "expiryDate": "2026-06-01T13:00:00Z", "idTag": "ANNA", "reservationId": 77}
+    await house.services.reservations.expire()
+    await house.operator.post(f"{CP1}/ocpp/ReserveNow", json=raw)
+    later = {"connector_id": 2, "id_tag": "BERT", "expires_in_s": 7200}
+    assert (await house.operator.post(RESERVATIONS, json=later)).status_code == 201
+    seen = []
+    for minute in minutes:
+        house.clock.at = NOON + timedelta(minutes=minute)
+        await house.services.reservations.expire()
+        rows = await house.services.reservations.of_station("CP1")
+        seen.append([row["status"] for row in reversed(rows)])
+    assert seen == statuses
+
+
+async def test_reservations_are_looked_for_again_when_the_database_has_failed(
+    house: House, station: Station
+) -> None:
+    await reserve(house, station)
+    house.clock.at = NOON + timedelta(minutes=61)
+    await house.services.database.stop()
+    with pytest.raises(STORAGE_FAULTS):
+        await house.services.reservations.expire()
+    await house.services.database.start()
+    await house.services.reservations.expire()
+    assert (await only(house))["status"] == "Expired"
 
 
 async def test_cancelling_counts_when_the_station_agrees(house: House, station: Station) -> None:

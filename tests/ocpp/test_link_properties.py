@@ -20,11 +20,11 @@ from hypothesis.stateful import (
 
 from csms.errors import CallFailed, NotConnected
 from csms.ocpp import link as link_module
-from csms.ocpp.link import HandleCall, Link, Received, ResolveCall, SendFrame
+from csms.ocpp.link import HandleCall, Link, Received, ResolveCall, SendFrame, WaitingText
 from csms.ocpp.messages import BadCall, Call, parse
 
 NOW = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
-INBOX, CHARACTERS, QUEUE = 4, 400, 3
+INBOX, CHARACTERS, ALL_CHARACTERS, QUEUE = 4, 400, 600, 3
 
 CALLS = st.builds(
     lambda id, content: [2, id, *content],
@@ -86,7 +86,8 @@ class LinkMachine(RuleBasedStateMachine):
         self._patch.setattr(link_module, "INBOX_CHARACTERS", CHARACTERS)
         self._patch.setattr(link_module, "QUEUE_LIMIT", QUEUE)
         numbers = count(1)
-        self.link = Link("CP1", lambda: f"ours-{next(numbers)}")
+        self.waiting, self.of_others = WaitingText(ALL_CHARACTERS), 0
+        self.link = Link("CP1", lambda: f"ours-{next(numbers)}", waiting=self.waiting)
         self.now_s, self.closed = 0.0, False
         self.owed: deque[str] = deque()
         self.handling: HandleCall | None = None
@@ -102,11 +103,18 @@ class LinkMachine(RuleBasedStateMachine):
         assert set(self.resolved) | self.withdrawn >= self.asked
         self._patch.undo()
 
+    # --- what other stations do ---
+
+    @rule(characters=st.integers(0, ALL_CHARACTERS))
+    def the_others_have_waiting(self, characters):
+        self.waiting.characters += characters - self.of_others
+        self.of_others = characters
+
     # --- what the station does ---
 
     @rule(text=CALLS.map(json.dumps) | mutated() | st.text(max_size=40))
     def the_station_says(self, text):
-        message, effects = parse(text), self.feed(text)
+        message, waited, effects = parse(text), len(self.owed), self.feed(text)
         answers = [e for e in effects if isinstance(e, SendFrame) and json.loads(e.text)[0] != 2]
         match message:
             case BadCall():
@@ -116,6 +124,7 @@ class LinkMachine(RuleBasedStateMachine):
                 note = effects[0].note or ""
                 if not answers and not note.startswith(("repeated", "the connection is over")):
                     self.owed.append(str(message.id))
+                    assert not waited or self.waiting.characters <= ALL_CHARACTERS
             case _:
                 assert answers == []
         for answer in answers:
@@ -224,6 +233,7 @@ class LinkMachine(RuleBasedStateMachine):
         assert len(self.owed) <= INBOX
         assert len(self.link._inbox) == len(self.owed)
         assert sum(call.length for call in self.link._inbox) == self.link._inbox_characters
+        assert self.waiting.characters == self.of_others + self.link._inbox_characters
         if len(self.owed) > 1:
             assert self.link._inbox_characters <= CHARACTERS
 

@@ -258,3 +258,17 @@ async def test_after_stop_the_port_is_free_and_stations_are_told_to_come_back(tm
         assert await station.closed() == 1012
         with sockets.create_server(("127.0.0.1", port)):
             pass
+
+
+async def test_stations_share_the_room_for_calls_that_wait(tmp_path):
+    async with central_system(tmp_path, known=("CP1", "CP2"), waiting_characters=5000) as system:
+        loud, quiet = await system.station("CP1"), await system.station("CP2")
+        system.answers.may_go_on.clear()
+        await loud.say([2, "1", "DataTransfer", {"vendorId": "v", "data": "x" * 6000}])
+        await asyncio.wait_for(system.answers.arrived.wait(), PATIENCE_S)
+        await quiet.say([2, "1", "Heartbeat", {}])
+        assert (await quiet.ask([2, "2", "Heartbeat", {}]))[:3] == [4, "2", "InternalError"]
+        system.answers.may_go_on.set()
+        assert (await quiet.hear())[:2] == [3, "1"]
+        assert (await loud.hear())[:2] == [3, "1"]
+        assert (await quiet.ask([2, "2", "Heartbeat", {}]))[:2] == [3, "2"]

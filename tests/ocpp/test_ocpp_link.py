@@ -18,14 +18,15 @@ from csms.ocpp.link import (
     Received,
     ResolveCall,
     SendFrame,
+    WaitingText,
 )
 
 NOW = datetime(2026, 6, 1, 10, 0, tzinfo=UTC)
 
 
-def make_link():
+def make_link(waiting=None):
     numbers = count(1)
-    return Link("CP1", lambda: f"ours-{next(numbers)}")
+    return Link("CP1", lambda: f"ours-{next(numbers)}", waiting=waiting)
 
 
 def sent(effects):
@@ -126,6 +127,56 @@ def test_the_texts_of_waiting_calls_are_limited_but_one_is_always_taken():
     assert sent(link.feed('[2,"2","Heartbeat",{}]', NOW))[0][:3] == [4, "2", "InternalError"]
     link.answer({"status": "Accepted"})
     assert to_handle(link.feed('[2,"2","Heartbeat",{}]', NOW)) == ["2"]
+
+
+def transfer(id, characters):
+    frame = json.dumps([2, id, "DataTransfer", {"vendorId": "v", "data": ""}])
+    return json.dumps([2, id, "DataTransfer", {"vendorId": "v", "data": "x" * (characters - len(frame))}])
+
+
+def test_a_thousand_stations_together_hold_no_more_text_than_a_few():
+    """While the database stands still each tells all it has; what is too much they are asked to repeat."""
+    waiting = WaitingText(most_characters=100_000)
+    links = [make_link(waiting) for _ in range(1000)]
+    for link in links:
+        assert to_handle(link.feed(transfer("first", 60), NOW)) == ["first"]
+    taken, refused = 0, []
+    for link in links:
+        answers = sent(link.feed(transfer("second", 1000), NOW))
+        taken += not answers
+        refused += answers
+    assert (taken, len(refused)) == (40, 960)
+    assert {(kind, code) for kind, _, code, *_ in refused} == {(4, "InternalError")}
+    assert all("repeat" in description for _, _, _, description, _ in refused)
+    assert waiting.characters == 100_000
+
+
+def test_a_station_comes_to_word_with_one_call_however_full_the_others_make_it():
+    waiting = WaitingText(most_characters=1000)
+    flood, quiet = make_link(waiting), make_link(waiting)
+    flood.feed(transfer("1", 900), NOW)
+    flood.feed(transfer("2", 100), NOW)
+    assert to_handle(quiet.feed(transfer("1", 600), NOW)) == ["1"]
+    assert sent(quiet.feed('[2,"2","Heartbeat",{}]', NOW))[0][:3] == [4, "2", "InternalError"]
+    quiet.answer({"status": "Accepted"})
+    assert to_handle(quiet.feed('[2,"2","Heartbeat",{}]', NOW)) == ["2"]
+
+
+@pytest.mark.parametrize("closed_first", [True, False])
+def test_connections_that_end_leave_the_room_to_others(closed_first):
+    waiting = WaitingText(most_characters=1000)
+    gone = make_link(waiting)
+    gone.feed(transfer("1", 300), NOW)
+    gone.feed(transfer("2", 300), NOW)
+    if closed_first:
+        gone.close()
+        assert waiting.characters == 300  # still being handled
+        gone.answer({"status": "Accepted"})
+    else:
+        gone.answer({"status": "Accepted"})
+        gone.refuse("InternalError", "not stored")
+        gone.close()
+    assert waiting.characters == 0
 
 
 def test_a_withdrawn_call_is_not_sent():

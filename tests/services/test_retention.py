@@ -23,19 +23,21 @@ KEPT = DAYS[-3:]
 async def ten_days(
     backend: Backend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> AsyncIterator[Retention]:
-    """Each day a charge, a frame and a decision of two sites; then it is the eleventh day."""
+    """Each day a charge, a stop of nothing we know, a frame and a decision of two sites; then it is the
+    eleventh day."""
     monkeypatch.setattr(retention, "REMOVED_AT_ONCE", 2)
     frames = FrameLog(backend.database)
     for at in DAYS:
         begun = await backend.say("StartTransaction", start(at), at)
         await backend.say("MeterValues", values(begun["transactionId"], at, 1500), at)
         await backend.say("StopTransaction", stop(begun["transactionId"], at), at)
+        await backend.say("StopTransaction", stop(9999, at), at, identity="CP2")
         frames.add("CP1", at, "in", "Heartbeat", "1", "[]", None)
         for site_id in ("home", "cabin"):
             await backend.reporting.record_minute(site_id, at, {}, {}, {}, {})
     await frames.flush()
     backend.clock.at = DAYS[-1] + timedelta(days=1)
-    tidied = Retention(backend.database, backend.clock, Files(tmp_path), 3.5, 3.5, 3.5)
+    tidied = Retention(backend.database, backend.clock, Files(tmp_path), 3.5, 3.5, 3.5, 3.5)
     yield tidied
     await tidied.stop()
 
@@ -55,10 +57,18 @@ async def test_frames_decisions_and_meter_values_go_when_they_are_old(
     assert [row["energy_wh"] for row in await backend.transactions()] == [7000] * 10
 
 
+async def test_stops_of_nothing_we_know_go_when_they_are_old(ten_days: Retention, backend: Backend) -> None:
+    await ten_days.tidy()
+    assert times(backend, "unmatched_stops", "received_at") == KEPT
+    await backend.say("StopTransaction", stop(9999, KEPT[0]), identity="CP2")  # repeated: known still
+    assert len(backend.rows("unmatched_stops")) == len(KEPT)
+
+
 async def test_nothing_is_touched_while_it_is_new(ten_days: Retention, backend: Backend) -> None:
     backend.clock.at = NOON
     await ten_days.tidy()
     assert len(backend.rows("frames")) == len(backend.rows("meter_values")) == 10
+    assert len(backend.rows("unmatched_stops")) == 10
     assert len(backend.rows("decisions")) == 20
 
 

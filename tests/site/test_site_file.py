@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from csms.domain.site import SiteConfig, parse_days, safe_currents
+from csms.domain.write_pace import WritePace
 from csms.site_file import SiteFileError, read_site, write_site
 
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").glob("*.toml"))
@@ -33,6 +34,18 @@ def test_examples_read_and_write_back_to_the_same_site(path: Path) -> None:
     ("written", "instead", "message"),
     [
         ('timezone = "Europe/Zurich"', 'timezone = "Europe/Bern"', "an IANA time zone"),
+        (
+            "control_interval_s = 60",
+            "control_interval_s = 900",
+            "control_interval_s = 900: at most 225 s expected",
+        ),
+        (
+            "control_interval_s = 60",
+            "control_interval_s = 225.5",
+            "control_interval_s = 225.5: at most 225 s",
+        ),
+        ("control_interval_s = 60", "control_interval_s = inf", "finite number"),
+        ("control_interval_s = 60", "control_interval_s = 0", "greater than or equal to 1"),
         ("limit_a = [40, 40, 40]", "limit_a = [40, 40]", "at least 3 items"),
         ("limit_a = [40, 40, 40]", 'limit_a = [40, 40, "much"]', "valid number"),
         ("limit_a = [40, 40, 40]", "limit_a = [40, 40, nan]", "finite number"),
@@ -68,6 +81,13 @@ def test_a_fault_is_told_with_its_line(written: str, instead: str, message: str)
     told = faults(text)
     assert any(message in fault for fault in told), told
     assert all(fault.startswith("line ") for fault in told), told
+
+
+def test_the_longest_interval_renews_a_limit_twice_before_its_dead_man_is_over() -> None:
+    site = read_site(HOUSE.replace("control_interval_s = 60", "control_interval_s = 225"))
+    interval_s, dead_man_s = site.site.control_interval_s, WritePace().dead_man_s
+    decisions_s = [n * interval_s for n in range(1, 10)]
+    assert len([at_s for at_s in decisions_s if dead_man_s / 2 <= at_s < dead_man_s]) == 2
 
 
 def test_a_table_that_there_is_not_is_told_with_its_line() -> None:
