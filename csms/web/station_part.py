@@ -154,13 +154,13 @@ def text_field(label: str, name: str, **attributes: Any) -> Tag:
         return Tag("textarea", name=name, rows="3", spellcheck="false", **attributes)
 
 
-def choice(label: str, name: str, options: dict[str, str]) -> Tag:
+def choice(label: str, name: str, options: dict[str, str], chosen: str = "") -> Tag:
     """options: value -> words."""
     with Tag("label"):
         Tag("span", label)
         with Tag("select", name=name) as select:
             for value, words in options.items():
-                Tag("option", words, value=value)
+                Tag("option", words, value=value, selected="selected" if chosen and value == chosen else None)
     return select
 
 

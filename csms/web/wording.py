@@ -90,6 +90,14 @@ def ago(seconds: float | None) -> str:
     return words if words in ("never", "now") else f"{words} ago"
 
 
+def duration(seconds: float) -> str:
+    """ "45 s", "12 min", "3 h 05", "50 h 00"."""
+    if seconds < 60:
+        return f"{max(seconds, 0):.0f} s"
+    hours, minutes = divmod(int(seconds // 60), 60)
+    return f"{hours} h {minutes:02}" if hours else f"{minutes} min"
+
+
 def times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
