@@ -9,10 +9,12 @@ from fastapi.responses import FileResponse, JSONResponse, Response, StreamingRes
 from nicegui import app as page_app
 from starlette.requests import ClientDisconnect
 
+from csms.domain.id_tag_table import write_table
 from csms.domain.transaction_table import HEAD, table_lines
 from csms.errors import CsmsError, InvalidInput, NoSpace, NotFound, TooLarge
 from csms.services.bundle import Services
 from csms.services.reporting import Wanted
+from csms.web.badges import TABLE_PATH
 from csms.web.jobs import UPLOAD_PATH
 from csms.web.login import session_role
 from csms.web.past_sessions import asked
@@ -23,6 +25,8 @@ STATUSES: dict[type[CsmsError], int] = {NotFound: 404, TooLarge: 413, InvalidInp
 
 
 def mount_page_files(services: Services) -> None:
+    _mount_badge_table(services)
+
     @page_app.put(UPLOAD_PATH + "{name}", include_in_schema=False)
     async def store_image(request: Request, name: str) -> Response:
         if await session_role(services, request.session) != "admin":
@@ -54,6 +58,26 @@ def mount_page_files(services: Services) -> None:
         except CsmsError as fault:
             return _refused(str(fault), STATUSES.get(type(fault), 500))
         return FileResponse(path, media_type="application/octet-stream", filename=path.name)
+
+
+def _mount_badge_table(services: Services) -> None:
+    @page_app.get(TABLE_PATH, include_in_schema=False)
+    async def save_badges(request: Request) -> Response:
+        if await session_role(services, request.session) is None:
+            return _refused("sign in first", 403)
+        return Response(write_table(await services.accounts.id_tags()), headers=_as_file("badges.csv"))
+
+    @page_app.put(TABLE_PATH, include_in_schema=False)
+    async def take_in_badges(request: Request) -> Response:
+        if await session_role(services, request.session) != "admin":
+            return _refused("only an administrator changes badges", 403)
+        try:
+            await services.accounts.import_id_tags((await request.body()).decode("utf-8"))
+        except UnicodeDecodeError:
+            return _refused("a text in UTF-8 is expected", 422)
+        except InvalidInput as fault:
+            return _refused(str(fault), 422)
+        return Response(status_code=204)
 
 
 async def _session_table(services: Services, wanted: Wanted) -> AsyncIterator[str]:

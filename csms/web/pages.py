@@ -13,6 +13,7 @@ from nicegui import ui
 
 from csms.errors import CsmsError, NotFound
 from csms.services.bundle import Services
+from csms.web.badges import Badges
 from csms.web.elements import SUNFLOWER_SVG, Tag
 from csms.web.headers import SecurityHeaders
 from csms.web.login import bare_page, mount_login, session_role
@@ -21,8 +22,8 @@ from csms.web.page_files import mount_page_files
 from csms.web.past_sessions import PastSessions, asked
 from csms.web.site_page import SitePage
 from csms.web.station_page import StationPage
-from csms.web.station_part import Visitor
-from csms.web.stations import StationsPage, timezone_of
+from csms.web.station_part import StationVisitor, Visitor
+from csms.web.stations import StationsPage, first_timezone, timezone_of
 from csms.web.theme import CSS
 from csms.web.today import Days
 from csms.web.wording import sentence
@@ -76,6 +77,19 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
     async def sessions(request: Request) -> Response | None:
         return await _sessions_page(services, request)
 
+    @ui.page("/badges", title="Badges · Helianthus")
+    async def badges(request: Request) -> Response | None:
+        role = await session_role(services, request.session)
+        if role is None:
+            return _to_login(request)
+        with _frame(services, request, role):
+            timezone = first_timezone(services)
+            with Tag("div", classes="page-title"):
+                Tag("h1", "Badges")
+                Tag("p", f"Times of {timezone}", classes="quiet-line")
+            await Badges("Who may charge", Visitor(services, timezone, role)).load()
+        return None
+
     ui.run_with(
         app,
         title="Helianthus",
@@ -128,11 +142,11 @@ async def _station_page(services: Services, request: Request, identity: str) -> 
             _nothing_here(sentence(f"{error}."), "Choose one under Stations.")
             return None
         ui.page_title(f"{station.identity} · Helianthus")
-        visitor = Visitor(
+        visitor = StationVisitor(
             services,
-            station.identity,
             timezone_of(services, station.identity),
             role,
+            station.identity,
             str(request.session.get("user") or "the page"),
             services.public_url or str(request.base_url),
         )

@@ -15,8 +15,8 @@ from csms.services.reporting import Wanted
 from csms.web.elements import Tag
 from csms.web.station_part import choice, field
 from csms.web.station_words import stop_in_words
-from csms.web.stations import timezone_of
-from csms.web.wording import duration, kilowatt_hours, when
+from csms.web.stations import first_timezone, timezone_of
+from csms.web.wording import duration, kilowatt_hours, on_day
 
 Row = dict[str, Any]
 PAGE = 50
@@ -45,7 +45,7 @@ def asked(services: Services, query: Mapping[str, str]) -> Asked:
     """Raises InvalidInput; NotFound: no such station."""
     fields = {name: query.get(name, "").strip() for name in FILTERS}
     station = services.charge_points.station(fields["station"]).identity if fields["station"] else None
-    timezone = timezone_of(services, station) if station else _first_timezone(services)
+    timezone = timezone_of(services, station) if station else first_timezone(services)
     first, last = (_day(name, fields[name]) for name in ("from", "until"))
     if first is not None and last is not None and last < first:
         raise InvalidInput("until", fields["until"], f"{fields['from']} or later")
@@ -60,11 +60,6 @@ def asked(services: Services, query: Mapping[str, str]) -> Asked:
         lost_only=fields["ended"] == "lost",
     )
     return Asked(fields, wanted, timezone, _id(query.get("before", "")))
-
-
-def _first_timezone(services: Services) -> str:
-    sites = services.sites.all()
-    return sites[0].site.timezone if sites else "UTC"
 
 
 def _day(name: str, text: str) -> date | None:
@@ -157,7 +152,7 @@ class PastSessions:
         now, timezone, name = self._services.clock.now(), self._asked.timezone, row["identity"]
         ended_at = row["stopped_at"] or now
         with Tag("tr"):
-            Tag("td", when(row["started_at"], now, timezone), title=f"session {row['id']}")
+            Tag("td", on_day(row["started_at"], timezone), title=f"session {row['id']}")
             with Tag("td"):
                 Tag("a", name, classes="name-link", href=f"/stations/{quote(name, safe='')}")
                 Tag("span", f" / {row['connector_id']}", classes="quiet-line")

@@ -241,11 +241,12 @@ p:empty { display: none; }
   .log-event .log-action { grid-column: auto; }
 }
 
+.panel.filters label { display: grid; gap: 4px; min-height: 0; }
 .panel.filters { display: flex; align-items: flex-end; } .panel.filters input, .panel.filters select { width: 170px; flex: none; }
-.panel.filters .quiet-link { align-self: center; }
+.panel.filters .quiet-link { align-self: flex-end; padding-bottom: 10px; }
 .totals { display: flex; flex-wrap: wrap; gap: 8px 24px; align-items: baseline; padding: 14px 18px; margin-bottom: 14px; }
 .totals .quiet-link { margin-left: auto; align-self: baseline; }
-.records { width: 100%; border-collapse: collapse; font-size: 14px; }
+.records { width: 100%; border-collapse: separate; border-spacing: 0; font-size: 14px; }
 .records th { padding: 12px 10px 8px; text-align: left; color: var(--muted); font-size: 12.5px; font-weight: 600; }
 .records td { padding: 9px 10px; border-top: 1px solid var(--line); overflow-wrap: anywhere; vertical-align: baseline; }
 .records th:first-child, .records td:first-child { padding-left: 18px; } .records th:last-child, .records td:last-child { padding-right: 18px; }

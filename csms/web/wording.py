@@ -114,5 +114,11 @@ def when(at: datetime | None, now: datetime, timezone: str) -> str:
     return f"{day} {local:%H:%M}"
 
 
+def on_day(at: datetime, timezone: str) -> str:
+    """ "12 May 2026 08:30": for what is printed and kept."""
+    local = at.astimezone(ZoneInfo(timezone))
+    return f"{local.day} {local:%b %Y %H:%M}"
+
+
 def sentence(text: str) -> str:
     return text[:1].upper() + text[1:]

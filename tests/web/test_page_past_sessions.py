@@ -88,7 +88,7 @@ def test_the_sessions_of_a_badge_in_a_month_are_found_and_summed_up(
     expect(page.get_by_role("group", name="Totals")).to_contain_text("75.0kWh30 sessions")
     expect(lines(page)).to_have_count(30)
     expect(lines(page).first).to_have_text(
-        "30 Apr 06:00GARAGE / 1ANNA-7 Anna Muster2.50 kWh2 h 05Badge not accepted"
+        "30 Apr 2026 06:00GARAGE / 1ANNA-7 Anna Muster2.50 kWh2 h 05Badge not accepted"
     )
     expect(page.get_by_label("Badge")).to_have_value("anna-7")
     keep(page, "sessions-found")
@@ -97,8 +97,8 @@ def test_the_sessions_of_a_badge_in_a_month_are_found_and_summed_up(
 @pytest.mark.parametrize(
     ("asked", "timezone", "began"),
     [
-        ("station=GARAGE", "UTC", ["30 Apr 22:00", "30 Apr 14:00", "30 Apr 06:00"]),
-        ("badge=GUEST-9", "Europe/Zurich", ["30 Apr 16:00", "30 Apr 00:00"]),
+        ("station=GARAGE", "UTC", ["30 Apr 2026 22:00", "30 Apr 2026 14:00", "30 Apr 2026 06:00"]),
+        ("badge=GUEST-9", "Europe/Zurich", ["30 Apr 2026 16:00", "30 Apr 2026 00:00"]),
     ],
 )
 def test_a_day_is_one_by_the_clock_on_the_wall(
