@@ -67,7 +67,7 @@ class BadgeLine(Line):
         if (use := self._part.use.get(row["id_tag"].lower())) is not None:
             parts.append(f"last at {use['identity']}, {when(use['started_at'])}")
             parts.append(f"{kilowatt_hours(use['energy_wh'])} kWh this month")
-        self.say(f"{row['id_tag']}{name}", " · ".join(parts), *STATES[self._part.status(row, now)])
+        self.say(f"{row['id_tag']}{name}", " · ".join(parts), *self._part.state(row))
 
     async def _remove(self) -> str:
         await self._part.services.accounts.remove_id_tag(self._id_tag)
@@ -141,8 +141,8 @@ class Badges(Card):
         with Tag("div", classes="entry-actions"):
             Tag("a", "Save as a table (CSV)", classes="quiet-link", href=TABLE_PATH, download="")
         if self.visitor.may_administer:
-            with Tag("label", classes="upload"):
-                Tag("span", "Add or replace those of a table (CSV)")
+            with folded("Take in a table …"), Tag("label", classes="upload"):
+                Tag("span", "Add or replace the badges of a table (CSV)")
                 upload = Tag("input", type="file", accept=".csv,text/csv")
             upload.on("change", self._taken_in, js_handler=sending(f'"{TABLE_PATH}"'))
 
@@ -171,6 +171,8 @@ class Badges(Card):
     def _told(self, row: Row) -> dict[str, str]:
         told = {column: "" if row[column] is None else str(row[column]) for column in COLUMNS}
         told["blocked"] = str(row["blocked"]).lower()
+        if row["min_a"] is not None:
+            told["min_a"] = f"{row['min_a']:g}"
         if row["charge_points"] is not None:  # an empty list is not the same as none: nowhere
             told["charge_points"] = SEPARATOR.join(row["charge_points"]) or SEPARATOR
         if row["expires_at"] is not None:
@@ -194,10 +196,24 @@ class Badges(Card):
     def is_stored(self, id_tag: str) -> bool:
         return any(spelling in self._stored for spelling in possible_spellings(id_tag))
 
-    def status(self, row: Row, now: datetime) -> str:
-        """Whatever the station: OCPP's AuthorizationStatus. Its group takes it along."""
-        parent = self._stored.get((row["parent_id_tag"] or "").strip().lower())
-        return str(authorize(_tag(row), now, "reject", parent=parent)["status"])
+    def state(self, row: Row) -> tuple[str, str]:
+        """In words, and their colour."""
+        if row["charge_points"] == []:
+            return "Nowhere", "fault"
+        return STATES[self._status(_tag(row), None)]
+
+    def _status(self, tag: IdTag, identity: str | None) -> str:
+        """OCPP's AuthorizationStatus, at a station or whichever. Its group takes it along."""
+        parent = self._stored.get((tag.parent_id_tag or "").strip().lower())
+        now = self.services.clock.now()
+        return str(authorize(tag, now, "reject", parent=parent, identity=identity)["status"])
+
+    def _is_still_refused(self, refused: RefusedBadge) -> bool:
+        """One that was let in meanwhile is not told any more; how many it has running is not asked."""
+        tag = next((self._stored[s] for s in possible_spellings(refused.id_tag) if s in self._stored), None)
+        if tag is None or refused.status == "ConcurrentTx":
+            return True
+        return self._status(tag, refused.identity) != "Accepted"
 
     async def load(self) -> None:
         """All that is stored, anew. Who charged when is for operators only."""
@@ -212,7 +228,8 @@ class Badges(Card):
         return local.replace(day=1, hour=0, minute=0, second=0, microsecond=0)
 
     async def refresh(self) -> None:
-        refused = self.services.charge_points.refused_badges() if self.visitor.may_operate else []
+        lately = self.services.charge_points.refused_badges() if self.visitor.may_operate else []
+        refused = [one for one in lately if self._is_still_refused(one)]
         self._refused_part.show(bool(refused))
         self._refused.show(refused)
         found = [row for row in self._rows if self._sought in f"{row['id_tag']} {row['name']}".lower()]

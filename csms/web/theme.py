@@ -208,7 +208,7 @@ p:empty { display: none; }
 .entry-head { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: baseline; }
 .entry-title { font-weight: 600; overflow-wrap: anywhere; } .entry .quiet-line { overflow-wrap: anywhere; }
 .entry-actions { display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: center; } .entry-actions:empty { display: none; }
-.entry-actions details { min-width: 0; } .entry-actions details[open] { flex-basis: 100%; }
+.entry-actions .quiet-link { align-self: center; } .entry-actions details { min-width: 0; } .entry-actions details[open] { flex-basis: 100%; }
 .name-link { color: inherit; text-decoration: none; } .name-link:hover { text-decoration: underline; text-underline-offset: 3px; }
 .quiet-link { color: var(--muted); font-size: 13px; text-underline-offset: 3px; align-self: flex-start; }
 .quiet-link:hover { color: var(--ink); }

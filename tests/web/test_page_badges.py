@@ -109,7 +109,7 @@ def test_what_each_badge_may_and_when_it_charged_is_told(
         "ANNA-7 · Anna MusterBlockedonly at DOOR · group FAMILY · 2 at once · needs 8 A · until 1 Jul 00:00"
         " · last at DOOR, today 10:00 · 4.00 kWh this month"
     )
-    expect(line(page, "OLD-1")).to_contain_text("at no station")
+    expect(line(page, "OLD-1")).to_contain_text("OLD-1Nowhereat no station")
     page.get_by_label("Find a badge").fill("muster")
     page.get_by_label("Find a badge").press("Enter")
     expect(page.get_by_label("Badges", exact=True).locator(".entry")).to_have_count(1)
@@ -128,7 +128,7 @@ def test_a_badge_just_refused_is_let_in_with_one_click(
     keep(page, "badges")
     refused.get_by_role("button", name="Add it").click()
     expect(line(page, "NEW-CAR")).to_contain_text("May charge")
-    expect(refused.get_by_role("button")).to_have_count(0)
+    expect(refused).to_have_count(0)
     answer = served.run(door.say("Authorize", {"idTag": "NEW-CAR"}))
     assert answer["idTagInfo"]["status"] == "Accepted"
 
@@ -156,7 +156,8 @@ def test_a_table_is_saved_changed_and_taken_in_again(
     table = saved.value.path().read_text()
     changed = tmp_path / "badges.csv"
     changed.write_text(table + "CARL,Carl\n")
-    page.get_by_label("Add or replace those of a table").set_input_files(changed)
+    page.get_by_text("Take in a table …").click()
+    page.get_by_label("Add or replace the badges of a table").set_input_files(changed)
     expect(page.get_by_text("The badges of badges.csv are stored")).to_be_visible()
     expect(line(page, "CARL")).to_be_visible()
     assert stored(served, "ANNA-7")["charge_points"] == ["DOOR"]
