@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from datetime import datetime
 from typing import Annotated, Any, Literal
 
@@ -14,6 +12,7 @@ from pydantic import BaseModel, Field
 from csms.api.problems import responses
 from csms.api.schemas import TIME_HINT, Body, QueryTime, period
 from csms.api.tokens import Asking, ServicesHere, operator
+from csms.domain.transaction_table import HEAD, table_lines
 from csms.services.transaction_closing import LONGEST_REASON
 
 router = APIRouter(prefix="/transactions", tags=["transactions"])
@@ -80,7 +79,7 @@ async def list_transactions(
     )
     if format == "csv" or (format is None and "text/csv" in accept):
         return Response(
-            as_csv([TransactionRecord.model_validate(row) for row in rows]),
+            HEAD + table_lines(rows),
             media_type="text/csv",
             headers={"Content-Disposition": 'attachment; filename="transactions.csv"'},
         )
@@ -101,21 +100,3 @@ async def close_transaction(
 ) -> TransactionRecord:
     row = await services.closing.close(id, body.reason, asking, body.even_if_charging)
     return TransactionRecord.model_validate(row)
-
-
-def as_csv(records: list[TransactionRecord]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(TransactionRecord.model_fields)
-    for record in records:
-        writer.writerow(_cell(value) for value in record.model_dump().values())
-    return out.getvalue()
-
-
-def _cell(value: Any) -> Any:
-    """Quote a text that a spreadsheet would take for a formula: an id tag is whatever a station sends."""
-    if isinstance(value, datetime):
-        return value.isoformat()
-    if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")):
-        return "'" + value
-    return value

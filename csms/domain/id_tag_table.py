@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
+from csms.domain.csv_table import FORMULA, csv_lines
 from csms.domain.id_tag import IdTag
 from csms.domain.normalise import parse_time
 from csms.errors import InvalidInput
@@ -25,28 +25,17 @@ COLUMNS = (
 SEPARATOR = "|"  # between the identities of one cell
 LONGEST_NAME = 200
 LOWEST_MIN_A, HIGHEST_MIN_A = 6.0, 80.0
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _FLAGS = {"": False, "false": False, "no": False, "0": False, "true": True, "yes": True, "1": True}
 
 
 def write_table(rows: Iterable[Mapping[str, Any]]) -> str:
-    out = io.StringIO()
-    writer = csv.writer(out)
-    writer.writerow(COLUMNS)
-    for row in rows:
-        writer.writerow(_cell(row[column]) for column in COLUMNS)
-    return out.getvalue()
+    return csv_lines([COLUMNS, *([_joined(row[column]) for column in COLUMNS] for row in rows)])
 
 
-def _cell(value: Any) -> Any:
-    """A text that a spreadsheet would take for a formula gets a quote in front."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, datetime):
-        return value.isoformat()
+def _joined(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return SEPARATOR.join(value) or SEPARATOR  # an empty list is not the same as none: nowhere
-    return "'" + value if isinstance(value, str) and value.startswith(_FORMULA) else value
+    return value
 
 
 def read_table(text: str) -> list[tuple[IdTag, str | None]]:
@@ -84,9 +73,17 @@ def _read_line(number: int, columns: Sequence[str], cells: Sequence[str]) -> tup
         raise InvalidInput(f"line {number}", ",".join(cells), f"{len(columns)} columns")
     told = dict.fromkeys(columns, "")
     told |= {column: _plain(cell) for column, cell in zip(columns, cells, strict=False)}
+    return read_tag(told, f"line {number}, ")
+
+
+def read_tag(told: Mapping[str, str], where: str = "") -> tuple[IdTag, str | None]:
+    """An id tag and its name from the cells of a line; one that is missing or empty is as for a new tag.
+
+    where: put before the column's name in an error. Raises InvalidInput.
+    """
 
     def refused(column: str, expected: str) -> InvalidInput:
-        return InvalidInput(f"line {number}, {column}", told[column], expected)
+        return InvalidInput(f"{where}{column}", told[column], expected)
 
     id_tag, parent, name = told["id_tag"], told.get("parent_id_tag") or None, told.get("name") or None
     if not 1 <= len(id_tag) <= 20:
@@ -129,5 +126,5 @@ def _is_current(text: str) -> bool:
 
 def _plain(cell: str) -> str:
     """Without the quote that `write_table` has put in front of what looks like a formula."""
-    is_quoted = len(cell) > 1 and cell[0] == "'" and cell[1] in _FORMULA
+    is_quoted = len(cell) > 1 and cell[0] == "'" and cell[1] in FORMULA
     return (cell[1:] if is_quoted else cell).strip()

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, Protocol, cast
 
@@ -40,6 +41,7 @@ TRIGGERED_FOR = timedelta(minutes=1)  # how long after the trigger its message i
 STATIONS_KEPT, WAITING_KEPT = 20_000, 1000  # beyond it no stranger is taken, or waits to be accepted
 REPLACED = 1000  # close code for a connection that a newer one of the same station replaces
 _IDENTITY = re.compile(r"[^/\x00-\x1f\x7f]{1,255}")
+REFUSED_BADGES_KEPT = 20
 
 
 class StationLink(Protocol):
@@ -53,6 +55,16 @@ class StationLink(Protocol):
 
     async def close(self, code: int, reason: str) -> None:
         """Begin to close; does not wait for the other side."""
+
+
+@dataclass(frozen=True, slots=True)
+class RefusedBadge:
+    """status: OCPP's AuthorizationStatus, as answered."""
+
+    id_tag: str
+    identity: str
+    status: str
+    at: datetime
 
 
 class ChargePoints:
@@ -74,6 +86,7 @@ class ChargePoints:
         self._asking: set[asyncio.Task[None]] = set()
         self._triggered: dict[tuple[str, str], datetime] = {}
         self._with_new_quirks: set[str] = set()
+        self._refused_badges: dict[str, RefusedBadge] = {}
 
     async def start(self) -> None:
         """Load stations, what their connectors last reported, and open transactions."""
@@ -299,6 +312,16 @@ class ChargePoints:
         self._publish(
             "connector.status", station, connector_id=connector_id, status=status, error_code=error_code
         )
+
+    def refused_badges(self) -> list[RefusedBadge]:
+        """The last ones, each once, the latest first. Kept in memory only."""
+        return [*reversed(self._refused_badges.values())]
+
+    def remember_refusal(self, identity: str, id_tag: str, status: str, now: datetime) -> None:
+        self._refused_badges.pop(id_tag.lower(), None)
+        self._refused_badges[id_tag.lower()] = RefusedBadge(id_tag, identity, status, now)
+        if len(self._refused_badges) > REFUSED_BADGES_KEPT:
+            del self._refused_badges[next(iter(self._refused_badges))]
 
     def badge_refused(self, identity: str, now: datetime) -> None:
         """Authorize does not say where: it was held to the station by whoever is plugged in and waits."""

@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 
 from csms.storage import history, transactions
 from csms.storage.database import Database
+from csms.storage.transactions import Wanted as Wanted
 
 
 class Reporting:
@@ -66,23 +67,30 @@ class Reporting:
         limit: int = 100,
         before_id: int | None = None,
     ) -> list[dict[str, Any]]:
-        """Newest first, begun from `start` to before `end`: the table's columns, energy_wh and energy_kwh.
+        """As `sessions`."""
+        wanted = Wanted(identity, connector_id, id_tag, start, end, open_only)
+        return await self.sessions(wanted, limit, before_id)
+
+    async def sessions(
+        self, wanted: Wanted, limit: int, before_id: int | None = None
+    ) -> list[dict[str, Any]]:
+        """Transactions, newest first: the table's columns, energy_wh and energy_kwh.
 
         before_id: the last id of the page before.
         """
         async with self._database.read() as conn:
-            rows = await transactions.search(
-                conn,
-                identity=identity,
-                connector_id=connector_id,
-                id_tag=id_tag,
-                start=start,
-                end=end,
-                open_only=open_only,
-                limit=limit,
-                before_id=before_id,
-            )
+            rows = await transactions.search(conn, wanted, limit, before_id)
         return [with_energy(row) for row in rows]
+
+    async def totals(self, wanted: Wanted) -> dict[str, Any]:
+        """sessions, energy_wh, running and lost, of all transactions that are wanted."""
+        async with self._database.read() as conn:
+            return await transactions.totals(conn, wanted)
+
+    async def use_of_badges(self, since: datetime) -> dict[str, dict[str, Any]]:
+        """By id tag in lower case: energy_wh of what began since, identity and started_at of the last"""
+        async with self._database.read() as conn:
+            return {row["id_tag"]: row for row in await transactions.use_of_tags(conn, since)}
 
 
 def with_energy(transaction: dict[str, Any]) -> dict[str, Any]:

@@ -113,6 +113,7 @@ class StationMessages:
             )
         if info["status"] != "Accepted":
             self._charge_points.badge_refused(identity, received_at)
+            self._charge_points.remember_refusal(identity, payload["idTag"], info["status"], received_at)
         return {"idTagInfo": info}
 
     def _policy(self, identity: str, payload: Payload) -> UnknownTags | None:
@@ -123,12 +124,15 @@ class StationMessages:
 
     async def _start_transaction(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         status = self._connector(identity, payload["connectorId"]).status
-        return await self._change(
+        answer = await self._change(
             identity,
             lambda conn: records.begin(
                 conn, identity, payload, received_at, self._policy(identity, payload), status
             ),
         )
+        if (answered := answer["idTagInfo"]["status"]) != "Accepted":
+            self._charge_points.remember_refusal(identity, payload["idTag"], answered, received_at)
+        return answer
 
     async def _stop_transaction(self, identity: str, payload: Payload, received_at: datetime) -> Payload:
         return await self._change(

@@ -7,6 +7,7 @@ lost; a StopTransaction that comes after all corrects it. `last_register_wh` onl
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -375,37 +376,77 @@ async def remove_unmatched_stops_before(conn: AsyncConnection, end: datetime, at
     return (await conn.execute(delete(unmatched_stops).where(unmatched_stops.c.id.in_(old)))).rowcount
 
 
-async def search(
-    conn: AsyncConnection,
-    *,
-    identity: str | None,
-    connector_id: int | None,
-    id_tag: str | None,
-    start: datetime | None,
-    end: datetime | None,
-    open_only: bool,
-    limit: int,
-    before_id: int | None,
-) -> list[Row]:
-    """Newest first. None = whatever. `end` is not included."""
-    query = select(transactions).order_by(t.id.desc()).limit(limit)
-    wanted = {
-        t.identity: identity,
-        t.connector_id: connector_id,
-        func.lower(t.id_tag): id_tag.lower() if id_tag is not None else None,
-    }
-    for column, value in wanted.items():
-        if value is not None:
-            query = query.where(column == value)
-    if start is not None:
-        query = query.where(t.started_at >= start)
-    if end is not None:
-        query = query.where(t.started_at < end)
-    if open_only:
-        query = query.where(t.stopped_at.is_(None))
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """Which transactions. None = whatever. Begun from `start` to before `end`."""
+
+    identity: str | None = None
+    connector_id: int | None = None
+    id_tag: str | None = None
+    start: datetime | None = None
+    end: datetime | None = None
+    open_only: bool = False
+    lost_only: bool = False
+
+    def conditions(self) -> list[ColumnElement[bool]]:
+        equal = {
+            t.identity: self.identity,
+            t.connector_id: self.connector_id,
+            func.lower(t.id_tag): self.id_tag.lower() if self.id_tag is not None else None,
+        }
+        found = [column == value for column, value in equal.items() if value is not None]
+        if self.start is not None:
+            found.append(t.started_at >= self.start)
+        if self.end is not None:
+            found.append(t.started_at < self.end)
+        if self.open_only:
+            found.append(t.stopped_at.is_(None))
+        if self.lost_only:
+            found.append(t.stop_reason == LOST)
+        return found
+
+
+async def search(conn: AsyncConnection, wanted: Wanted, limit: int, before_id: int | None) -> list[Row]:
+    """Newest first."""
+    query = select(transactions).where(*wanted.conditions()).order_by(t.id.desc()).limit(limit)
     if before_id is not None:
         query = query.where(t.id < before_id)
     return [dict(row) for row in (await conn.execute(query)).mappings()]
+
+
+async def totals(conn: AsyncConnection, wanted: Wanted) -> Row:
+    """sessions, energy_wh, running, lost: of all that are wanted."""
+    query = select(
+        func.count().label("sessions"),
+        func.coalesce(func.sum(_ENERGY_WH), 0.0).label("energy_wh"),
+        func.count(case((t.stopped_at.is_(None), 1))).label("running"),
+        func.count(case((t.stop_reason == LOST, 1))).label("lost"),
+    ).where(*wanted.conditions())
+    return dict((await conn.execute(query)).mappings().one())
+
+
+async def use_of_tags(conn: AsyncConnection, since: datetime) -> list[Row]:
+    """For each id tag that ever charged, in lower case: id_tag, energy_wh of what began since then, and where
+    and when the last one began (identity, started_at)."""
+    tag = func.lower(func.trim(t.id_tag))
+    recent_wh = case((t.started_at >= since, _ENERGY_WH), else_=0.0)
+    used = select(
+        tag.label("id_tag"), func.max(t.id).label("last_id"), func.sum(recent_wh).label("energy_wh")
+    )
+    use = used.group_by(tag).subquery()
+    query = select(use.c.id_tag, use.c.energy_wh, t.identity, t.started_at).join(use, use.c.last_id == t.id)
+    return [dict(row) for row in (await conn.execute(query)).mappings()]
+
+
+def _highest(*registers: ColumnElement[Any]) -> ColumnElement[Any]:
+    """As `max`, of which databases have different names."""
+    highest, *others = registers
+    for other in others:
+        highest = case((other > highest, other), else_=highest)
+    return highest
+
+
+_ENERGY_WH = _highest(t.meter_start_wh, t.last_register_wh, t.meter_stop_wh) - t.meter_start_wh
 
 
 def best_register_wh(transaction: Row) -> float:

@@ -12,12 +12,23 @@ from csms.errors import InvalidInput, NotFound
 from csms.services.files import MB, StoredFile
 from csms.services.station_jobs import Signature
 from csms.web.elements import Tag
-from csms.web.station_part import Line, Listing, Part, Refused, choice, field, folded, submit, text_field
+from csms.web.station_part import (
+    Line,
+    Listing,
+    Part,
+    Refused,
+    choice,
+    field,
+    folded,
+    sending,
+    submit,
+    text_field,
+)
 from csms.web.station_words import error_code_in_words, job_state
 
 Row = dict[str, Any]
 MOST_SHOWN = 20
-UPLOAD_PATH = "/page-files/"  # named in SEND_FILE, too
+UPLOAD_PATH = "/page-files/"
 INSTALL = (
     "When the station has the firmware it installs it and restarts: whoever charges there is interrupted. "
     "Update it?"
@@ -34,19 +45,7 @@ ACTIONS = {
     "GetDiagnostics": "Diagnostics",
 }
 # The file goes to the server as it is; what became of it is told to the page.
-SEND_FILE = """async (e) => {
-  const input = e.target, file = input.files[0];
-  if (!file) return;
-  input.disabled = true;
-  try {
-    const answer = await fetch("/page-files/" + encodeURIComponent(file.name), {method: "PUT", body: file});
-    emit(answer.ok ? "" : (await answer.json()).detail || String(answer.status), file.name);
-  } catch (fault) {
-    emit("the file did not get through", file.name);
-  }
-  input.disabled = false;
-  input.value = "";
-}"""
+SEND_FILE = sending(f'"{UPLOAD_PATH}" + encodeURIComponent(file.name)')
 
 
 class JobLine(Line):

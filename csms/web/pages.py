@@ -1,4 +1,5 @@
-"""The pages: `/` and `/site/{id}`, `/stations`, `/stations/{identity}` and its `/messages`, `/login`."""
+"""The pages: `/` and `/site/{id}`, `/stations`, `/stations/{identity}` and its `/messages`, `/sessions`,
+`/badges`, `/login`."""
 
 from __future__ import annotations
 
@@ -10,17 +11,19 @@ from fastapi.responses import RedirectResponse, Response
 from nicegui import app as page_app
 from nicegui import ui
 
-from csms.errors import NotFound
+from csms.errors import CsmsError, NotFound
 from csms.services.bundle import Services
+from csms.web.badges import Badges
 from csms.web.elements import SUNFLOWER_SVG, Tag
 from csms.web.headers import SecurityHeaders
 from csms.web.login import bare_page, mount_login, session_role
 from csms.web.messages import MessagesPage
 from csms.web.page_files import mount_page_files
+from csms.web.past_sessions import PastSessions, asked
 from csms.web.site_page import SitePage
 from csms.web.station_page import StationPage
-from csms.web.station_part import Visitor
-from csms.web.stations import StationsPage, timezone_of
+from csms.web.station_part import StationVisitor, Visitor
+from csms.web.stations import StationsPage, first_timezone, timezone_of
 from csms.web.theme import CSS
 from csms.web.today import Days
 from csms.web.wording import sentence
@@ -58,7 +61,7 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
         role = await session_role(services, request.session)
         if role is None:
             return _to_login(request)
-        with _frame(services, request, None):
+        with _frame(services, request, role):
             StationsPage(services, may_accept=role == "admin", may_read=role in ("operator", "admin"))
         return None
 
@@ -69,6 +72,23 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
     @ui.page("/stations/{identity}/messages", title="Messages · Helianthus")
     async def messages(request: Request, identity: str) -> Response | None:
         return await _messages_page(services, request, identity)
+
+    @ui.page("/sessions", title="Sessions · Helianthus")
+    async def sessions(request: Request) -> Response | None:
+        return await _sessions_page(services, request)
+
+    @ui.page("/badges", title="Badges · Helianthus")
+    async def badges(request: Request) -> Response | None:
+        role = await session_role(services, request.session)
+        if role is None:
+            return _to_login(request)
+        with _frame(services, request, role):
+            timezone = first_timezone(services)
+            with Tag("div", classes="page-title"):
+                Tag("h1", "Badges")
+                Tag("p", f"Times of {timezone}", classes="quiet-line")
+            await Badges("Who may charge", Visitor(services, timezone, role)).load()
+        return None
 
     ui.run_with(
         app,
@@ -85,7 +105,8 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
 
 
 def _to_login(request: Request) -> Response:
-    return RedirectResponse(f"/login?next={quote(request.url.path)}", status_code=303)
+    query = f"?{request.url.query}" if request.url.query else ""
+    return RedirectResponse(f"/login?next={quote(request.url.path + query)}", status_code=303)
 
 
 async def _site_page(
@@ -94,7 +115,7 @@ async def _site_page(
     role = await session_role(services, request.session)
     if role is None:
         return _to_login(request)
-    with _frame(services, request, site_id):
+    with _frame(services, request, role, site_id):
         if site_id is None:
             _nothing_here("No site is described yet.", "On the server: csms site apply FILE")
             return None
@@ -113,7 +134,7 @@ async def _station_page(services: Services, request: Request, identity: str) -> 
     role = await session_role(services, request.session)
     if role is None:
         return _to_login(request)
-    with _frame(services, request, None):
+    with _frame(services, request, role):
         try:
             station = services.charge_points.station(identity)
         except NotFound as error:
@@ -121,11 +142,11 @@ async def _station_page(services: Services, request: Request, identity: str) -> 
             _nothing_here(sentence(f"{error}."), "Choose one under Stations.")
             return None
         ui.page_title(f"{station.identity} · Helianthus")
-        visitor = Visitor(
+        visitor = StationVisitor(
             services,
-            station.identity,
             timezone_of(services, station.identity),
             role,
+            station.identity,
             str(request.session.get("user") or "the page"),
             services.public_url or str(request.base_url),
         )
@@ -137,7 +158,7 @@ async def _messages_page(services: Services, request: Request, identity: str) ->
     role = await session_role(services, request.session)
     if role is None:
         return _to_login(request)
-    with _frame(services, request, None):
+    with _frame(services, request, role):
         if role not in ("operator", "admin"):
             ui.status_code(403)
             _nothing_here("The messages of stations carry badges.", "They are shown to operators only.")
@@ -153,13 +174,32 @@ async def _messages_page(services: Services, request: Request, identity: str) ->
     return None
 
 
+async def _sessions_page(services: Services, request: Request) -> Response | None:
+    role = await session_role(services, request.session)
+    if role is None:
+        return _to_login(request)
+    with _frame(services, request, role):
+        if role not in ("operator", "admin"):
+            ui.status_code(403)
+            _nothing_here("Sessions tell who charged when.", "They are shown to operators only.")
+            return None
+        try:
+            wanted = asked(services, request.query_params)
+        except CsmsError as fault:
+            ui.status_code(404 if isinstance(fault, NotFound) else 422)
+            _nothing_here(sentence(f"{fault}."), "Choose again under Sessions.")
+            return None
+        await PastSessions(services, wanted).load()
+    return None
+
+
 def _nothing_here(what: str, hint: str) -> None:
     with Tag("div", classes="empty"):
         Tag("p", what)
         Tag("p", hint, classes="quiet-line")
 
 
-def _frame(services: Services, request: Request, site_id: str | None) -> Tag:
+def _frame(services: Services, request: Request, role: str, site_id: str | None = None) -> Tag:
     """Head line with the sites; what follows goes into the returned element."""
     ui.colors(primary="#d48f00", positive="#4f8b38", negative="#b93a22")
     with Tag("header", classes="top"), Tag("div", classes="top-inner"):
@@ -170,9 +210,15 @@ def _frame(services: Services, request: Request, site_id: str | None) -> Tag:
             for site in services.sites.all():
                 current = "page" if site.site.id == site_id else None
                 Tag("a", site.site.name, href=f"/site/{quote(site.site.id)}", aria_current=current)
-            on_stations = "page" if "/stations" in request.url.path else None
-            Tag("a", "Stations", href="/stations", aria_current=on_stations)
+            _page_link(request, "Stations", "/stations")
+            if role in ("operator", "admin"):
+                _page_link(request, "Sessions", "/sessions")
+            _page_link(request, "Badges", "/badges")
         if services.login_required:
             with Tag("form", method="post", action="/logout"):
                 Tag("button", "Sign out", classes="quiet-button", title=str(request.session.get("user", "")))
     return Tag("main", classes="page")
+
+
+def _page_link(request: Request, name: str, path: str) -> None:
+    Tag("a", name, href=path, aria_current="page" if path in request.url.path else None)

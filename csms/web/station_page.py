@@ -11,14 +11,14 @@ from csms.web.local_list import LocalList
 from csms.web.reservations import Reservations
 from csms.web.security_events import SecurityEvents
 from csms.web.sessions import Sessions
-from csms.web.station_part import Part, Visitor
+from csms.web.station_part import Part, StationVisitor
 from csms.web.stations import StationCard
 
 REFRESH_S = 2.0
 
 
 class StationPage:
-    def __init__(self, visitor: Visitor) -> None:
+    def __init__(self, visitor: StationVisitor) -> None:
         self._visitor = visitor
         with Tag("div", classes="page-title"):
             Tag("h1", visitor.identity)

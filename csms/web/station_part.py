@@ -21,18 +21,28 @@ from csms.web.wording import sentence, when
 T = TypeVar("T")
 Shown = TypeVar("Shown", contravariant=True)
 FIELDS = "Object.fromEntries(new FormData(e.target))"
+_SEND_FILE = """async (e) => {
+  const input = e.target, file = input.files[0];
+  if (!file) return;
+  input.disabled = true;
+  try {
+    const answer = await fetch(ADDRESS, {method: "PUT", body: file});
+    emit(answer.ok ? "" : (await answer.json()).detail || String(answer.status), file.name);
+  } catch (fault) {
+    emit("the file did not get through", file.name);
+  }
+  input.disabled = false;
+  input.value = "";
+}"""
 
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """Who looks at which station. name: for the records. public_url: how they reach this server."""
+    """Who looks. timezone: of the times that are shown and put in."""
 
     services: Services
-    identity: str
     timezone: str
     role: str
-    name: str
-    public_url: str
 
     @property
     def may_operate(self) -> bool:
@@ -41,10 +51,6 @@ class Visitor:
     @property
     def may_administer(self) -> bool:
         return self.role == "admin"
-
-    @property
-    def station(self) -> Station:
-        return self.services.charge_points.station(self.identity)
 
     def when(self, at: datetime | None) -> str:
         return when(at, self.services.clock.now(), self.timezone)
@@ -63,6 +69,19 @@ class Visitor:
             raise InvalidInput(field, text, "a date and a time") from None
 
 
+@dataclass(frozen=True, slots=True)
+class StationVisitor(Visitor):
+    """Who looks at which station. name: for the records. public_url: how they reach this server."""
+
+    identity: str
+    name: str
+    public_url: str
+
+    @property
+    def station(self) -> Station:
+        return self.services.charge_points.station(self.identity)
+
+
 class Refused(Exception):
     """The station answered with a no: in words."""
 
@@ -73,11 +92,21 @@ def asks(question: str | None, what: str = "") -> str:
     return f"(e) => {sent}" if question is None else f"(e) => confirm({json.dumps(question)}) && {sent}"
 
 
-class Part:
-    """One card of the page. `refresh` brings it up to date every few seconds."""
+def sending(address: str) -> str:
+    """JavaScript that stores the chosen file by PUT; hands on its fault ("" = none) and its name.
+
+    address: JavaScript, too.
+    """
+    return _SEND_FILE.replace("ADDRESS", address)
+
+
+class Card:
+    """One card of a page. `refresh` brings it up to date every few seconds."""
+
+    visitor: Visitor
 
     def __init__(self, title: str, visitor: Visitor) -> None:
-        self.visitor, self.services, self.identity = visitor, visitor.services, visitor.identity
+        self.visitor, self.services = visitor, visitor.services
         with Tag("section", classes="card panel", aria_label=title) as self.card:
             Tag("h2", title)
             self.build()
@@ -140,6 +169,16 @@ class Part:
             ui.notify(sentence(text), type=kind)
 
 
+class Part(Card):
+    """A card of the page of a station."""
+
+    visitor: StationVisitor
+
+    def __init__(self, title: str, visitor: StationVisitor) -> None:
+        self.identity = visitor.identity
+        super().__init__(title, visitor)
+
+
 def field(label: str, name: str, kind: str = "text", **attributes: Any) -> Tag:
     """A field of a form, with its label."""
     with Tag("label"):
@@ -154,13 +193,13 @@ def text_field(label: str, name: str, **attributes: Any) -> Tag:
         return Tag("textarea", name=name, rows="3", spellcheck="false", **attributes)
 
 
-def choice(label: str, name: str, options: dict[str, str]) -> Tag:
+def choice(label: str, name: str, options: dict[str, str], chosen: str = "") -> Tag:
     """options: value -> words."""
     with Tag("label"):
         Tag("span", label)
         with Tag("select", name=name) as select:
             for value, words in options.items():
-                Tag("option", words, value=value)
+                Tag("option", words, value=value, selected="selected" if chosen and value == chosen else None)
     return select
 
 

@@ -69,6 +69,19 @@ ISSUED_STATES = {
     "Failed": ("Not delivered", "fault"),
     "Revoked": ("Revoked", "fault"),
 }
+STOP_REASONS = {
+    "Local": "By the driver",  # also what it means that a station gives none
+    "EVDisconnected": "Unplugged",
+    "Remote": "By this server",
+    "DeAuthorized": "Badge not accepted",
+    "EmergencyStop": "Emergency stop",
+    "PowerLoss": "Power failure",
+    "HardReset": "Station restarted, at once",
+    "SoftReset": "Station restarted",
+    "Reboot": "Station restarted by itself",
+    "UnlockCommand": "Connector unlocked",
+    "Other": "For another reason",
+}
 CERTIFICATE_TYPES = {
     "CentralSystemRootCertificate": "Root of central systems",
     "ManufacturerRootCertificate": "Root of the maker",
@@ -86,6 +99,14 @@ def refusal_in_words(error: CsmsError) -> str:
         case NotConnected(identity=identity):
             return f"{identity} is not connected: nothing was asked of it"
     return str(error)
+
+
+def stop_in_words(reason: str | None, note: str | None = None) -> str:
+    """How a session ended. reason: OCPP's; None = the station gave none. note: of who closed it by hand."""
+    if reason == "Lost":
+        told = "the station never told its end"
+        return f"closed by {note}" if note else told
+    return STOP_REASONS.get(reason or "Local") or spaced(str(reason))
 
 
 def error_code_in_words(code: str) -> str:

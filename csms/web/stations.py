@@ -148,6 +148,12 @@ def timezone_of(services: Services, identity: str) -> str:
     return site.site.timezone if site is not None else "UTC"
 
 
+def first_timezone(services: Services) -> str:
+    """For what belongs to no station."""
+    sites = services.sites.all()
+    return sites[0].site.timezone if sites else "UTC"
+
+
 def _state_words(station: Station, seen_s: float | None) -> str:
     if station.registration != "Accepted":
         return f"{station.registration}, {'connected' if station.connected else 'not connected'}"

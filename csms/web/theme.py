@@ -208,7 +208,7 @@ p:empty { display: none; }
 .entry-head { display: flex; flex-wrap: wrap; gap: 4px 10px; align-items: baseline; }
 .entry-title { font-weight: 600; overflow-wrap: anywhere; } .entry .quiet-line { overflow-wrap: anywhere; }
 .entry-actions { display: flex; flex-wrap: wrap; gap: 8px 14px; align-items: center; } .entry-actions:empty { display: none; }
-.entry-actions details { min-width: 0; } .entry-actions details[open] { flex-basis: 100%; }
+.entry-actions .quiet-link { align-self: center; } .entry-actions details { min-width: 0; } .entry-actions details[open] { flex-basis: 100%; }
 .name-link { color: inherit; text-decoration: none; } .name-link:hover { text-decoration: underline; text-underline-offset: 3px; }
 .quiet-link { color: var(--muted); font-size: 13px; text-underline-offset: 3px; align-self: flex-start; }
 .quiet-link:hover { color: var(--ink); }
@@ -241,6 +241,18 @@ p:empty { display: none; }
   .log-event .log-action { grid-column: auto; }
 }
 
+.panel.filters label { display: grid; gap: 4px; min-height: 0; }
+.panel.filters { display: flex; align-items: flex-end; } .panel.filters input, .panel.filters select { width: 170px; flex: none; }
+.panel.filters .quiet-link { align-self: flex-end; padding-bottom: 10px; }
+.totals { display: flex; flex-wrap: wrap; gap: 8px 24px; align-items: baseline; padding: 14px 18px; margin-bottom: 14px; }
+.totals .quiet-link { margin-left: auto; align-self: baseline; }
+.records { width: 100%; border-collapse: separate; border-spacing: 0; font-size: 14px; }
+.records th { padding: 12px 10px 8px; text-align: left; color: var(--muted); font-size: 12.5px; font-weight: 600; }
+.records td { padding: 9px 10px; border-top: 1px solid var(--line); overflow-wrap: anywhere; vertical-align: baseline; }
+.records th:first-child, .records td:first-child { padding-left: 18px; } .records th:last-child, .records td:last-child { padding-right: 18px; }
+.records td:first-child, .records .amount { white-space: nowrap; font-variant-numeric: tabular-nums; }
+.records .state { margin: 0 8px 0 0; } .pager { gap: 18px; align-items: center; } .pager .action { text-decoration: none; }
+
 body.login { min-height: 100vh; display: grid; place-items: center; padding: 24px; }
 .login main { width: min(100%, 340px); text-align: center; }
 .login-flower svg { width: 92px; height: 92px; } .login h1 { margin: 10px 0 22px; font-size: 26px; }
@@ -257,7 +269,21 @@ body.login { min-height: 100vh; display: grid; place-items: center; padding: 24p
   .hero { grid-template-columns: minmax(0, 1fr); }
   .flow { padding: 8px 2px 0; } .summary { padding: 12px 18px 20px; gap: 14px; } .figure .big { font-size: 32px; }
   .panel form > label, .panel form details > label, .panel label.upload, .panel input, .panel select { width: 100%; }
+  .panel.filters label { flex: 1 1 130px; } .panel.filters input, .panel.filters select { width: 100%; }
   .chart { height: 260px; } .headline { font-size: 22px; } .mode { padding: 5px 9px; } .card { border-radius: 16px; }
+}
+@media screen and (max-width: 760px) {
+  .records thead { display: none; } .records, .records tbody { display: block; } .totals .quiet-link { margin-left: 0; }
+  .records tr { display: grid; grid-template-columns: minmax(0, 1fr) auto; gap: 2px 12px; padding: 11px 16px; border-top: 1px solid var(--line); }
+  .records tr:first-child { border-top: 0; } .records td, .records td:first-child, .records td:last-child { padding: 0; border: 0; }
+  .records td:nth-child(1) { order: 1; font-weight: 600; } .records td:nth-child(4) { order: 2; font-weight: 600; text-align: right; }
+  .records td:nth-child(2) { order: 3; } .records td:nth-child(5) { order: 4; text-align: right; color: var(--muted); }
+  .records td:nth-child(3) { order: 5; } .records td:nth-child(6) { order: 6; text-align: right; }
+}
+@media print {
+  :root { --paper: #fff; --card: #fff; --ink: #000; --muted: #444; --line: #bbb; --alarm: #8a1c08; --alarm-pale: #fff; --leaf-pale: #fff; }
+  .top, .filters, .pager, .totals .quiet-link { display: none !important; } .page { padding: 0; max-width: none; }
+  .card { box-shadow: none; border-radius: 0; } .records tr { break-inside: avoid; }
 }
 @media (prefers-reduced-motion: reduce) { .stream { animation: none; } .petals { transition: none; } }
 """

@@ -90,6 +90,14 @@ def ago(seconds: float | None) -> str:
     return words if words in ("never", "now") else f"{words} ago"
 
 
+def duration(seconds: float) -> str:
+    """ "45 s", "12 min", "3 h 05", "50 h 00"."""
+    if seconds < 60:
+        return f"{max(seconds, 0):.0f} s"
+    hours, minutes = divmod(int(seconds // 60), 60)
+    return f"{hours} h {minutes:02}" if hours else f"{minutes} min"
+
+
 def times(count: int) -> str:
     return "once" if count == 1 else f"{count:,} times"
 
@@ -104,6 +112,12 @@ def when(at: datetime | None, now: datetime, timezone: str) -> str:
     if (day := NEAR_DAYS.get(days, "")) == "":
         day = f"{local.day} {local:%b}" + ("" if local.year == today.year else f" {local.year}")
     return f"{day} {local:%H:%M}"
+
+
+def on_day(at: datetime, timezone: str) -> str:
+    """ "12 May 2026 08:30": for what is printed and kept."""
+    local = at.astimezone(ZoneInfo(timezone))
+    return f"{local.day} {local:%b %Y %H:%M}"
 
 
 def sentence(text: str) -> str:

@@ -19,9 +19,9 @@ from csms.web.loads import next_current
 from csms.web.local_list import held_in_words
 from csms.web.login import FailedLogins, safe_target
 from csms.web.power_flow import description, flows
-from csms.web.station_words import job_state, refusal_in_words, spaced
+from csms.web.station_words import job_state, refusal_in_words, spaced, stop_in_words
 from csms.web.today import headline
-from csms.web.wording import age, ago, amperes, kilowatt_hours, kilowatts, times, when
+from csms.web.wording import age, ago, amperes, duration, kilowatt_hours, kilowatts, times, when
 
 NOON = datetime(2026, 6, 1, 12, 0, tzinfo=UTC)
 SUNNY = SiteSnapshot(
@@ -290,3 +290,33 @@ def test_the_state_of_a_job(status: str, state: tuple[str, str]) -> None:
 )
 def test_the_list_of_a_station_in_words(row: dict[str, Any] | None, words: str) -> None:
     assert held_in_words(row) == words
+
+
+@pytest.mark.parametrize(
+    ("seconds", "words"),
+    [
+        (0, "0 s"),
+        (59.4, "59 s"),
+        (60, "1 min"),
+        (3599, "59 min"),
+        (3600, "1 h 00"),
+        (180_060, "50 h 01"),
+        (-5, "0 s"),
+    ],
+)
+def test_how_long_a_session_was(seconds: float, words: str) -> None:
+    assert duration(seconds) == words
+
+
+@pytest.mark.parametrize(
+    ("reason", "note", "words"),
+    [
+        (None, None, "By the driver"),
+        ("EVDisconnected", None, "Unplugged"),
+        ("Lost", None, "the station never told its end"),
+        ("Lost", "anna: station swapped", "closed by anna: station swapped"),
+        ("SuspendedByMaker", None, "Suspended by maker"),
+    ],
+)
+def test_how_a_session_ended(reason: str | None, note: str | None, words: str) -> None:
+    assert stop_in_words(reason, note) == words
