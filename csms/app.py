@@ -66,7 +66,7 @@ from csms.services.transaction_closing import TransactionClosing
 from csms.services.unplugging import Unplugging
 from csms.services.wake_up import WakeUp
 from csms.settings import Settings
-from csms.site_file import read_site_file, take_device_files
+from csms.site_file import faults_of, read_site_file, take_device_files
 from csms.storage.database import Database
 from csms.web.pages import mount_pages
 
@@ -292,14 +292,22 @@ class App:
         await self.stop()
 
     async def _load_site_file(self) -> None:
-        path = self.settings.site_file
-        if path is None:
-            return
-        site = read_site_file(path)
-        if any(known.site.id == site.site.id for known in self.sites.all()):
-            log.info("site file not applied: the database has this site", site=site.site.id, file=str(path))
-            return
-        await self.sites.apply(site)
+        """The file describes a site that the database has not, or has in a way that is not taken any more."""
+        if (path := self.settings.site_file) is not None:
+            site = read_site_file(path)
+            if any(known.site.id == site.site.id for known in self.sites.all()):
+                log.info(
+                    "site file not applied: the database has this site", site=site.site.id, file=str(path)
+                )
+            else:
+                await self.sites.apply(site)
+        if self.sites.unfit:
+            raise StartupError("\n".join(self._unfit_words()))
+
+    def _unfit_words(self) -> Iterator[str]:
+        for id, error in self.sites.unfit.items():
+            yield from (f"stored site {id}: {fault}" for fault in faults_of(error))
+            yield f"stored site {id}: to replace it, name a corrected file of this site in CSMS_SITE_FILE"
 
 
 def _spare_the_collector() -> None:

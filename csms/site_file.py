@@ -84,13 +84,18 @@ def read_site(text: str) -> SiteConfig:
     try:
         site = SiteConfig.model_validate(data)
     except ValidationError as error:
-        lines = KeyLines(text)
-        faults = [fault for detail in error.errors() for fault in _faults(detail, lines)]
-        raise SiteFileError(sorted(faults, key=lambda f: f.line or 0)) from None
+        raise SiteFileError(faults_of(error, text)) from None
     lines = KeyLines(text)
     if unfit := device_faults(site):
         raise SiteFileError([_located(fault, lines) for fault in unfit])
     return site
+
+
+def faults_of(error: ValidationError, text: str = "") -> list[SiteFileFault]:
+    """In order of their lines, if there is a text."""
+    lines = KeyLines(text)
+    faults = [fault for detail in error.errors() for fault in _faults(detail, lines)]
+    return sorted(faults, key=lambda fault: fault.line or 0)
 
 
 def _faults(detail: ErrorDetails, lines: KeyLines) -> Iterator[SiteFileFault]:

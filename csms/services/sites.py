@@ -28,11 +28,15 @@ FURTHEST_DEPARTURE = timedelta(days=14)
 
 
 class Sites:
-    """Each change is committed first, then seen here, then told: events "site.changed" and "load.mode"."""
+    """Each change is committed first, then seen here, then told: events "site.changed" and "load.mode".
+
+    unfit: by id, what is wrong with stored sites that this version does not take; until they are replaced.
+    """
 
     def __init__(self, database: Database, clock: Clock, events: EventBus) -> None:
         self._database, self._clock, self._events = database, clock, events
         self._sites: dict[str, SiteConfig] = {}
+        self.unfit: dict[str, ValidationError] = {}
         self._modes: dict[tuple[str, str], tuple[str, Any]] = {}
         self._site_of: dict[str, SiteConfig] = {}  # charge points by identity, casefolded
         self._change = asyncio.Lock()
@@ -40,7 +44,8 @@ class Sites:
 
     async def start(self) -> None:
         async with self._database.read() as conn:
-            self._sites = {site.site.id: site for site in await storage.load_all(conn)}
+            fit, self.unfit = await storage.load_all(conn)
+            self._sites = {site.site.id: site for site in fit}
             self._modes = await storage.load_modes_set(conn)
         await self.wishes.start()
         self._index()
@@ -67,6 +72,7 @@ class Sites:
             site_id = site.site.id
             await self._database.write(lambda conn: storage.save(conn, site))
             self._sites[site_id] = site
+            self.unfit.pop(site_id, None)
             kept = set(storage.load_ids(site))
             self._modes = {
                 key: mode for key, mode in self._modes.items() if key[0] != site_id or key[1] in kept

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Any
 
 from pydantic import BaseModel
+from pydantic import ValidationError
 from sqlalchemy import Table, delete, func, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -32,14 +33,22 @@ PART_TABLES: dict[str, Table] = {
 SINGLE_PARTS = ("battery", "load_shedding")
 
 
-async def load_all(conn: AsyncConnection) -> list[SiteConfig]:
-    """Every site, in the order they were first applied."""
+async def load_all(conn: AsyncConnection) -> tuple[list[SiteConfig], dict[str, ValidationError]]:
+    """Every site, in the order they were first applied; and by id what is wrong with those that an older
+    version took and this one does not."""
     rows = (await conn.execute(select(sites).order_by(sites.c.position, sites.c.id))).mappings().all()
     described = {row["id"]: _split(row["config"]) for row in rows}
     for kind, table in PART_TABLES.items():
         for row in (await conn.execute(select(table).order_by(table.c.position))).mappings():
             described[row["site_id"]].setdefault(kind, []).append(row["config"])
-    return [SiteConfig.model_validate(site) for site in described.values()]
+    fit: list[SiteConfig] = []
+    unfit: dict[str, ValidationError] = {}
+    for id, site in described.items():
+        try:
+            fit.append(SiteConfig.model_validate(site))
+        except ValidationError as fault:
+            unfit[id] = fault
+    return fit, unfit
 
 
 async def save(conn: AsyncConnection, site: SiteConfig) -> None:
