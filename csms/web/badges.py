@@ -19,6 +19,7 @@ from csms.web.wording import kilowatt_hours
 
 Row = dict[str, Any]
 REFRESH_S = 2.0
+RELOAD_S = 30.0  # what others have changed
 MOST_SHOWN = 100
 TABLE_PATH = "/badges.csv"
 EMIT_VALUE = "(e) => emit(e.target.value)"
@@ -136,6 +137,7 @@ class Badges(Card):
         )
         self._more = Tag("p", classes="quiet-line")
         ui.timer(REFRESH_S, self.refresh, immediate=False)
+        ui.timer(RELOAD_S, self.load, immediate=False)
 
     def _table_links(self) -> None:
         with Tag("div", classes="entry-actions"):

@@ -99,7 +99,8 @@ class PastSessions:
         rows = await reporting.sessions(asked.wanted, PAGE + 1, asked.before_id)
         with Tag("div", classes="page-title"):
             Tag("h1", "Sessions")
-            Tag("p", f"Times of {asked.timezone}", classes="quiet-line")
+            told = [f"{name} {text}" for name, text in asked.fields.items() if text]  # on paper, too
+            Tag("p", " · ".join([f"Times of {asked.timezone}", *told]), classes="quiet-line")
         self._form(tags)
         self._totals(await reporting.totals(asked.wanted))
         self._table(rows[:PAGE])

@@ -241,7 +241,7 @@ p:empty { display: none; }
   .log-event .log-action { grid-column: auto; }
 }
 
-.panel.filters label { display: grid; gap: 4px; min-height: 0; }
+.panel.filters label { display: grid; grid-template-columns: minmax(0, 1fr); gap: 4px; min-height: 0; }
 .panel.filters { display: flex; align-items: flex-end; } .panel.filters input, .panel.filters select { width: 170px; flex: none; }
 .panel.filters .quiet-link { align-self: flex-end; padding-bottom: 10px; }
 .totals { display: flex; flex-wrap: wrap; gap: 8px 24px; align-items: baseline; padding: 14px 18px; margin-bottom: 14px; }
