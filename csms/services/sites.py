@@ -6,6 +6,8 @@ import asyncio
 from datetime import datetime, timedelta
 from typing import Any, get_args
 
+from pydantic import ValidationError
+
 from csms.clock import Clock
 from csms.domain.plug_in_wish import PlugInWish
 from csms.domain.site import (
