@@ -163,7 +163,11 @@ class RunningSite:
         return decision
 
     async def pass_time(self, seconds: float) -> None:
-        """Stations live on and the server has taken in all that they sent."""
+        """Stations live on and the server has taken in all that they sent.
+
+        What they had to say before is heard first: one that waits for an answer would miss how time moves on.
+        """
+        await self.drained()
         await self.clock.advance(seconds)
         await self.drained()
 
