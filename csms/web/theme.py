@@ -265,7 +265,7 @@ body.login { min-height: 100vh; display: grid; place-items: center; padding: 24p
 
 @media (max-width: 760px) {
   .top-inner { padding: 8px 14px; } .page { padding: 14px 12px 40px; } .body, .loads { gap: 12px; }
-  .top nav { order: 3; flex-basis: 100%; } .top form { margin-left: auto; }
+  .top nav { order: 3; flex-basis: 100%; flex-wrap: wrap; } .top nav a { padding: 6px 9px; } .top form { margin-left: auto; }
   .hero { grid-template-columns: minmax(0, 1fr); }
   .flow { padding: 8px 2px 0; } .summary { padding: 12px 18px 20px; gap: 14px; } .figure .big { font-size: 32px; }
   .panel form > label, .panel form details > label, .panel label.upload, .panel input, .panel select { width: 100%; }
