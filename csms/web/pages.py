@@ -28,6 +28,7 @@ from csms.web.theme import CSS
 from csms.web.today import Days
 from csms.web.wording import sentence
 
+OPERATORS = ("operator", "admin")
 SESSION_COOKIE = {"same_site": "lax", "max_age": 14 * 24 * 3600}
 
 
@@ -58,12 +59,7 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
 
     @ui.page("/stations", title="Stations · Helianthus")
     async def stations(request: Request) -> Response | None:
-        role = await session_role(services, request.session)
-        if role is None:
-            return _to_login(request)
-        with _frame(services, request, role):
-            StationsPage(services, may_accept=role == "admin", may_read=role in ("operator", "admin"))
-        return None
+        return await _stations_page(services, request)
 
     @ui.page("/stations/{identity}", title="Station · Helianthus")
     async def station(request: Request, identity: str) -> Response | None:
@@ -79,16 +75,7 @@ def mount_pages(app: FastAPI, services: Services, storage_secret: str, secure_co
 
     @ui.page("/badges", title="Badges · Helianthus")
     async def badges(request: Request) -> Response | None:
-        role = await session_role(services, request.session)
-        if role is None:
-            return _to_login(request)
-        with _frame(services, request, role):
-            timezone = first_timezone(services)
-            with Tag("div", classes="page-title"):
-                Tag("h1", "Badges")
-                Tag("p", f"Times of {timezone}", classes="quiet-line")
-            await Badges("Who may charge", Visitor(services, timezone, role)).load()
-        return None
+        return await _badges_page(services, request)
 
     ui.run_with(
         app,
@@ -126,7 +113,16 @@ async def _site_page(
             _nothing_here(sentence(f"{error}."), "Choose another one above.")
             return None
         ui.page_title(f"{site.site.name} · Helianthus")
-        SitePage(services, days, site, may_switch=role in ("operator", "admin"))
+        SitePage(services, days, site, may_switch=role in OPERATORS)
+    return None
+
+
+async def _stations_page(services: Services, request: Request) -> Response | None:
+    role = await session_role(services, request.session)
+    if role is None:
+        return _to_login(request)
+    with _frame(services, request, role):
+        StationsPage(services, may_accept=role == "admin", may_read=role in OPERATORS)
     return None
 
 
@@ -159,9 +155,7 @@ async def _messages_page(services: Services, request: Request, identity: str) ->
     if role is None:
         return _to_login(request)
     with _frame(services, request, role):
-        if role not in ("operator", "admin"):
-            ui.status_code(403)
-            _nothing_here("The messages of stations carry badges.", "They are shown to operators only.")
+        if _is_kept_from(role, "The messages of stations carry badges."):
             return None
         try:
             station = services.charge_points.station(identity)
@@ -179,9 +173,7 @@ async def _sessions_page(services: Services, request: Request) -> Response | Non
     if role is None:
         return _to_login(request)
     with _frame(services, request, role):
-        if role not in ("operator", "admin"):
-            ui.status_code(403)
-            _nothing_here("Sessions tell who charged when.", "They are shown to operators only.")
+        if _is_kept_from(role, "Sessions tell who charged when."):
             return None
         try:
             wanted = asked(services, request.query_params)
@@ -191,6 +183,28 @@ async def _sessions_page(services: Services, request: Request) -> Response | Non
             return None
         await PastSessions(services, wanted).load()
     return None
+
+
+async def _badges_page(services: Services, request: Request) -> Response | None:
+    role = await session_role(services, request.session)
+    if role is None:
+        return _to_login(request)
+    with _frame(services, request, role):
+        timezone = first_timezone(services)
+        with Tag("div", classes="page-title"):
+            Tag("h1", "Badges")
+            Tag("p", f"Times of {timezone}", classes="quiet-line")
+        await Badges("Who may charge", Visitor(services, timezone, role)).load()
+    return None
+
+
+def _is_kept_from(role: str, why: str) -> bool:
+    """Tells those who are no operators that the page is not for them."""
+    if role in OPERATORS:
+        return False
+    ui.status_code(403)
+    _nothing_here(why, "They are shown to operators only.")
+    return True
 
 
 def _nothing_here(what: str, hint: str) -> None:
